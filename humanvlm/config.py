@@ -1,0 +1,221 @@
+"""The parameters of every stage: one strict, frozen model each. An unknown or misspelt key is an error that names it.
+
+Only what changes results is here. Machine settings (workers, devices, engine, URIs) come from the environment.
+"""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from humanvlm.errors import UserError
+
+
+class ConfigError(UserError):
+    """A parameter file that is missing, malformed, or holds an unknown key or a wrong value."""
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class RawScrape(Section):
+    """Download of the URL index into shards."""
+
+    rows_per_shard: int = Field(128, ge=1)
+    concurrency: int = Field(32, ge=1, description="requests in flight")
+    per_host: int = Field(16, ge=1, description="requests in flight to one host")
+    timeout_s: float = Field(10.0, gt=0, description="total time of one URL, redirects and retries included")
+    retries: int = Field(1, ge=0)
+    max_bytes: int = Field(20_000_000, ge=1)
+    max_pixels: int = Field(50_000_000, ge=1)
+    max_redirects: int = Field(5, ge=0)
+    user_agent: str = "humanvlm/0.1 (dataset research; contact: set raw_scrape.user_agent)"
+    respect_noai: bool = True
+    allow_private_hosts: tuple[str, ...] = ()
+    local_hosts: dict[str, str] = Field(
+        default_factory=dict, description="host name -> folder served over loopback while the stage runs"
+    )
+
+
+class HumanScenes(Section):
+    """Detection, quality, safety, deduplication. Lengths in pixels of the stored picture."""
+
+    face_detector: str = "blazeface-full-range"
+    person_detector: str = "ssd-mobilenet-v2-coco"
+    nsfw_classifier: str = "open-nsfw"
+    min_side: int = Field(160, ge=1)
+    max_aspect_ratio: float = Field(4.0, ge=1)
+    min_face_score: float = Field(0.6, ge=0, le=1)
+    min_face_side: int = Field(24, ge=1)
+    min_person_score: float = Field(0.5, ge=0, le=1)
+    require: Literal["face", "person", "face_or_person"] = "face_or_person"
+    min_sharpness: float = Field(20.0, ge=0, description="variance of the Laplacian at 256 px")
+    exposure_range: tuple[float, float] = (0.06, 0.96)
+    max_nsfw: float = Field(0.6, ge=0, le=1)
+    near_duplicate_bits: int = Field(4, ge=0, le=64, description="largest Hamming distance of 64-bit perceptual hashes")
+    languages: tuple[str, ...] = Field((), description="keep only these text languages; empty keeps all")
+
+
+class HumanCaption(Section):
+    """Facts to short (<=70 words) and detailed (<=300 words) captions."""
+
+    captioner: Literal["template", "source"] = "template"
+    min_probability: float = Field(0.6, ge=0, le=1)
+    short_max_words: int = Field(70, ge=1)
+    detailed_max_words: int = Field(300, ge=1)
+    min_words: int = Field(3, ge=1)
+    holdout: float = Field(0.1, ge=0, lt=1, description="share of pictures whose split is 'test', by hash of the id")
+    seed: int = 7
+
+
+class HumanCaptionHQ(Section):
+    """The high-resolution subset with face, body and background captions, fused (<=500 words)."""
+
+    min_side: int = Field(256, ge=1)
+    min_face_side: int = Field(48, ge=1)
+    max_words: int = Field(500, ge=1)
+    seed: int = 7
+
+
+class Model(Section):
+    """Which vision tower and language model are joined. Names are entries of models.yaml, or hub ids."""
+
+    vision_tower: str = "mobilenet-v2-imagenet"
+    language_model: str = "smollm2-135m-instruct"
+    vision_feature_layer: int = -1
+    vision_feature_select_strategy: Literal["full", "default"] = "full"
+    drop_first_patch: bool = Field(False, description="parity with the authors' code, which drops one real patch")
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class Training(Section):
+    """Optimisation, shared by both stages."""
+
+    seed: int = 7
+    max_steps: int = Field(-1, description="-1: by epochs")
+    epochs: float = 1.0
+    batch_size: int = Field(8, ge=1, description="per process")
+    gradient_accumulation: int = Field(1, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, le=1)
+    max_length: int = Field(256, ge=16, description="tokens, image tokens included")
+    save_steps: int = Field(50, ge=1)
+    group_by_length: bool = False
+    zero_stage: Literal[0, 1, 2, 3] = 2
+
+
+class Stage1(Training):
+    """Projector alignment; language model and vision tower frozen."""
+
+    caption: Literal["short", "detailed"] = "short"
+
+
+class Stage2(Training):
+    """Instruction tuning with LoRA on language model and vision tower, merged at the end."""
+
+    lora_r: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.05, ge=0, le=1)
+    instruction_share: float = Field(0.5, ge=0, le=1, description="share of samples from data/instructions.jsonl")
+    caption_share: float = Field(0.5, ge=0, le=1, description="share of short captions among caption samples")
+
+
+class BenchmarkScores(Section):
+    """Tasks, decoding and statistics."""
+
+    tasks: tuple[str, ...] = ("captions", "vqa", "rec", "attributes", "holdout")
+    limit: int = Field(0, ge=0, description="samples a task at most; 0 is all")
+    batch_size: int = Field(8, ge=1)
+    max_new_tokens: int = Field(48, ge=1)
+    bootstrap: int = Field(1000, ge=0)
+    baselines: bool = Field(True, description="most common training caption; model without the image")
+    seed: int = 7
+
+
+class RegisteredModel(Section):
+    """Registration in MLflow and promotion."""
+
+    name: str = "humanvlm"
+    metric: str = "captions.cider"
+    min_gain: float = Field(0.0, description="the challenger must beat the champion by more than this")
+    guards: dict[str, float] = Field(default_factory=dict, description="metric -> least acceptable value")
+
+
+class Params(Section):
+    """The whole parameter file."""
+
+    profile: str = "cpu"
+    raw_scrape: RawScrape
+    human_scenes: HumanScenes
+    human_caption: HumanCaption
+    human_caption_hq: HumanCaptionHQ
+    model: Model
+    stage1_checkpoint: Stage1
+    stage2_checkpoint: Stage2
+    benchmark_scores: BenchmarkScores
+    registered_model: RegisteredModel
+
+
+def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
+    """Read a YAML parameter file and apply ``section.key=value`` overrides (values are YAML).
+
+    Raises ConfigError naming the file, the key and, for a misspelt key, the nearest known one.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; write one with `humanvlm profile cpu`") from None
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as raw_scrape, got {type(values).__name__}")
+    for override in overrides:
+        _override(values, override)
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_explain(error)}") from None
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    parts = key.split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {override}: expected section.key=value")
+    for part in parts[:-1]:
+        child = values.setdefault(part, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {part} is a value, not a section")
+        values = child
+    values[parts[-1]] = yaml.safe_load(value)
+
+
+def _explain(error: ValidationError) -> str:
+    problems = error.errors()
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return f"unknown key {key!r}; {hint}{more}"
+    if first["type"] == "missing":
+        return f"missing key {key!r}; compare with profiles/cpu.yaml{more}"
+    return f"{key}: {first['msg']}, got {first['input']!r}{more}"
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    model: Any = Params
+    for part in location:
+        model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)

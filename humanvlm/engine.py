@@ -1,0 +1,83 @@
+"""Map a pure function over shards: a local process pool by default, Ray when given an address.
+
+A task is the unit of work and of retry. Results come back as tasks finish, in any order; callers that need an order
+sort by what the result carries. Where the work runs (workers, engine, address) is a machine setting, never a parameter.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from humanvlm.errors import UserError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+def default_workers() -> int:
+    """HUMANVLM_WORKERS, or the processors this process may use."""
+    value = os.environ.get("HUMANVLM_WORKERS")
+    if value is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not value.isdigit() or int(value) < 1:
+        raise UserError(f"HUMANVLM_WORKERS={value!r}: must be a whole number of at least 1")
+    return int(value)
+
+
+def map_shards(
+    fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None = None, address: str | None = None
+) -> Iterator[Result]:
+    """Yield ``fn(task)`` for every task as it finishes. ``fn`` and tasks must pickle.
+
+    workers: local processes, default ``default_workers()``; 1 runs in this process. address: a Ray address
+    (default HUMANVLM_RAY_ADDRESS), which needs the ``ray`` extra. Raises what ``fn`` raises, and UserError when a
+    worker process dies (memory, signal).
+    """
+    address = address or os.environ.get("HUMANVLM_RAY_ADDRESS")
+    workers = min(workers or default_workers(), max(len(tasks), 1))
+    if address:
+        yield from _map_ray(fn, tasks, address)
+    elif workers == 1:
+        yield from map(fn, tasks)
+    else:
+        yield from _map_processes(fn, tasks, workers)
+
+
+def _map_processes(fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
+    # spawn, not fork: inference runtimes hold threads and locks that do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+        try:
+            for future in as_completed([pool.submit(fn, task) for task in tasks]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise UserError(
+                "a worker process died (out of memory, or killed); finished shards are kept: run the same command "
+                "again, with fewer HUMANVLM_WORKERS if memory was short"
+            ) from None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """One thread a worker: the pool already uses every core."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _map_ray(fn: Callable[[Task], Result], tasks: Sequence[Task], address: str) -> Iterator[Result]:
+    try:
+        import ray
+    except ImportError:
+        raise UserError("the Ray engine needs the extra: pip install 'humanvlm[ray]'") from None
+    ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+    remote: Any = ray.remote(max_retries=3)(fn)
+    pending = [remote.remote(task) for task in tasks]
+    while pending:
+        ready, pending = ray.wait(pending)
+        yield from ray.get(ready)

@@ -1,0 +1,16 @@
+"""The instructions a model is trained on and asked with: one place, so that training, evaluation and serving agree."""
+
+IMAGE_TOKEN = "<image>"  # noqa: S105
+SHORT_CAPTION = "Describe the picture in one sentence."
+DETAILED_CAPTION = "Describe the picture in detail."
+HQ_CAPTION = "Describe the picture in detail: the face, the body and the background of each person."
+VQA = "{question} Answer with a word or a short phrase."
+REC = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
+REG = "Describe the person in the box {box} in a short phrase."
+ATTRIBUTE = "{question} Answer yes or no."
+
+
+def format_box(box: tuple[float, float, float, float] | list[float], width: int, height: int) -> str:
+    """An xyxy pixel box as text, in whole hundredths of the picture: ``[x1, y1, x2, y2]``."""
+    scale = (width, height, width, height)
+    return "[" + ", ".join(str(round(100 * value / size)) for value, size in zip(box, scale, strict=True)) + "]"

@@ -1,0 +1,379 @@
+"""The stage contract: read inputs, write an artifact atomically, end with a ``report.json`` whose counts add up.
+
+Killed at any point, a stage resumes: while it runs, ``OUT/.work/`` holds its fingerprint (parameters and inputs) and
+one record per finished shard. The same fingerprint continues; another one starts afresh. The report is written last,
+so an artifact with a report is complete.
+"""
+
+import fcntl
+import hashlib
+import importlib
+import json
+import logging
+import platform
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from humanvlm import engine
+from humanvlm.config import Params, load_params
+from humanvlm.errors import UserError
+from humanvlm.shards import ShardFile, sha256_file, write_json
+
+log = logging.getLogger("humanvlm")
+VERSIONED = ("humanvlm", "torch", "transformers", "deepspeed", "onnxruntime", "opencv-python-headless", "pyarrow")
+
+
+class StageError(UserError):
+    """An input that is missing or incomplete, or a report that does not balance."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage by name: where its code is, which folders it reads by default, which parameter sections it uses."""
+
+    name: str
+    module: str
+    inputs: Mapping[str, str]
+    sections: tuple[str, ...]
+
+    @property
+    def out(self) -> str:
+        return f"artifacts/{self.name}"
+
+
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("raw_scrape", "humanvlm.scrape.stage", {"data": "data"}, ("raw_scrape",)),
+        Stage("human_scenes", "humanvlm.curate.stage", {"raw_scrape": "artifacts/raw_scrape"}, ("human_scenes",)),
+        Stage(
+            "human_caption", "humanvlm.caption.stage", {"human_scenes": "artifacts/human_scenes"}, ("human_caption",)
+        ),
+        Stage(
+            "human_caption_hq",
+            "humanvlm.caption.hq_stage",
+            {"human_caption": "artifacts/human_caption"},
+            ("human_caption_hq",),
+        ),
+        Stage(
+            "stage1_checkpoint",
+            "humanvlm.train.stage1",
+            {"human_caption": "artifacts/human_caption"},
+            ("model", "stage1_checkpoint"),
+        ),
+        Stage(
+            "stage2_checkpoint",
+            "humanvlm.train.stage2",
+            {
+                "stage1_checkpoint": "artifacts/stage1_checkpoint",
+                "human_caption": "artifacts/human_caption",
+                "human_caption_hq": "artifacts/human_caption_hq",
+                "data": "data",
+            },
+            ("model", "stage2_checkpoint"),
+        ),
+        Stage(
+            "benchmark_scores",
+            "humanvlm.evaluate.stage",
+            {
+                "stage2_checkpoint": "artifacts/stage2_checkpoint",
+                "human_caption": "artifacts/human_caption",
+                "data": "data",
+            },
+            ("benchmark_scores",),
+        ),
+        Stage(
+            "registered_model",
+            "humanvlm.registry.stage",
+            {"benchmark_scores": "artifacts/benchmark_scores", "stage2_checkpoint": "artifacts/stage2_checkpoint"},
+            ("registered_model",),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows in, rows kept, rows dropped by reason. Counts add up: in = kept + sum of the drops."""
+
+    rows_in: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        dropped = Counter(self.dropped) + Counter(other.dropped)
+        return Counts(self.rows_in + other.rows_in, self.kept + other.kept, dict(sorted(dropped.items())))
+
+    @property
+    def balanced(self) -> bool:
+        return self.rows_in == self.kept + sum(self.dropped.values())
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a shard task leaves behind: its counts, the files it wrote, and figures to add up or to show."""
+
+    counts: Counts
+    files: tuple[ShardFile, ...]
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage function returns: counts, all files of the artifact, numbers, and pictures worth showing."""
+
+    counts: Counts
+    files: Sequence[ShardFile] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    plots: Sequence[str] = ()
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What a stage function gets: its parameters, input folders by name, output folder and work folder."""
+
+    stage: Stage
+    params: Params
+    inputs: Mapping[str, Path]
+    out: Path
+
+    @property
+    def config(self) -> Any:
+        """The section named like the stage."""
+        return getattr(self.params, self.stage.name)
+
+    @property
+    def work(self) -> Path:
+        """Scratch that survives a kill and is removed when the stage completes."""
+        return self.out / ".work"
+
+    def map_shards(self, fn: Callable[[Any], ShardResult], tasks: Mapping[str, Any]) -> list[ShardResult]:
+        """Run ``fn`` on the tasks that have no record yet; return all results in the order of the task names.
+
+        A record is written after the files of its task are durable, so a kill in between repeats the task. A record
+        whose files have another size than it says is not believed.
+        """
+        done = {name: result for name in tasks if (result := self._recall(name)) is not None}
+        todo = [_Task(fn, name, task, self.out) for name, task in tasks.items() if name not in done]
+        if done:
+            log.info("%s: resuming, %d of %d shards done", self.stage.name, len(done), len(tasks))
+        for name, result in progress(engine.map_shards(_Task.run, todo), len(todo), self.stage.name, "shard"):
+            done[name] = result
+        return [done[name] for name in tasks]
+
+    def _recall(self, name: str) -> ShardResult | None:
+        record = self.work / f"{name}.json"
+        if not record.exists():
+            return None
+        value = json.loads(record.read_text())
+        files = tuple(ShardFile(**file) for file in value["files"])
+        if any(not whole(self.out / file.path, file.bytes) for file in files):
+            return None
+        return ShardResult(Counts(**value["counts"]), files, value["info"])
+
+
+@dataclass(frozen=True)
+class _Task:
+    fn: Callable[[Any], ShardResult]
+    name: str
+    task: Any
+    out: Path
+
+    def run(self) -> tuple[str, ShardResult]:
+        result = self.fn(self.task)
+        write_json(self.out / ".work" / f"{self.name}.json", asdict(result))
+        return self.name, result
+
+
+def whole(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_size == size
+
+
+def progress(items: Iterator[Any], total: int, what: str, unit: str) -> Iterator[Any]:
+    """A progress bar with ETA on a terminal; elsewhere a log line at every tenth."""
+    import sys
+
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=what, unit=unit)
+        return
+    start = time.monotonic()
+    for count, item in enumerate(items, 1):
+        yield item
+        if count * 10 // total > (count - 1) * 10 // total:
+            log.info("%s: %d/%d %ss, %.1f s", what, count, total, unit, time.monotonic() - start)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of a complete artifact. Raises StageError naming the folder when there is none or it is unreadable."""
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(f"{folder}: not complete (no report.json); run `humanvlm {folder.name}` first") from None
+    except ValueError as error:
+        raise StageError(f"{path}: not JSON ({error}); run `humanvlm {folder.name}` again") from None
+    return report  # type: ignore[no-any-return]
+
+
+def check_files(folder: Path) -> None:
+    """Raises StageError naming the first file whose size is not what the artifact's report says."""
+    for file in read_report(folder)["outputs"]:
+        path = folder / file["path"]
+        if not whole(path, file["bytes"]):
+            size = path.stat().st_size if path.exists() else 0
+            raise StageError(
+                f"{path}: truncated ({size} of {file['bytes']} bytes); "
+                f"run `humanvlm {folder.name}` again, or `dvc checkout`"
+            )
+
+
+def identity(folder: Path) -> str:
+    """What an input is: the outputs its report lists, or the sha256 of its files when no stage made it."""
+    if not folder.is_dir():
+        raise StageError(f"{folder}: no such folder; make it with `humanvlm sample` or `humanvlm index`, or `dvc pull`")
+    if (folder / "report.json").exists():
+        listing = [(file["path"], file["sha256"]) for file in read_report(folder)["outputs"]]
+    else:
+        if folder.parent.name == "artifacts":
+            read_report(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        listing = [(str(path.relative_to(folder)), sha256_file(path)) for path in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def run_stage(
+    name: str,
+    params_file: Path,
+    overrides: Sequence[str] = (),
+    inputs: Mapping[str, Path] | None = None,
+    out: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Run a stage, or finish an interrupted one, or find it up to date. Returns its report."""
+    from humanvlm import tracking
+
+    stage = STAGES[name]
+    params = load_params(params_file, overrides)
+    folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
+    run = StageRun(stage, params, folders, out or Path(stage.out))
+    with _locked(run.out):
+        fingerprint, snapshot = _fingerprint(run)
+        if not force and (report := _finished(run.out, fingerprint)):
+            log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
+            return report
+        for folder in folders.values():
+            if (folder / "report.json").exists():
+                check_files(folder)
+        tracking.check()
+        _prepare(run, fingerprint, force)
+        started = datetime.now(UTC)
+        clock = time.monotonic()
+        outcome: Outcome = importlib.import_module(stage.module).run(run)
+        if _fingerprint(StageRun(stage, load_params(params_file, overrides), folders, run.out))[0] != fingerprint:
+            raise StageError(f"{params_file} or an input of {name} changed while it ran; run `humanvlm {name}` again")
+        report = _report(run, outcome, fingerprint, snapshot)
+        report["timings"] = {
+            "started": started.isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - clock, 2),
+        }
+        tracking.log_stage(report, run.out)
+        write_json(run.out / "report.json", report)
+        shutil.rmtree(run.work, ignore_errors=True)
+    log.info(
+        "%s: kept %d of %d rows in %.1f s",
+        name,
+        outcome.counts.kept,
+        outcome.counts.rows_in,
+        report["timings"]["seconds"],
+    )
+    return report
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """One process an artifact. The lock dies with its holder."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (out.parent / f".{out.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StageError(f"{out}: another process is writing it; wait for it or stop it") from None
+        yield
+
+
+def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
+    config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
+    snapshot = {"config": config, "inputs": {key: identity(folder) for key, folder in run.inputs.items()}}
+    return hashlib.sha256(json.dumps([run.stage.name, snapshot], sort_keys=True).encode()).hexdigest(), snapshot
+
+
+def _finished(out: Path, fingerprint: str) -> dict[str, Any] | None:
+    if not (out / "report.json").exists():
+        return None
+    report = read_report(out)
+    same = report["fingerprint"] == fingerprint
+    return report if same and all(whole(out / file["path"], file["bytes"]) for file in report["outputs"]) else None
+
+
+def _prepare(run: StageRun, fingerprint: str, force: bool) -> None:
+    """Keep the work of an interrupted run with the same fingerprint; clear everything else, report first."""
+    mark = run.work / "fingerprint"
+    if not force and mark.exists() and mark.read_text() == fingerprint:
+        return
+    if run.out.exists() and any(run.out.iterdir()):
+        if not (run.work.exists() or (run.out / "report.json").exists()):
+            raise StageError(f"{run.out}: holds files that no stage wrote; give another --out or empty it")
+        (run.out / "report.json").unlink(missing_ok=True)
+        shutil.rmtree(run.out)
+    run.work.mkdir(parents=True, exist_ok=True)
+    mark.write_text(fingerprint)
+
+
+def _report(run: StageRun, outcome: Outcome, fingerprint: str, snapshot: Mapping[str, Any]) -> dict[str, Any]:
+    counts = outcome.counts
+    if not counts.balanced:
+        raise StageError(
+            f"{run.stage.name}: counts do not add up: {counts.rows_in} in, {counts.kept} kept, "
+            f"dropped {dict(counts.dropped)}"
+        )
+    files = outcome.files or artifact_files(run.out)
+    return {
+        "stage": run.stage.name,
+        "fingerprint": fingerprint,
+        "rows": {"in": counts.rows_in, "kept": counts.kept, "dropped": dict(sorted(counts.dropped.items()))},
+        "metrics": dict(outcome.metrics),
+        "plots": list(outcome.plots),
+        "info": dict(outcome.info),
+        **snapshot,
+        "outputs": [asdict(file) for file in files],
+        "versions": {"python": platform.python_version()}
+        | {name: found for name in VERSIONED if (found := _version(name))},
+    }
+
+
+def artifact_files(out: Path) -> list[ShardFile]:
+    """Every finished file of an artifact that is not made of shards (checkpoints, plots), rows unknown (0)."""
+    paths = sorted(path for path in out.rglob("*") if path.is_file() and ".work" not in path.relative_to(out).parts)
+    return [
+        ShardFile(str(path.relative_to(out)), 0, path.stat().st_size, sha256_file(path))
+        for path in paths
+        if path.name != "report.json"
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

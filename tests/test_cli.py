@@ -1,0 +1,40 @@
+"""The command line: fast help, one-line errors with exit code 2, imports kept out of the way."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from humanvlm.cli import STAGE_HELP, main
+from humanvlm.profiles import profile_path
+from humanvlm.stage import STAGES
+
+
+def test_every_stage_has_a_command() -> None:
+    assert list(STAGE_HELP) == list(STAGES)
+    assert set(STAGES) <= set(main.commands)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "pydantic", "pyarrow", "cv2", "mlflow", "numpy", "yaml")
+    code = f"import sys, humanvlm.cli; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_user_errors_are_one_line_and_exit_2(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text(profile_path("cpu").read_text().replace("raw_scrape:", "raw_scrape:\n  concurency: 3"))
+    result = CliRunner().invoke(main, ["raw_scrape", "--params", str(params), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2
+    assert result.stderr.strip().splitlines()[-1] == (
+        f"humanvlm: {params}: unknown key 'raw_scrape.concurency'; did you mean 'concurrency'?"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_input_is_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["human_scenes", "--in", "scenes=x", "--params", str(profile_path("cpu"))])
+    assert result.exit_code == 2
+    assert "has no input 'scenes'; it reads raw_scrape" in result.stderr

@@ -1,0 +1,48 @@
+"""The engine: every task once, errors pass through, a dead worker is one clear error."""
+
+import os
+import signal
+
+import pytest
+
+from humanvlm.engine import default_workers, map_shards
+from humanvlm.errors import UserError
+
+
+def square(value: int) -> int:
+    return value * value
+
+
+def fail_on_three(value: int) -> int:
+    if value == 3:
+        raise UserError("row 3")
+    return value
+
+
+def die_on_three(value: int) -> int:
+    if value == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return value
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_every_task_once(workers: int) -> None:
+    assert sorted(map_shards(square, list(range(7)), workers)) == [value**2 for value in range(7)]
+
+
+def test_errors_pass_through() -> None:
+    with pytest.raises(UserError, match="row 3"):
+        list(map_shards(fail_on_three, list(range(5)), 2))
+
+
+def test_a_dead_worker_is_one_clear_error() -> None:
+    with pytest.raises(UserError, match="a worker process died"):
+        list(map_shards(die_on_three, list(range(5)), 2))
+
+
+def test_workers_come_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUMANVLM_WORKERS", "3")
+    assert default_workers() == 3
+    monkeypatch.setenv("HUMANVLM_WORKERS", "none")
+    with pytest.raises(UserError, match="HUMANVLM_WORKERS"):
+        default_workers()
