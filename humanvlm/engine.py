@@ -6,6 +6,7 @@ sort by what the result carries. Where the work runs (workers, engine, address) 
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -48,7 +49,9 @@ def map_shards(
 
 def _map_processes(fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
     # spawn, not fork: inference runtimes hold threads and locks that do not survive a fork.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
+    ) as pool:
         try:
             for future in as_completed([pool.submit(fn, task) for task in tasks]):
                 yield future.result()
@@ -58,16 +61,26 @@ def _map_processes(fn: Callable[[Task], Result], tasks: Sequence[Task], workers:
                 "again, with fewer HUMANVLM_WORKERS if memory was short"
             ) from None
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # running tasks end before the caller takes away what they use
 
 
-def _one_thread() -> None:
-    """One thread a worker: the pool already uses every core."""
+def _start_worker() -> None:
+    """One thread a worker, because the pool already uses every core; and no worker outlives its parent.
+
+    An orphan would go on writing the shard that the next run of the command writes too.
+    """
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     import cv2
 
     cv2.setNumThreads(1)
+
+
+def _die_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 def _map_ray(fn: Callable[[Task], Result], tasks: Sequence[Task], address: str) -> Iterator[Result]:
