@@ -53,7 +53,7 @@ def _stage_command(name: str, help_text: str) -> click.Command:
         "--in", "inputs", multiple=True, metavar="[NAME=]DIR", help="Read from here; no NAME: the first input."
     )
     @click.option("--out", type=click.Path(path_type=Path), help=f"Write here instead of artifacts/{name}.")
-    @click.option("--force", is_flag=True, help="Start afresh, even when up to date.")
+    @click.option("--force", is_flag=True, envvar="HUMANVLM_FORCE", help="Start afresh, even when up to date.")
     def command(
         params: Path, overrides: tuple[str, ...], inputs: tuple[str, ...], out: Path | None, force: bool
     ) -> None:
@@ -157,3 +157,7 @@ def summary(artifacts: Path) -> None:
     from humanvlm.summary import summarize
 
     click.echo(summarize(artifacts))
+
+
+if __name__ == "__main__":
+    main()

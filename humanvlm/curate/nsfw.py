@@ -1,0 +1,35 @@
+"""Yahoo's open_nsfw on ONNX Runtime, with the preprocessing its weights were trained with."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+
+from humanvlm.curate.detectors import Picture
+from humanvlm.models import ModelEntry, model_file
+
+MEAN_BGR = np.array([104, 117, 123], dtype=np.float32)
+
+
+class OpenNsfw:
+    """256 by 256 bilinear, centre 224, one JPEG round trip, BGR minus mean."""
+
+    def __init__(self, entry: ModelEntry) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(model_file(entry.name)), options, providers=["CPUExecutionProvider"]
+        )
+        self._input = self._session.get_inputs()[0].name
+
+    def score(self, rgb: Picture) -> float:
+        """Probability, 0..1, that the picture is not safe for work."""
+        crop = Image.fromarray(rgb).resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240))
+        # The reference puts the crop through JPEG; without it scores differ from the published ones.
+        stored = BytesIO()
+        crop.save(stored, format="JPEG")
+        pixels = np.asarray(Image.open(stored), dtype=np.float32)[:, :, ::-1] - MEAN_BGR
+        return float(self._session.run(None, {self._input: np.ascontiguousarray(pixels[None])})[0][0, 1])

@@ -1,0 +1,131 @@
+"""One picture with everything curation may ask of it, computed when first asked."""
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from humanvlm.config import HumanScenes
+from humanvlm.curate.detectors import (
+    Detection,
+    Face,
+    FaceDetector,
+    NsfwClassifier,
+    PersonDetector,
+    Picture,
+    load_face_detector,
+    load_nsfw_classifier,
+    load_person_detector,
+)
+from humanvlm.curate.faces import find_faces
+
+SHARPNESS_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models curation runs, one of each role."""
+
+    face: FaceDetector
+    closeup_face: FaceDetector | None
+    person: PersonDetector
+    nsfw: NsfwClassifier
+
+
+@cache
+def load_models(face: str, closeup_face: str, person: str, nsfw: str) -> Models:
+    """Load by the names of ``models.yaml``, once a process. Raises UserError for an unknown name or missing package."""
+    return Models(
+        load_face_detector(face),
+        load_face_detector(closeup_face) if closeup_face else None,
+        load_person_detector(person),
+        load_nsfw_classifier(nsfw),
+    )
+
+
+class DecodeError(Exception):
+    """Bytes that Pillow does not turn into a picture."""
+
+
+def decode(data: bytes) -> Picture:
+    """Upright RGB pixels (height, width, 3) uint8, transparency on white. Raises DecodeError."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.has_transparency_data:
+                upright = upright.convert("RGBA")
+                white = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(white, upright)
+            return np.asarray(upright.convert("RGB"))
+    except Exception as error:  # Pillow's plugins raise almost anything on hostile bytes
+        raise DecodeError(f"{type(error).__name__}: {error}"[:200]) from None
+
+
+class Scene:
+    """A row of ``raw_scrape`` and its decoded picture; a signal is computed once, and only when a filter needs it."""
+
+    def __init__(self, row: Mapping[str, Any], rgb: Picture, config: HumanScenes, models: Models) -> None:
+        self.rgb = rgb
+        self.height, self.width = rgb.shape[:2]
+        self.text: str | None = row.get("text")
+        self._config = config
+        self._models = models
+
+    @cached_property
+    def gray(self) -> Picture:
+        """Luma (height, width) uint8."""
+        gray: Picture = cv2.cvtColor(self.rgb, cv2.COLOR_RGB2GRAY)
+        return gray
+
+    @cached_property
+    def exposure(self) -> float:
+        """Mean luma, 0 black to 1 white."""
+        return float(self.gray.mean()) / 255
+
+    @cached_property
+    def sharpness(self) -> float:
+        """Variance of the Laplacian of the picture scaled to 256 px on its longer side: comparable across sizes."""
+        scale = SHARPNESS_SIDE / max(self.width, self.height)
+        size = (max(round(self.width * scale), 1), max(round(self.height * scale), 1))
+        small = cv2.resize(self.gray, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        return float(cv2.Laplacian(small, cv2.CV_64F).var())
+
+    @cached_property
+    def language(self) -> str | None:
+        """ISO 639-1 code of the text's language; None without text."""
+        if not self.text:
+            return None
+        import py3langid
+
+        return str(py3langid.classify(self.text)[0])
+
+    @cached_property
+    def nsfw(self) -> float:
+        """Probability, 0..1."""
+        return self._models.nsfw.score(self.rgb)
+
+    @cached_property
+    def _found(self) -> list[Detection]:
+        return [found for found in self._models.person.detect(self.rgb) if found.score >= self._config.min_person_score]
+
+    @property
+    def people(self) -> list[Detection]:
+        """Persons at or above ``min_person_score``, best first."""
+        return [found for found in self._found if found.label == "person"]
+
+    @property
+    def objects(self) -> list[Detection]:
+        """Everything else at or above ``min_person_score``, best first."""
+        return [found for found in self._found if found.label != "person"]
+
+    @cached_property
+    def faces(self) -> list[Face]:
+        """Faces at or above ``min_face_score``, best first."""
+        faces = find_faces(self.rgb, self.people, self._models.face, self._models.closeup_face)
+        return [face for face in faces if face.score >= self._config.min_face_score]

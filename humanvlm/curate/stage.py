@@ -1,0 +1,247 @@
+"""``human_scenes``: detect people, judge quality and safety, drop duplicates; every dropped row has a reason.
+
+Two passes over the shards, each resumable. The first decodes every picture and writes its signals, or why it is
+dropped, into the work folder. Duplicates are then found over the signals alone, which are small. The second pass writes
+the kept and the dropped shards, without decoding again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from humanvlm.card import write_card
+from humanvlm.config import HumanScenes
+from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
+from humanvlm.curate.filters import first_reason
+from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
+from humanvlm.plots import contact_sheet, funnel
+from humanvlm.shards import ShardError, ShardFile, list_shards, open_shard, read_rows, sha256_file, write_shard
+from humanvlm.stage import Counts, Outcome, ShardResult, StageRun
+
+FLOATS = pa.list_(pa.float32())
+FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])
+PERSON = pa.struct([("box", FLOATS), ("score", pa.float32())])
+OBJECT = pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", FLOATS)])
+ADDED = pa.schema(
+    [
+        ("phash", pa.string()),
+        ("faces", pa.list_(FACE)),
+        ("people", pa.list_(PERSON)),
+        ("objects", pa.list_(OBJECT)),
+        ("nsfw", pa.float32()),
+        ("sharpness", pa.float32()),
+        ("exposure", pa.float32()),
+        ("language", pa.string()),
+    ]
+)
+DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
+SIGNALS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sha256", pa.string()),
+        ("pixels", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        *ADDED,
+    ]
+)
+SHOWN = 24
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """First pass over one shard."""
+
+    shard: Path
+    out: Path
+    config: HumanScenes
+
+    @property
+    def signals(self) -> Path:
+        return self.out / ".work" / "signals" / self.shard.name
+
+
+@dataclass(frozen=True)
+class _Select:
+    """Second pass over one shard, with the duplicates in it."""
+
+    shard: Path
+    out: Path
+    signals: Path
+    duplicates: Mapping[str, Duplicate] = field(default_factory=dict)
+
+
+def run(run: StageRun) -> Outcome:
+    """Raises UserError for an unknown model or a missing model package, ShardError for a damaged shard."""
+    shards = list_shards(run.inputs["raw_scrape"])
+    measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config) for path in shards}
+    run.map_shards(measure_shard, measure)
+    found = _duplicates([task.signals for task in measure.values()], run.config.near_duplicate_bits)
+    select = {
+        path.stem: _Select(path, run.out, task.signals, found.get(path.name, {}))
+        for path, task in zip(shards, measure.values(), strict=True)
+    }
+    results = run.map_shards(select_shard, select)
+    counts = sum((result.counts for result in results), Counts())
+    files = [file for result in results for file in result.files]
+    totals = Counter[str]()
+    for result in results:
+        totals.update(result.info)
+    plots = _plots(run, counts, list(select.values()))
+    return Outcome(
+        counts,
+        [*files, *plots, _card(run, counts)],
+        _metrics(counts, totals),
+        [plot.path for plot in plots],
+        {"totals": dict(totals)},
+    )
+
+
+def measure_shard(task: _Measure) -> ShardResult:
+    """Decode the pictures of a shard, run the filters, write signals and reasons. Counts come with the second pass."""
+    rows = [measure_row(row, task.config) for row in read_rows(task.shard, ("id", "sha256", "text", "image"))]
+    file = write_shard(task.signals, rows, SIGNALS)
+    return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
+
+
+def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
+    """The signals of one row; with a ``reason`` (and without most signals) when a filter drops it."""
+    known = {"id": row["id"], "sha256": row["sha256"]}
+    try:
+        rgb = decode((row["image"] or {}).get("bytes") or b"")
+    except DecodeError as error:
+        return {**known, "reason": "undecodable", "detail": str(error)}
+    models = load_models(
+        config.face_detector, config.closeup_face_detector, config.person_detector, config.nsfw_classifier
+    )
+    scene = Scene(row, rgb, config, models)
+    if dropped := first_reason(scene, config):
+        return {**known, "reason": dropped[0], "detail": dropped[1]}
+    return {
+        **known,
+        "pixels": scene.width * scene.height,
+        "phash": perceptual_hash(scene.gray),
+        "faces": [asdict(face) for face in scene.faces],
+        "people": [{"box": person.box, "score": person.score} for person in scene.people],
+        "objects": [asdict(thing) for thing in scene.objects],
+        "nsfw": scene.nsfw,
+        "sharpness": scene.sharpness,
+        "exposure": scene.exposure,
+        "language": scene.language,
+    }
+
+
+def _duplicates(signals: list[Path], max_bits: int) -> dict[str, dict[str, Duplicate]]:
+    """Duplicates among the rows that passed the filters, by shard name and row id."""
+    rows: list[Candidate] = []
+    shard_of: dict[str, str] = {}
+    for path in signals:
+        for row in read_rows(path, ("id", "sha256", "phash", "pixels", "reason")):
+            if row["id"] in shard_of:
+                raise ShardError(f"{path}: id {row['id']} is also in {shard_of[row['id']]}; ids must be distinct")
+            shard_of[row["id"]] = path.name
+            if row["reason"] is None:
+                rows.append(Candidate(row["id"], row["sha256"], row["phash"], row["pixels"]))
+    found: dict[str, dict[str, Duplicate]] = {}
+    for id, duplicate in sorted(find_duplicates(rows, max_bits).items()):
+        found.setdefault(shard_of[id], {})[id] = duplicate
+    return found
+
+
+def select_shard(task: _Select) -> ShardResult:
+    """Write the kept rows of a shard with their signals, and the dropped ones with their reasons."""
+    kept, dropped = [], []
+    for row, signals in zip(read_rows(task.shard), read_rows(task.signals), strict=True):
+        if reason := _reason(row["id"], signals, task.duplicates):
+            dropped.append({"id": row["id"], "url": row["url"], "reason": reason[0], "detail": reason[1]})
+        else:
+            kept.append({**row, **{name: signals[name] for name in ADDED.names}})
+    source = open_shard(task.shard).schema_arrow.remove_metadata()
+    schema = pa.schema([*source, *ADDED])
+    files = (
+        write_shard(task.out / task.shard.name, kept, schema),
+        _in_folder("dropped", write_shard(task.out / "dropped" / task.shard.name, dropped, DROPPED)),
+    )
+    counts = Counts(len(kept) + len(dropped), len(kept), dict(Counter(row["reason"] for row in dropped)))
+    return ShardResult(counts, files, _totals(kept))
+
+
+def _reason(id: str, signals: Mapping[str, Any], duplicates: Mapping[str, Duplicate]) -> tuple[str, str] | None:
+    if signals["reason"] is not None:
+        return signals["reason"], signals["detail"]
+    if id in duplicates:
+        return duplicates[id].reason, f"of {duplicates[id].kept}"
+    return None
+
+
+def _totals(kept: list[dict[str, Any]]) -> dict[str, float]:
+    return {
+        "faces": sum(len(row["faces"]) for row in kept),
+        "people": sum(len(row["people"]) for row in kept),
+        "objects": sum(len(row["objects"]) for row in kept),
+        "with_face": sum(bool(row["faces"]) for row in kept),
+        "with_person": sum(bool(row["people"]) for row in kept),
+        "megapixels": sum(row["width"] * row["height"] for row in kept) / 1e6,
+    }
+
+
+def _metrics(counts: Counts, totals: Mapping[str, float]) -> dict[str, float]:
+    kept = max(counts.kept, 1)
+    return {
+        "kept_share": counts.kept / max(counts.rows_in, 1),
+        "faces_per_image": totals["faces"] / kept,
+        "people_per_image": totals["people"] / kept,
+        "objects_per_image": totals["objects"] / kept,
+        "share_with_face": totals["with_face"] / kept,
+        "share_with_person": totals["with_person"] / kept,
+        "megapixels_per_image": totals["megapixels"] / kept,
+    } | {f"dropped.{reason}": float(count) for reason, count in counts.dropped.items()}
+
+
+def _plots(run: StageRun, counts: Counts, tasks: list[_Select]) -> list[ShardFile]:
+    """Funnel of drops, and contact sheets of kept and dropped pictures."""
+    drops = sorted(counts.dropped.items(), key=lambda item: -item[1])
+    funnel({"in": counts.rows_in, "kept": counts.kept, **dict(drops)}, run.out / "plots" / "funnel.png")
+    kept = islice((row for task in tasks for row in read_rows(task.out / task.shard.name)), SHOWN)
+    contact_sheet(kept, run.out / "plots" / "kept.png")
+    contact_sheet(_dropped_examples(tasks, max(SHOWN // max(len(drops), 1), 2)), run.out / "plots" / "dropped.png")
+    return [_file(run.out, f"plots/{name}.png") for name in ("kept", "dropped", "funnel")]
+
+
+def _dropped_examples(tasks: list[_Select], each: int) -> Iterator[dict[str, Any]]:
+    """The first pictures of every reason, with it, from the first shards."""
+    shown = Counter[str]()
+    for task in tasks[:8]:
+        reasons = {
+            row["id"]: f"{row['reason']}: {row['detail']}" for row in read_rows(task.out / "dropped" / task.shard.name)
+        }
+        for row in read_rows(task.shard, ("id", "image")):
+            reason = reasons.get(row["id"], "").partition(":")[0]
+            if reason and shown[reason] < each:
+                shown[reason] += 1
+                yield {"image": row["image"], "reason": reasons[row["id"]]}
+
+
+def _card(run: StageRun, counts: Counts) -> ShardFile:
+    reasons = "\n".join(f"| {reason} | {count} |" for reason, count in sorted(counts.dropped.items()))
+    config = "\n".join(f"- `{key}`: {value}" for key, value in run.config.model_dump(mode="json").items())
+    return write_card(
+        run.out,
+        "Human scenes",
+        f"{counts.kept} of {counts.rows_in} pictures, with faces (box and six points), people and objects as xyxy pixel"
+        " boxes, quality and safety scores. Rights stay with the owners of the pictures: see `url` and `license`.\n\n"
+        f"| dropped because | rows |\n| --- | --- |\n{reasons}\n\nParameters:\n\n{config}",
+    )
+
+
+def _in_folder(folder: str, file: ShardFile) -> ShardFile:
+    return replace(file, path=f"{folder}/{file.path}")
+
+
+def _file(out: Path, path: str) -> ShardFile:
+    return ShardFile(path, 0, (out / path).stat().st_size, sha256_file(out / path))

@@ -1,0 +1,128 @@
+"""Each filter drops what it is named for, says why, and runs no model before it must."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from humanvlm.config import HumanScenes
+from humanvlm.curate.detectors import Detection, Face
+from humanvlm.curate.filters import first_reason
+from humanvlm.curate.scene import DecodeError, Models, Scene, decode
+
+NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), dtype=np.uint8)
+FACE = Face((10, 10, 60, 70), 0.9, (0.0,) * 12)
+SMALL_FACE = Face((10, 10, 20, 20), 0.9, (0.0,) * 12)
+PERSON = Detection("person", 0.9, (0, 0, 100, 200))
+DOG = Detection("dog", 0.9, (0, 0, 100, 200))
+
+
+class Known:
+    """A model whose answer is known: the filters are under test, not the networks."""
+
+    def __init__(self, answer) -> None:
+        self.answer = answer
+
+    def detect(self, rgb):
+        if self.answer is None:
+            raise AssertionError("ran without need")
+        return list(self.answer)
+
+    def score(self, rgb):
+        if self.answer is None:
+            raise AssertionError("ran without need")
+        return self.answer
+
+
+def reason(rgb=NOISE, faces=(FACE,), found=(PERSON,), nsfw=0.1, text=None, **config):
+    scene = Scene(
+        {"text": text}, rgb, (settings := HumanScenes(**config)), Models(Known(faces), None, Known(found), Known(nsfw))
+    )
+    dropped = first_reason(scene, settings)
+    return dropped[0] if dropped else None
+
+
+def test_a_good_picture_is_kept() -> None:
+    assert reason() is None
+
+
+@pytest.mark.parametrize(
+    ("expected", "rgb"),
+    [
+        ("too_small", NOISE[:100]),
+        ("aspect_ratio", np.tile(NOISE[:161], (1, 3, 1))),
+        ("too_dark", NOISE // 32),
+        ("too_bright", 255 - NOISE // 64),
+        ("blurred", np.full_like(NOISE, 128)),
+    ],
+)
+def test_pixels_alone_decide(expected: str, rgb: np.ndarray) -> None:
+    assert reason(rgb, faces=None, found=None, nsfw=None) == expected
+
+
+def test_nsfw() -> None:
+    assert reason(nsfw=0.95) == "nsfw"
+    assert reason(nsfw=0.95, max_nsfw=1.0) is None
+
+
+def test_language() -> None:
+    german = "Ein Mann mit Hut steht vor einem großen Haus am See und lacht"
+    assert reason(text=german, languages=("en",), faces=None, found=None, nsfw=None) == "wrong_language"
+    assert reason(text=german, languages=("en", "de")) is None
+    assert reason(text=None, languages=("en",)) is None
+
+
+@pytest.mark.parametrize(
+    ("require", "faces", "found", "expected"),
+    [
+        ("face_or_person", (), (DOG,), "no_person"),
+        ("face_or_person", (), (PERSON,), None),
+        ("face_or_person", (SMALL_FACE,), (PERSON,), None),
+        ("face_or_person", (SMALL_FACE,), (), "face_too_small"),
+        ("face_or_person", (FACE,), (), None),
+        ("person", (FACE,), (), "no_person"),
+        ("person", (), (PERSON,), None),
+        ("face", (), (PERSON,), "no_face"),
+        ("face", (SMALL_FACE,), (PERSON,), "face_too_small"),
+        ("face", (SMALL_FACE, FACE), (), None),
+    ],
+)
+def test_who_must_be_there(require: str, faces, found, expected: str | None) -> None:
+    assert reason(faces=faces, found=found, require=require) == expected
+
+
+def test_detections_below_the_thresholds_do_not_count() -> None:
+    assert reason(faces=(), found=(Detection("person", 0.45, PERSON.box),), min_person_score=0.5) == "no_person"
+    assert reason(faces=(Face(FACE.box, 0.6, FACE.points),), found=(), min_face_score=0.7) == "no_person"
+
+
+def stored(image: Image.Image, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, **options)
+    return file.getvalue()
+
+
+def test_decode_is_upright_rgb() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: width and height swap
+    assert decode(stored(Image.fromarray(NOISE), format="JPEG", exif=exif)).shape == (320, 240, 3)
+    clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    assert decode(stored(clear, format="PNG")).tolist() == np.full((8, 8, 3), 255).tolist()
+    assert decode(stored(Image.new("CMYK", (8, 8)), format="JPEG")).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", stored(Image.fromarray(NOISE), format="PNG")[:2000]])
+def test_decode_refuses_what_is_not_a_picture(data: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(data)
+
+
+def test_odd_files_decode_or_are_refused(shared) -> None:
+    for path in sorted((shared / "nasty" / "pillow").iterdir()):
+        try:
+            rgb = decode(path.read_bytes())
+        except DecodeError:
+            continue
+        assert rgb.dtype == np.uint8
+        assert rgb.ndim == 3

@@ -1,0 +1,181 @@
+"""The stage on a small crawl: every row accounted for, the same bytes for any number of workers, resumable."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import skimage.data
+from PIL import Image
+
+from humanvlm.curate import stage as curate
+from humanvlm.shards import IMAGE, ShardError, read_folder, shard_name, write_json, write_shard
+from humanvlm.stage import run_stage
+
+SCRAPED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("url", pa.string()),
+        ("text", pa.string()),
+        ("image", IMAGE),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("sha256", pa.string()),
+    ]
+)
+
+
+def jpeg(rgb: np.ndarray, quality: int = 90, size: tuple[int, int] | None = None) -> bytes:
+    file = io.BytesIO()
+    image = Image.fromarray(rgb)
+    (image.resize(size) if size else image).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
+def scraped(name: str, data: bytes, text: str | None = None) -> dict:
+    try:
+        size = Image.open(io.BytesIO(data)).size
+    except OSError:
+        size = (0, 0)
+    return {
+        "id": hashlib.sha256(name.encode()).hexdigest()[:20],
+        "url": f"http://photos.example/{name}.jpg",
+        "text": text,
+        "image": {"bytes": data, "path": f"{name}.jpg"},
+        "width": size[0],
+        "height": size[1],
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    astronaut = skimage.data.astronaut()
+    person = jpeg(astronaut)
+    shards = [
+        [
+            scraped("person", person, "a woman in an orange suit in front of a flag"),
+            scraped("coffee", jpeg(skimage.data.coffee())),
+            scraped("broken", person[: len(person) // 2]),
+        ],
+        [
+            scraped("copy", person),
+            scraped("thumbnail", jpeg(astronaut, 60, (300, 300))),
+            scraped("tiny", jpeg(astronaut, 90, (64, 64))),
+            scraped("mirrored", jpeg(astronaut[:, ::-1].copy())),
+        ],
+    ]
+    folder = tmp_path_factory.mktemp("crawl")
+    files = [asdict(write_shard(folder / shard_name(i), rows, SCRAPED)) for i, rows in enumerate(shards)]
+    write_json(folder / "report.json", {"stage": "raw_scrape", "fingerprint": "test", "outputs": files})
+    return folder
+
+
+def curated(repo: Path, crawl: Path, out: Path, *, force: bool = False) -> dict:
+    return run_stage("human_scenes", repo / "profiles" / "cpu.yaml", (), {"raw_scrape": crawl}, out, force)
+
+
+@pytest.fixture(scope="module")
+def artifact(repo: Path, crawl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("artifacts") / "human_scenes"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUMANVLM_WORKERS", "1")
+        curated(repo, crawl, out)
+    return out
+
+
+def reasons(out: Path) -> dict[str, str]:
+    return {Path(row["url"]).stem: row["reason"] for row in read_folder(out / "dropped")}
+
+
+def test_every_row_is_accounted_for(artifact: Path) -> None:
+    report = json.loads((artifact / "report.json").read_text())
+    kept = {Path(row["url"]).stem for row in read_folder(artifact, ("url",))}
+    dropped = reasons(artifact)
+    assert "mirrored" in kept
+    assert len(kept & {"person", "copy"}) == 1  # the smaller id of two identical pictures
+    one = ({"person", "copy"} - kept).pop()
+    expected = {one: "duplicate", "thumbnail": "near_duplicate", "tiny": "too_small", "coffee": "no_person"}
+    assert dropped == expected | {"broken": "undecodable"}
+    assert report["rows"]["in"] == 7
+    assert report["rows"]["kept"] == 2
+    assert report["metrics"]["faces_per_image"] == 1.0
+    assert report["metrics"]["share_with_person"] == 1.0
+    for plot in report["plots"]:
+        with Image.open(artifact / plot) as image:
+            assert image.width > 200
+    assert not (artifact / ".work").exists()
+
+
+def test_kept_rows_carry_their_signals(artifact: Path) -> None:
+    for row in read_folder(artifact):
+        assert row["image"]["bytes"]
+        assert len(row["phash"]) == 16
+        assert 0 < row["exposure"] < 1
+        assert row["sharpness"] > 20
+        assert row["nsfw"] < 0.2
+        (face,) = row["faces"]
+        assert len(face["box"]) == 4
+        assert len(face["points"]) == 12
+        assert 0 <= face["box"][0] < face["box"][2] <= row["width"]
+        assert row["people"][0]["score"] > 0.5
+        assert row["language"] == ("en" if row["text"] else None)
+
+
+def test_dropped_duplicates_name_what_is_kept(artifact: Path) -> None:
+    kept = {row["id"] for row in read_folder(artifact, ("id",))}
+    named = [row["detail"] for row in read_folder(artifact / "dropped") if "duplicate" in row["reason"]]
+    assert len(named) == 2
+    assert all(detail.removeprefix("of ") in kept for detail in named)
+
+
+def test_outputs_are_the_same_for_any_number_of_workers(
+    repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANVLM_WORKERS", "2")
+    report = curated(repo, crawl, tmp_path / "human_scenes")
+    one = json.loads((artifact / "report.json").read_text())
+    assert report["outputs"] == one["outputs"]
+    assert report["rows"] == one["rows"]
+    assert report["metrics"] == one["metrics"]
+
+
+def test_a_stage_that_died_between_the_passes_continues(
+    repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    out = tmp_path / "human_scenes"
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(curate, "find_duplicates", die)
+        with pytest.raises(KeyboardInterrupt):
+            curated(repo, crawl, out)
+    assert not (out / "report.json").exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(curate, "measure_row", die)  # the first pass must not run again
+        report = curated(repo, crawl, out)
+    assert report["outputs"] == json.loads((artifact / "report.json").read_text())["outputs"]
+
+
+@pytest.mark.parametrize("intact", [0, 100, 5000])
+def test_a_truncated_shard_is_named(crawl: Path, tmp_path: Path, intact: int) -> None:
+    shard = tmp_path / "shard-00001.parquet"
+    shard.write_bytes((crawl / shard.name).read_bytes()[:intact])
+    config = curate.HumanScenes()
+    with pytest.raises(ShardError, match=r"shard-00001\.parquet"):
+        curate.measure_shard(curate._Measure(shard, tmp_path, config))
+
+
+def test_datasets_reads_the_artifact(artifact: Path, tmp_path: Path) -> None:
+    import datasets
+
+    rows = datasets.load_dataset(str(artifact), split="train", cache_dir=str(tmp_path))
+    assert len(rows) == 2
+    assert rows[0]["image"].size == (512, 512)
