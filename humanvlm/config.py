@@ -45,28 +45,31 @@ class HumanScenes(Section):
     """Detection, quality, safety, deduplication. Lengths in pixels of the stored picture."""
 
     face_detector: str = "blazeface-full-range"
+    closeup_face_detector: str = Field(
+        "blazeface-short-range", description="runs on the upper part of people without a face; empty: none does"
+    )
     person_detector: str = "ssd-mobilenet-v2-coco"
     nsfw_classifier: str = "open-nsfw"
     min_side: int = Field(160, ge=1)
     max_aspect_ratio: float = Field(4.0, ge=1)
-    min_face_score: float = Field(0.6, ge=0, le=1)
+    min_face_score: float = Field(0.65, ge=0.5, le=1)
     min_face_side: int = Field(24, ge=1)
-    min_person_score: float = Field(0.5, ge=0, le=1)
+    min_person_score: float = Field(0.4, ge=0.3, le=1)
     require: Literal["face", "person", "face_or_person"] = "face_or_person"
     min_sharpness: float = Field(20.0, ge=0, description="variance of the Laplacian at 256 px")
     exposure_range: tuple[float, float] = (0.06, 0.96)
-    max_nsfw: float = Field(0.6, ge=0, le=1)
-    near_duplicate_bits: int = Field(4, ge=0, le=64, description="largest Hamming distance of 64-bit perceptual hashes")
+    max_nsfw: float = Field(0.8, ge=0, le=1)
+    near_duplicate_bits: int = Field(4, ge=0, le=16, description="largest Hamming distance of 64-bit perceptual hashes")
     languages: tuple[str, ...] = Field((), description="keep only these text languages; empty keeps all")
 
 
 class HumanCaption(Section):
     """Facts to short (<=70 words) and detailed (<=300 words) captions."""
 
-    captioner: Literal["template", "source"] = "template"
-    min_probability: float = Field(0.6, ge=0, le=1)
-    short_max_words: int = Field(70, ge=1)
-    detailed_max_words: int = Field(300, ge=1)
+    captioner: Literal["template", "source"] = Field("template", description="source: the index's own texts, cleaned")
+    min_probability: float = Field(0.6, ge=0, le=1, description="facts below it are not written")
+    short_max_words: int = Field(70, ge=12)
+    detailed_max_words: int = Field(300, ge=12)
     min_words: int = Field(3, ge=1)
     holdout: float = Field(0.1, ge=0, lt=1, description="share of pictures whose split is 'test', by hash of the id")
     seed: int = 7
@@ -77,7 +80,8 @@ class HumanCaptionHQ(Section):
 
     min_side: int = Field(256, ge=1)
     min_face_side: int = Field(48, ge=1)
-    max_words: int = Field(500, ge=1)
+    min_probability: float = Field(0.6, ge=0, le=1, description="facts below it are not written")
+    max_words: int = Field(500, ge=12)
     seed: int = 7
 
 
@@ -89,32 +93,34 @@ class Model(Section):
     vision_feature_layer: int = -1
     vision_feature_select_strategy: Literal["full", "default"] = "full"
     drop_first_patch: bool = Field(False, description="parity with the authors' code, which drops one real patch")
+    system_prompt: str | None = Field(None, description="null: the chat template's own; '' saves its tokens")
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class Training(Section):
-    """Optimisation, shared by both stages."""
+    """Optimisation, shared by both stages. Results do not depend on how many processes share a batch."""
 
     seed: int = 7
-    max_steps: int = Field(-1, description="-1: by epochs")
-    epochs: float = 1.0
-    batch_size: int = Field(8, ge=1, description="per process")
-    gradient_accumulation: int = Field(1, ge=1)
+    max_steps: int = Field(-1, description="optimiser steps; -1: by epochs")
+    epochs: float = Field(1.0, gt=0)
+    batch_size: int = Field(8, ge=1, description="samples an optimiser step, over all processes")
+    micro_batch_size: int = Field(8, ge=1, description="samples of a process at a time; the rest is accumulated")
     learning_rate: float = Field(1e-3, gt=0)
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, gt=0)
     warmup_ratio: float = Field(0.03, ge=0, le=1)
-    max_length: int = Field(256, ge=16, description="tokens, image tokens included")
+    max_length: int = Field(256, ge=16, description="tokens, image tokens included; longer samples are dropped")
     save_steps: int = Field(50, ge=1)
-    group_by_length: bool = False
-    zero_stage: Literal[0, 1, 2, 3] = 2
+    group_by_length: bool = Field(False, description="batches of like length: less padding")
+    gradient_checkpointing: bool = False
+    zero_stage: Literal[0, 1, 2] = 2
 
 
 class Stage1(Training):
     """Projector alignment; language model and vision tower frozen."""
 
-    caption: Literal["short", "detailed"] = "short"
+    caption: Literal["short", "detailed", "all"] = Field("short", description="all: every text of the index row")
 
 
 class Stage2(Training):
@@ -125,6 +131,7 @@ class Stage2(Training):
     lora_dropout: float = Field(0.05, ge=0, le=1)
     instruction_share: float = Field(0.5, ge=0, le=1, description="share of samples from data/instructions.jsonl")
     caption_share: float = Field(0.5, ge=0, le=1, description="share of short captions among caption samples")
+    caption: Literal["short", "detailed", "all"] = Field("short", description="which texts the short captions are")
 
 
 class BenchmarkScores(Section):
@@ -135,7 +142,8 @@ class BenchmarkScores(Section):
     batch_size: int = Field(8, ge=1)
     max_new_tokens: int = Field(48, ge=1)
     bootstrap: int = Field(1000, ge=0)
-    baselines: bool = Field(True, description="most common training caption; model without the image")
+    baselines: bool = Field(True, description="most common training caption; model shown the mean training picture")
+    dtype: Literal["float32", "bfloat16"] = Field("float32", description="in which the checkpoint is asked")
     seed: int = 7
 
 

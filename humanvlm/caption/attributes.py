@@ -1,0 +1,147 @@
+"""Attribute networks: age, gender, expression, pose, and ImageNet labels. One thread each, loaded once a process.
+
+Every function takes uint8 RGB pictures [height, width, 3] and returns probabilities or scores, never decisions. What is
+estimated is how a face appears; nothing here recognises who it is.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from humanvlm.models import model_file
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+EXPRESSIONS = ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
+CHANNEL_MEANS = np.array([122.782, 117.001, 104.298], dtype=np.float32)  # age and gender models, RGB
+
+# Right eye, left eye, nose tip, mouth centre in the unit square of a chip. The first frame is that of the age and
+# gender models' aligner (margin of 0.2 a side); the second is wider: of those tried, it tells expressions best.
+CHIP_POINTS = np.array([[0.305, 0.301], [0.681, 0.301], [0.493, 0.514], [0.493, 0.721]], dtype=np.float32)
+WIDE_POINTS = np.array([[0.360, 0.476], [0.640, 0.476], [0.500, 0.630], [0.500, 0.770]], dtype=np.float32)
+# The gender model flips on small shifts of its 32 px chip: average it over tilts, scales and mirror images.
+TILTS = ((-6.0, 0.9), (6.0, 0.9), (-6.0, 1.0), (6.0, 1.0))  # degrees, scale
+
+
+def face_chip(rgb: Picture, points: Sequence[float], size: int, frame: Floats) -> Picture | None:
+    """The face turned upright and scaled to ``size`` px, its points on those of ``frame``.
+
+    points: x, y px of right eye, left eye, nose, mouth (more are ignored; unknown ones are NaN). The least-squares
+    similarity (Umeyama 1991) in complex numbers: z -> a z + b. None when fewer than two points are known, or coincide.
+    """
+    source = np.asarray(points[:8], dtype=np.float64).reshape(4, 2) @ [1, 1j]
+    known = np.isfinite(source)
+    if known.sum() < 2:
+        return None
+    source, target = source[known], (frame.astype(np.float64) @ [1, 1j])[known]
+    spread = source - source.mean()
+    energy = float((abs(spread) ** 2).sum())
+    if energy < 1:
+        return None
+    a = (spread.conj() * (target - target.mean())).sum() / energy
+    b = target.mean() - a * source.mean()
+    if abs(a) < 1e-9:
+        return None
+    # Sample finer than the chip when the face is larger than it, then average: bilinear sampling alone would alias.
+    finer = int(np.clip(np.ceil(1 / (abs(a) * size)), 1, 8))
+    matrix = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]]) * size * finer
+    chip = cv2.warpAffine(rgb, matrix, (size * finer, size * finer), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(chip, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def age_probabilities(rgb: Picture, points: Sequence[float]) -> Floats | None:
+    """[81] probabilities of apparent age in years, the last is 80 and over; None when the points span no face."""
+    chip = face_chip(rgb, points, 64, CHIP_POINTS)
+    return None if chip is None else _chip_probabilities("age-v1", [chip, chip[:, ::-1]])
+
+
+def female_probability(rgb: Picture, points: Sequence[float]) -> float | None:
+    """How probably the face appears to be a woman's or girl's; None when the points span no face."""
+    chips = [face_chip(rgb, points, 32, _tilted(*tilt)) for tilt in TILTS]
+    found = [chip for chip in chips if chip is not None]
+    if not found:
+        return None
+    return float(_chip_probabilities("gender-v1", [*found, *(chip[:, ::-1] for chip in found)])[0])
+
+
+def expression_probabilities(rgb: Picture, points: Sequence[float]) -> Floats | None:
+    """[7] probabilities of ``EXPRESSIONS``; None when the points span no face."""
+    chip = face_chip(rgb, points, 200, WIDE_POINTS)
+    if chip is None:
+        return None
+    gray = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    return _litert("facex-expression", np.repeat(gray[None, :, :, None], 3, axis=3)).reshape(-1)
+
+
+def keypoints(rgb: Picture, box: Sequence[float]) -> Floats:
+    """[17, 3] x px, y px, score of COCO's keypoints of the person in the xyxy px box (MoveNet Lightning)."""
+    x0, y0, x1, y1 = box
+    side = 1.2 * max(x1 - x0, y1 - y0, 1)
+    left, top = (x0 + x1 - side) / 2, (y0 + y1 - side) / 2
+    found = _litert("movenet-lightning", square_crop(rgb, left, top, side, 192)[None]).reshape(17, 3)
+    points = np.stack([left + found[:, 1] * side, top + found[:, 0] * side, found[:, 2]], axis=1)
+    return np.asarray(points, dtype=np.float32)
+
+
+def label_probabilities(rgb: Picture) -> Floats:
+    """[1000] probabilities of ImageNet's labels for the whole picture, squeezed into a square."""
+    squeezed = cv2.resize(rgb, (280, 280), interpolation=cv2.INTER_AREA)
+    counts = _litert("efficientnet-lite3", squeezed[None]).reshape(-1)  # uint8, in 256ths
+    return np.asarray(counts / 256, dtype=np.float32)
+
+
+def square_crop(rgb: Picture, left: float, top: float, side: float, size: int) -> Picture:
+    """The square at (left, top) px, ``side`` px wide, resized to ``size`` px; black where it leaves the picture."""
+    height, width = rgb.shape[:2]
+    x0, y0, x1, y1 = (round(value) for value in (left, top, left + side, top + side))
+    inside = rgb[max(y0, 0) : max(min(y1, height), 0), max(x0, 0) : max(min(x1, width), 0)]
+    canvas = np.zeros((max(y1 - y0, 1), max(x1 - x0, 1), 3), dtype=np.uint8)
+    row, column = max(-y0, 0), max(-x0, 0)
+    canvas[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return np.asarray(cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _tilted(degrees: float, scale: float) -> Floats:
+    """The age and gender models' frame, tilted and scaled about the face's middle."""
+    middle = CHIP_POINTS.mean(axis=0)
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    turn = scale * np.array([[cos, sin], [-sin, cos]])
+    return np.asarray((CHIP_POINTS - middle) @ turn + middle - [0, 0.03], dtype=np.float32)
+
+
+def _chip_probabilities(name: str, chips: Sequence[Picture]) -> Floats:
+    """The model's probabilities, averaged over chips [size, size, 3]."""
+    batch = ((np.stack(chips).astype(np.float32) - CHANNEL_MEANS) / 256).transpose(0, 3, 1, 2)
+    session = _onnx(name)
+    found = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(batch)})[0]
+    return np.asarray(found.mean(axis=0), dtype=np.float32)
+
+
+@cache
+def _onnx(name: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(model_file(name)), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _interpreter(name: str) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(model_file(name)), num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def _litert(name: str, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    interpreter = _interpreter(name)
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))

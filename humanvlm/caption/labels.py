@@ -1,0 +1,36 @@
+"""What ImageNet labels may be called in a caption: sums of the probabilities of the labels that mean the same."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from humanvlm.caption.facts import Guess
+
+
+@cache
+def vocabulary() -> Mapping[str, Mapping[str, npt.NDArray[np.intp]]]:
+    """Kind (settings, objects, garments, eyewear) -> words -> numbers of ImageNet labels."""
+    text = files("humanvlm.caption").joinpath("labels.yaml").read_text(encoding="utf-8")
+    return {
+        kind: {words: np.array(_numbers(labels), dtype=np.intp) for words, labels in entries.items()}
+        for kind, entries in yaml.safe_load(text).items()
+    }
+
+
+def _numbers(labels: list[int | str]) -> list[int]:
+    numbers: list[int] = []
+    for label in labels:
+        first, _, last = str(label).partition("-")
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers
+
+
+def best_guess(kind: str, probabilities: npt.NDArray[np.float32]) -> Guess:
+    """The likeliest words of a kind. probabilities: [1000], as ``attributes.label_probabilities`` gives them."""
+    sums = {words: float(probabilities[numbers].sum()) for words, numbers in vocabulary()[kind].items()}
+    words = max(sums, key=sums.__getitem__)
+    return Guess(words, round(min(sums[words], 1.0), 3))

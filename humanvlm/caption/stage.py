@@ -1,0 +1,193 @@
+"""human_caption: facts of every scene, and from them, or from the index's own texts, short and detailed captions."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from humanvlm.caption.english import word_count
+from humanvlm.caption.grammar import write
+from humanvlm.caption.measure import measure
+from humanvlm.caption.source import drop_reason, source_captions
+from humanvlm.card import write_card
+from humanvlm.config import HumanCaption
+from humanvlm.plots import contact_sheet, picture_of
+from humanvlm.shards import ShardFile, list_shards, open_shard, read_folder, read_rows, sha256_file, write_shard
+from humanvlm.stage import Counts, Outcome, ShardResult, StageRun
+
+COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
+DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
+DESCRIPTION = """Pictures of people with facts measured in them, a short and a detailed caption.
+
+Columns: those of human_scenes, and `facts` (JSON: apparent attributes with probabilities, colours, light, objects),
+`short`, `detailed`, `captioner` (template: written from the facts; source: the index's own texts, cleaned) and `split`.
+Attributes are how people appear to classifiers with known errors; nobody is identified."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One shard to caption."""
+
+    source: Path
+    out: Path
+    config: HumanCaption
+
+
+def run(run: StageRun) -> Outcome:
+    """Caption every shard of human_scenes."""
+    shards = list_shards(run.inputs["human_scenes"])
+    tasks = {path.stem: Task(path, run.out, run.config) for path in shards}
+    results = run.map_shards(caption_shard, tasks)
+    counts = sum((result.counts for result in results), Counts())
+    files = [file for result in results for file in result.files]
+    plots = [file_of(run.out, name) for name in draw_plots(run.out, ("short", "detailed"))]
+    card = write_card(run.out, "HumanCaption", DESCRIPTION)
+    metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in)}
+    return Outcome(counts, [*files, *plots, card], metrics, [plot.path for plot in plots])
+
+
+def caption_shard(task: Task) -> ShardResult:
+    """Facts and captions of one shard's rows; rows without usable text or picture are dropped with their reason."""
+    kept, dropped, totals = [], [], Tally()
+    for row in read_rows(task.source):
+        captioned = caption_row(row, task.config)
+        if isinstance(captioned, Drop):
+            dropped.append({"id": row["id"], "url": row["url"], "reason": captioned.reason, "detail": captioned.detail})
+            continue
+        kept.append(captioned)
+        totals.add(
+            {
+                "short_words": word_count(captioned["short"]),
+                "detailed_words": word_count(captioned["detailed"]),
+                "test": captioned["split"] == "test",
+            }
+        )
+    schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
+    return shard_result(task.out, task.source.name, kept, dropped, schema, totals)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a row is left out."""
+
+    reason: str
+    detail: str
+
+
+def caption_row(row: Mapping[str, Any], config: HumanCaption) -> dict[str, Any] | Drop:
+    """The row with facts, captions and split; or why it is dropped: undecodable, no_text, text_too_short."""
+    captions: Sequence[str] = row["captions"]
+    if config.captioner == "source":
+        source = source_captions(row, config.short_max_words, config.detailed_max_words)
+        if (reason := drop_reason(source, config.min_words)) or source is None:
+            return Drop(*(reason or ("no_text", "")))
+        short, detailed, captions = source.short, source.detailed, list(source.captions)
+    image = picture_of(row)
+    if image is None:
+        return Drop("undecodable", "the stored picture does not decode")
+    facts = measure(np.asarray(image), *(row[name] or () for name in ("faces", "people", "objects")))
+    if config.captioner == "template":
+        short, detailed = write(
+            facts,
+            f"{config.seed}:{row['id']}",
+            min_probability=config.min_probability,
+            short_max_words=config.short_max_words,
+            detailed_max_words=config.detailed_max_words,
+        )
+        if word_count(short) < config.min_words:
+            return Drop("text_too_short", f"{word_count(short)} words: {short}")
+    return {
+        **row,
+        "captions": captions,
+        "facts": facts.to_json(),
+        "short": short,
+        "detailed": detailed,
+        "captioner": config.captioner,
+        "split": split_of(row["id"], config.seed, config.holdout),
+    }
+
+
+def split_of(key: str, seed: int, holdout: float) -> str:
+    """``test`` for a share ``holdout`` of ids, else ``train``: by hash, so it never depends on other rows."""
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return "test" if int.from_bytes(digest[:8], "big") < holdout * 2**64 else "train"
+
+
+class Tally(dict[str, float]):
+    """Sums of figures by name."""
+
+    def add(self, figures: Mapping[str, float]) -> None:
+        for name, value in figures.items():
+            self[name] = self.get(name, 0.0) + float(value)
+
+
+def with_columns(schema: pa.Schema, columns: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
+    """The schema without its metadata, the columns replaced or added at the end."""
+    names = {name for name, _ in columns}
+    return pa.schema([field for field in schema if field.name not in names] + [pa.field(*column) for column in columns])
+
+
+def shard_result(
+    out: Path,
+    name: str,
+    kept: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]],
+    schema: pa.Schema,
+    totals: Mapping[str, float],
+) -> ShardResult:
+    """Write kept and dropped rows of one shard and count them."""
+    files = [write_shard(out / name, kept, schema)]
+    if dropped:
+        drops = write_shard(out / "dropped" / name, dropped, DROPPED)
+        files.append(ShardFile(f"dropped/{name}", drops.rows, drops.bytes, drops.sha256))
+    reasons = [row["reason"] for row in dropped]
+    by_reason = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
+    return ShardResult(Counts(len(kept) + len(dropped), len(kept), by_reason), tuple(files), dict(totals))
+
+
+def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:
+    """Means over kept rows of what the shards summed."""
+    totals = Tally()
+    for result in results:
+        totals.add(result.info)
+    return {f"{name}_mean": round(value / kept, 4) for name, value in totals.items()} if kept else {}
+
+
+def share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def file_of(out: Path, name: str) -> ShardFile:
+    path = out / name
+    return ShardFile(name, 0, path.stat().st_size, sha256_file(path))
+
+
+def draw_plots(out: Path, columns: Sequence[str]) -> Iterator[str]:
+    """Write the contact sheet and a histogram of words a caption; yield their paths relative to ``out``."""
+    contact_sheet(read_folder(out), out / "plots" / "contact_sheet.png")
+    yield "plots/contact_sheet.png"
+    words = {name: [word_count(row[name]) for row in read_folder(out, [name])] for name in columns}
+    draw_words(words, out / "plots" / "words.png")
+    yield "plots/words.png"
+
+
+def draw_words(words: Mapping[str, Sequence[int]], path: Path) -> None:
+    """A histogram of caption lengths, one colour a column."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 3), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, counts in words.items():
+        axes.hist(counts, bins=range(0, max([*counts, 1]) + 4, 3), alpha=0.6, label=name)
+    axes.set_xlabel("words a caption")
+    axes.set_ylabel("pictures")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -1,0 +1,107 @@
+"""Cleaning of the index's own texts."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from humanvlm.caption.english import word_count
+from humanvlm.caption.source import clean_text, drop_reason, first_sentences, source_captions
+
+CASES = {
+    "a man &amp; a dog": "A man & a dog.",
+    "Woman in red http://shop.example/x?y=1 smiling": "Woman in red smiling.",
+    "<b>Two</b> men<br/>on a bench!": "Two men on a bench!",
+    "Mail me: someone@example.org or @handle, thanks": "Mail me: or, thanks.",
+    "IMG_2034.JPG": "",
+    "DSC01234 a girl on a swing": "A girl on a swing.",
+    "portrait of an old man | stock photo": "Portrait of an old man.",
+    "A   man \n\t rides\u00a0a horse ,fast .": "A man rides a horse, fast.",
+    "MAN IN A HAT": "Man in a hat.",
+    "Cafe\u0301 owner #smiling": "Caf\u00e9 owner smiling.",
+    "www.photos.example/a/b.html": "",
+    "12345 --- !!!": "",
+    "Is she happy?": "Is she happy?",
+    "&lt;p&gt;A boy&lt;/p&gt;": "A boy.",
+    "A boy \u200b\u202e reads": "A boy reads.",
+    "Royalty-free image of a nurse": "Of a nurse.",
+}
+
+
+@pytest.mark.parametrize(("text", "cleaned"), CASES.items())
+def test_cleaning(text: str, cleaned: str) -> None:
+    assert clean_text(text) == cleaned
+
+
+fragments = st.sampled_from(
+    [
+        *CASES,
+        "A man.",
+        " ",
+        "&amp;",
+        "&amp;lt;",
+        "<",
+        ">",
+        "@",
+        "#",
+        "http://",
+        ".jpg",
+        "stock",
+        "photo",
+        "|",
+        ".",
+        ",",
+        "'",
+    ]
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(fragments | st.text(max_size=12), max_size=8).map("".join))
+def test_cleaning_is_idempotent_and_tidy(text: str) -> None:
+    cleaned = clean_text(text)
+    assert clean_text(cleaned) == cleaned
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert "  " not in cleaned
+    assert cleaned == cleaned.strip()
+    if cleaned:
+        assert any(letter.isalpha() for letter in cleaned)
+        assert "http://" not in cleaned
+
+
+@given(st.lists(st.sampled_from(["A man sits.", "Two dogs run fast!", "Who is that?"]), max_size=6), st.integers(1, 12))
+def test_limits_cut_between_sentences(parts: list[str], most: int) -> None:
+    text = first_sentences(" ".join(parts), most)
+    assert word_count(text) <= most
+    if parts and word_count(parts[0]) <= most:
+        assert text.endswith((".", "!", "?"))
+
+
+def test_first_caption_is_short_and_distinct_sentences_are_detailed() -> None:
+    row = {"captions": ["a man sits.", "A MAN sits", "Two dogs run. A man sits!"], "text": "unused"}
+    found = source_captions(row, 70, 300)
+    assert found is not None
+    assert found.short == "A man sits."
+    assert found.detailed == "A man sits. Two dogs run."
+    assert found.captions == ("A man sits.", "Two dogs run. A man sits!")
+
+
+def test_text_is_used_when_captions_say_nothing() -> None:
+    found = source_captions({"captions": ["IMG_1.jpg", ""], "text": "a girl reads"}, 70, 300)
+    assert found is not None
+    assert found.captions == ("A girl reads.",)
+
+
+@pytest.mark.parametrize(
+    ("captions", "text", "reason"),
+    [
+        (None, None, "no_text"),
+        ([], ".jpg", "no_text"),
+        (["Dog."], None, "text_too_short"),
+        (["A dog runs."], None, None),
+    ],
+)
+def test_reasons(captions: list[str] | None, text: str | None, reason: str | None) -> None:
+    drop = drop_reason(source_captions({"captions": captions, "text": text}, 70, 300), 3)
+    assert (drop and drop[0]) == reason

@@ -1,0 +1,129 @@
+"""human_caption and human_caption_hq on a small artifact of real pictures, as a user runs them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from humanvlm.caption.english import word_count
+from humanvlm.caption.stage import split_of
+from humanvlm.shards import read_folder
+from humanvlm.stage import run_stage
+
+Reports = dict[str, tuple[Path, dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def reports(artifact: Path, repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Both stages, captioned from facts and from the index's texts: name -> artifact and report."""
+    folder, params, found = tmp_path_factory.mktemp("captions"), repo / "profiles" / "cpu.yaml", {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUMANVLM_WORKERS", "1")
+        for captioner in ("template", "source"):
+            out, hq = folder / captioner, folder / f"{captioner}_hq"
+            setting = [f"human_caption.captioner={captioner}"]
+            found[captioner] = out, run_stage("human_caption", params, setting, {"human_scenes": artifact}, out)
+            found[f"{captioner}_hq"] = hq, run_stage("human_caption_hq", params, [], {"human_caption": out}, hq)
+    return found
+
+
+def dropped(folder: Path) -> dict[str, str]:
+    rows = read_folder(folder / "dropped")
+    return {row["url"].rsplit("/", 1)[1].removesuffix(".jpg"): row["reason"] for row in rows}
+
+
+def test_every_row_is_kept_or_dropped_for_a_reason(reports: Reports) -> None:
+    expected = {
+        "template": ({"undecodable": 1}, 6),
+        "source": ({"no_text": 1, "undecodable": 1}, 6),
+        "template_hq": ({"low_resolution": 1, "no_face": 1}, 5),
+        "source_hq": ({"low_resolution": 1, "no_face": 1}, 4),
+    }
+    for name, (reasons, rows_in) in expected.items():
+        out, report = reports[name]
+        assert report["rows"] == {"in": rows_in, "kept": rows_in - sum(reasons.values()), "dropped": reasons}
+        assert len(list(read_folder(out, ["id"]))) == report["rows"]["kept"]
+        assert len(dropped(out)) == sum(reasons.values())
+
+
+def test_template_captions_say_what_is_there(reports: Reports) -> None:
+    rows = {row["url"]: row for row in read_folder(reports["template"][0])}
+    woman = rows["http://photos.example/astronaut.jpg"]
+    assert "smiling" in woman["short"]
+    assert "orange clothes" in woman["short"]
+    assert woman["captioner"] == "template"
+    assert json.loads(woman["facts"])["people"][0]["gender"]["value"] == "female"
+    for row in rows.values():
+        assert 3 <= word_count(row["short"]) <= 70
+        assert word_count(row["detailed"]) <= 300
+        assert row["split"] in ("train", "test")
+
+
+def test_source_captions_are_the_cleaned_texts(reports: Reports) -> None:
+    rows = {row["url"]: row for row in read_folder(reports["source"][0])}
+    woman = rows["http://photos.example/astronaut.jpg"]
+    assert woman["short"] == "An astronaut in an orange suit smiles."
+    assert woman["captions"] == ["An astronaut in an orange suit smiles.", "A woman before a flag. See."]
+    assert rows["http://photos.example/hopper.jpg"]["short"] == "Officer in a dark uniform."
+    assert json.loads(woman["facts"])["people_count"] == 1
+
+
+def test_hq_fuses_face_body_and_background(reports: Reports) -> None:
+    for name, first in (("template_hq", ""), ("source_hq", "An astronaut in an orange suit smiles.")):
+        rows = {row["url"]: row for row in read_folder(reports[name][0])}
+        woman = rows["http://photos.example/astronaut.jpg"]
+        assert "smile" in woman["face"]
+        assert "orange" in woman["body"]
+        assert woman["background"]
+        assert woman["human_caption_hq"].startswith(first)
+        assert woman["face"].split(". ")[0] in woman["human_caption_hq"] or name == "template_hq"
+        assert all(word_count(row["human_caption_hq"]) <= 500 for row in rows.values())
+        assert "detailed" not in woman
+
+
+def test_plots_and_card_are_listed_outputs(reports: Reports) -> None:
+    out, report = reports["template"]
+    listed = {file["path"] for file in report["outputs"]}
+    assert {"README.md", *report["plots"]} <= listed
+    assert all((out / path).stat().st_size > 0 for path in listed)
+    assert report["metrics"]["short_words_mean"] > 3
+
+
+def test_workers_do_not_change_the_bytes(
+    reports: Reports, artifact: Path, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANVLM_WORKERS", "2")
+    again = run_stage(
+        "human_caption", repo / "profiles" / "cpu.yaml", [], {"human_scenes": artifact}, tmp_path / "again"
+    )
+    assert again["outputs"] == reports["template"][1]["outputs"]
+
+
+@pytest.mark.parametrize("name", ["template", "source", "template_hq"])
+def test_public_readers_decode_the_pictures(reports: Reports, name: str, tmp_path: Path) -> None:
+    import datasets
+    import duckdb
+    import polars
+
+    out, report = reports[name]
+    files = [str(path) for path in sorted(out.glob("shard-*.parquet"))]
+    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
+    assert len(loaded) == report["rows"]["kept"]
+    assert loaded[0]["image"].size == (512, 512)
+    streamed = next(iter(datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)))
+    assert streamed["image"].size == (512, 512)
+    assert streamed["id"] == loaded[0]["id"]
+    assert polars.read_parquet(files).height == report["rows"]["kept"]
+    ((count, smallest),) = duckdb.sql(
+        f"select count(*), min(octet_length(image.bytes)) from read_parquet({files})"
+    ).fetchall()
+    assert count == report["rows"]["kept"]
+    assert smallest > 1000
+
+
+def test_split_share_follows_the_holdout() -> None:
+    splits = [split_of(str(number), 7, 0.1) for number in range(4000)]
+    assert 0.08 < splits.count("test") / len(splits) < 0.12
+    assert {split_of("a", 7, 0.0)} == {"train"}
+    assert splits != [split_of(str(number), 8, 0.1) for number in range(4000)]
