@@ -1,0 +1,125 @@
+"""registered_model against a real registry in SQLite, and the registered model answering."""
+
+import base64
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from humanvlm.config import Model
+from humanvlm.errors import UserError
+from humanvlm.shards import write_json
+from humanvlm.stage import artifact_files, run_stage
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from humanvlm.model.build import build_llava
+
+    folder = tmp_path_factory.mktemp("stage2_checkpoint")
+    for part in build_llava(Model(**tiny_models, system_prompt="")):
+        part.save_pretrained(folder / "model")
+    finish(folder)
+    return folder
+
+
+def finish(folder: Path) -> None:
+    write_json(folder / "report.json", {"outputs": [asdict(file) for file in artifact_files(folder)]})
+
+
+def scores(folder: Path, cider: float, reference: str = "a man") -> Path:
+    record = {"id": "1", "prompt": "?", "references": [reference], "reply": f"{cider}"}
+    (folder / "samples").mkdir(parents=True)
+    (folder / "samples" / "captions.jsonl").write_text(json.dumps(record) + "\n")
+    write_json(folder / "scores.json", {"scores": {"captions.cider": cider, "vqa.accuracy": 0.5}, "intervals": {}})
+    finish(folder)
+    return folder
+
+
+def register(checkpoint: Path, benchmark: Path, out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
+    inputs = {"stage2_checkpoint": checkpoint, "benchmark_scores": benchmark}
+    run_stage("registered_model", repo / "profiles" / "cpu.yaml", overrides, inputs, out, force=True)
+    value: dict[str, Any] = json.loads((out / "registration.json").read_text())
+    return value
+
+
+def test_without_tracking_there_is_no_registry(
+    checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    with pytest.raises(UserError, match="needs an MLflow registry"):
+        register(checkpoint, scores(tmp_path / "s", 0.5), tmp_path / "out", repo)
+
+
+def test_champions_and_challengers(
+    checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    out = tmp_path / "out"
+    scores(tmp_path / "s0", 0.5)
+    wrong = "registered_model.metric=captions.cidre"
+    with pytest.raises(UserError, match=r"'captions\.cidre' is not in .*; it has captions\.cider, vqa\.accuracy"):
+        register(checkpoint, tmp_path / "s0", out, repo, wrong)
+
+    first = register(checkpoint, scores(tmp_path / "s1", 0.5), out, repo)
+    assert (first["version"], first["decision"], first["aliases"]) == ("1", "promoted", ["challenger", "champion"])
+    again = register(checkpoint, tmp_path / "s1", out, repo)
+    assert (again["version"], again["decision"], again["run_id"]) == ("1", "promoted", first["run_id"])
+    worse = register(checkpoint, scores(tmp_path / "s2", 0.4), out, repo)
+    assert (worse["version"], worse["decision"], worse["aliases"]) == ("2", "not_promoted", ["challenger"])
+    assert "a gain of -0.1000" in worse["reasons"][0]
+    scores(tmp_path / "s3", 0.9)
+    better = register(checkpoint, tmp_path / "s3", out, repo)
+    assert (better["version"], better["decision"], better["aliases"]) == ("3", "promoted", ["challenger", "champion"])
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
+    champion = client.get_model_version_by_alias("humanvlm", "champion")
+    assert (champion.version, champion.tags["score.captions.cider"]) in {("3", "0.9"), (3, "0.9")}
+    assert len(client.search_model_versions("name = 'humanvlm'")) == 3
+
+    answers_as_registered(tmp_path, repo)
+
+
+def answers_as_registered(tmp_path: Path, repo: Path) -> None:
+    """In another process, from the root of the checkout, where the folder ``mlflow`` must not shadow the library."""
+    buffer = BytesIO()
+    Image.new("RGB", (40, 30), "red").save(buffer, "PNG")
+    rows = {"image": [base64.b64encode(buffer.getvalue()).decode()], "prompt": ["Hi"]}
+    code = f"""
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/humanvlm@champion")
+reply = model.predict(pandas.DataFrame({rows!r}), params={{"max_new_tokens": 3}})
+assert list(reply.columns) == ["text"] and isinstance(reply.text[0], str), reply
+try:
+    model.predict(pandas.DataFrame({{"image": ["AAAA"], "prompt": ["Hi"]}}))
+except mlflow.MlflowException as error:
+    assert error.get_http_status_code() == 400 and "row 0" in str(error), error
+else:
+    raise AssertionError("accepted what is no picture")
+print("answered")
+"""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repo,
+        env={"MLFLOW_TRACKING_URI": uri, "PATH": "", "HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "answered" in done.stdout
+
+
+def test_the_server_folder_is_no_package(repo: Path) -> None:
+    assert (repo / "mlflow" / "serving.py").exists()
+    assert not (repo / "mlflow" / "__init__.py").exists()
