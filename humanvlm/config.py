@@ -94,7 +94,9 @@ class Model(Section):
     vision_feature_select_strategy: Literal["full", "default"] = "full"
     drop_first_patch: bool = Field(False, description="parity with the authors' code, which drops one real patch")
     system_prompt: str | None = Field(None, description="null: the chat template's own; '' saves its tokens")
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of training; auto: bfloat16 where the machine multiplies it natively"
+    )
 
 
 class Training(Section):
@@ -171,6 +173,18 @@ class Params(Section):
     registered_model: RegisteredModel
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key given twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key_node.value!r} twice", key_node.start_mark)
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     """Read a YAML parameter file and apply ``section.key=value`` overrides (values are YAML).
 
@@ -181,7 +195,7 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; write one with `humanvlm profile cpu`") from None
     try:
-        values = yaml.safe_load(text)
+        values = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(values, dict):

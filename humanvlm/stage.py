@@ -1,6 +1,6 @@
 """The stage contract: read inputs, write an artifact atomically, end with a ``report.json`` whose counts add up.
 
-Killed at any point, a stage resumes: while it runs, ``OUT/.work/`` holds its fingerprint (parameters and inputs) and
+Killed at any point, a stage resumes: while it runs, ``OUT/.work/`` holds its fingerprint (parameters, inputs, code) and
 one record per finished shard. The same fingerprint continues; another one starts afresh. The report is written last,
 so an artifact with a report is complete.
 """
@@ -47,6 +47,13 @@ class Stage:
     @property
     def out(self) -> str:
         return f"artifacts/{self.name}"
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """Files and folders of this package on which the results depend; dvc.yaml lists the same."""
+        room = self.module.split(".")[1:-1]
+        shared = ("model", "prompts.py") if room in (["train"], ["evaluate"]) else ()
+        return (*room, *shared, "shards.py")
 
 
 STAGES = {
@@ -252,6 +259,15 @@ def identity(folder: Path) -> str:
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
+def code_identity(code: Sequence[str]) -> str:
+    """sha256 of files and folders of this package: an artifact that other code made is not up to date."""
+    root = Path(__file__).parent
+    named = [path for name in code for path in ([root / name] if name.endswith(".py") else (root / name).rglob("*"))]
+    files = sorted(path for path in named if path.is_file() and "__pycache__" not in path.parts)
+    listing = [(path.relative_to(root).as_posix(), sha256_file(path)) for path in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
 def run_stage(
     name: str,
     params_file: Path,
@@ -281,7 +297,9 @@ def run_stage(
         clock = time.monotonic()
         outcome: Outcome = importlib.import_module(stage.module).run(run)
         if _fingerprint(StageRun(stage, load_params(params_file, overrides), folders, run.out))[0] != fingerprint:
-            raise StageError(f"{params_file} or an input of {name} changed while it ran; run `humanvlm {name}` again")
+            raise StageError(
+                f"{params_file}, an input or the code of {name} changed while it ran; run `humanvlm {name}` again"
+            )
         report = _report(run, outcome, fingerprint, snapshot)
         report["timings"] = {
             "started": started.isoformat(timespec="seconds"),
@@ -314,7 +332,8 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
-    snapshot = {"config": config, "inputs": {key: identity(folder) for key, folder in run.inputs.items()}}
+    inputs = {key: identity(folder) for key, folder in run.inputs.items()}
+    snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code)}
     return hashlib.sha256(json.dumps([run.stage.name, snapshot], sort_keys=True).encode()).hexdigest(), snapshot
 
 
@@ -350,6 +369,7 @@ def _report(run: StageRun, outcome: Outcome, fingerprint: str, snapshot: Mapping
     files = outcome.files or artifact_files(run.out)
     return {
         "stage": run.stage.name,
+        "profile": run.params.profile,
         "fingerprint": fingerprint,
         "rows": {"in": counts.rows_in, "kept": counts.kept, "dropped": dict(sorted(counts.dropped.items()))},
         "metrics": dict(outcome.metrics),

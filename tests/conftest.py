@@ -1,6 +1,7 @@
 """Shared fixtures: tracking off, no network, and the photographs beside the checkout when they are there."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,3 +24,16 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs ../shared (photographs and reference scores), which is not part of the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """``language_model`` and ``vision_tower``: folders of real architectures with a few thousand random weights."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import tiny
+
+    folder = tmp_path_factory.mktemp("tiny")
+    return {
+        "language_model": tiny.save_language_model(folder / "llm"),
+        "vision_tower": tiny.save_vision_tower(folder / "tower"),
+    }

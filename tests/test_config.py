@@ -54,6 +54,9 @@ def test_wrong_value_missing_section_and_malformed_file(tmp_path: Path) -> None:
     path.write_text("a: [")
     with pytest.raises(ConfigError, match=r"params.yaml: not YAML"):
         load_params(path)
+    path.write_text("raw_scrape: {}\nraw_scrape: {retries: 3}\n")
+    with pytest.raises(ConfigError, match=r"key 'raw_scrape' twice .*line 2"):
+        load_params(path)
     with pytest.raises(ConfigError, match="humanvlm profile cpu"):
         load_params(tmp_path / "absent.yaml")
 

@@ -1,4 +1,4 @@
-"""End to end on a small crawl: every stage as a user runs it, in a folder of its own, to a registered model that answers."""
+"""End to end on a small crawl: every stage as a user runs it, in its own folder, to a registered model that answers."""
 
 import base64
 import json
@@ -48,7 +48,8 @@ def test_every_report_balances(project: Path) -> None:
 
 
 def test_rows_flow_without_loss_or_doubles(project: Path) -> None:
-    kept = [read_report(project / "artifacts" / name)["rows"] for name in ("raw_scrape", "human_scenes", "human_caption")]
+    stages = ("raw_scrape", "human_scenes", "human_caption")
+    kept = [read_report(project / "artifacts" / name)["rows"] for name in stages]
     assert kept[0]["kept"] == kept[1]["in"]
     assert kept[1]["kept"] == kept[2]["in"]
     ids = [row["id"] for row in read_folder(project / "artifacts" / "human_caption", ["id"])]
@@ -58,7 +59,8 @@ def test_rows_flow_without_loss_or_doubles(project: Path) -> None:
 def test_the_crawl_ends_as_its_ground_truth_says(project: Path) -> None:
     """Rows that a downloader must refuse are refused for the reason planted in them."""
     truth = [json.loads(line) for line in (project / "data" / "truth.jsonl").read_text().splitlines()]
-    dropped = {row["url"]: row["reason"] for row in read_folder(project / "artifacts" / "raw_scrape" / "dropped", ["url", "reason"])}
+    rows = read_folder(project / "artifacts" / "raw_scrape" / "dropped", ["url", "reason"])
+    dropped = {row["url"]: row["reason"] for row in rows}
     expected = {row["url"]: row["expected"] for row in truth if row["expected"] in set(dropped.values())}
     assert expected
     assert {url: dropped.get(url) for url in expected} == expected

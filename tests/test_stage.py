@@ -82,6 +82,14 @@ def test_complete_work_is_up_to_date_until_something_changes(toy: Path) -> None:
     assert toy.with_name("calls").read_text() != "untouched"
 
 
+def test_what_other_code_made_is_not_up_to_date(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run_stage("raw_scrape", CPU, out=toy)
+    monkeypatch.setattr(stage_module, "code_identity", lambda code: "other")
+    toy.with_name("calls").write_text("untouched")
+    assert run_stage("raw_scrape", CPU, out=toy)["fingerprint"] != before["fingerprint"]
+    assert toy.with_name("calls").read_text() != "untouched"
+
+
 def test_a_damaged_output_is_made_again(toy: Path) -> None:
     run_stage("raw_scrape", CPU, out=toy)
     before = (toy / "shard-00001.parquet").read_bytes()

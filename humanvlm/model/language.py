@@ -1,0 +1,106 @@
+"""The language model and its tokenizer: from a packaged GGUF file, a folder, or the hub."""
+
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from humanvlm.errors import UserError
+from humanvlm.models import model_entries, model_entry, model_file
+
+log = logging.getLogger("humanvlm")
+
+
+def load_language_model(name: str) -> tuple[Any, Any]:
+    """Model (float32, evaluation mode) and fast tokenizer of an entry of models.yaml, a folder, or a hub id.
+
+    A packaged GGUF file is dequantised once into the local model cache (HUMANVLM_CACHE), which then loads in a second.
+    Raises UserError when the model is not to be had, or has no chat template.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    quiet()
+    source, revision = source_of(name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype="float32", use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise unavailable(name, error) from None
+    if tokenizer.chat_template is None:
+        raise UserError(f"{name}: its tokenizer has no chat template; choose an instruction-tuned model")
+    return model.eval(), tokenizer
+
+
+def quiet() -> None:
+    """No bars that last a tenth of a second; the stages have their own progress."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+
+
+def source_of(name: str) -> tuple[str, str | None]:
+    """Where ``from_pretrained`` finds a model: (folder or hub id, revision). ``ID@REVISION`` pins a revision."""
+    entry = model_entries().get(name)
+    if entry is not None and entry.package is not None:
+        return str(converted(name)), None
+    hub, _, revision = (entry.hub if entry is not None and entry.hub else name).partition("@")
+    return hub, revision or None
+
+
+def unavailable(name: str, error: Exception) -> UserError:
+    """One line for what transformers says in twenty."""
+    reason = str(error).splitlines()[0][:160]
+    return UserError(
+        f"model {name!r} does not load ({reason}); name an entry of humanvlm/models.yaml that has a package, a local "
+        "folder, or a hub id with the hub reachable (HF_HUB_OFFLINE unset)"
+    )
+
+
+def cache_folder() -> Path:
+    """HUMANVLM_CACHE, default ``.state/models``: converted models, safe to delete."""
+    return Path(os.environ.get("HUMANVLM_CACHE", ".state/models"))
+
+
+def converted(name: str) -> Path:
+    """Folder with the safetensors conversion of a packaged GGUF model; made on first use, atomically."""
+    digest = model_entry(name).part().sha256
+    folder = cache_folder() / f"{name}-{digest[:16]}"
+    if not folder.is_dir():
+        _convert(model_file(name), folder)
+    return folder
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Write the conversion beside ``folder`` and rename it into place: it is whole or absent, whoever else converts."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    log.info("converting %s once into %s", gguf.name, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+        # A fresh model of the same class: the loaded one remembers the GGUF file and refuses to be saved.
+        model = type(quantised)(quantised.config)
+        model.load_state_dict(quantised.state_dict())
+        for part in (model, tokenizer):
+            part.save_pretrained(work)
+        _sync(work)
+        try:
+            work.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # otherwise another process was first, with the same bytes
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    for path in [*folder.iterdir(), folder]:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,173 @@
+"""Training samples: which picture, asked what, answered how. Texts are in memory, pictures stay in their shards."""
+
+import functools
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from humanvlm.errors import UserError
+from humanvlm.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
+from humanvlm.shards import list_shards, open_shard, read_folder, read_rows
+
+Turns = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A picture and a conversation about it: (question, answer) turns. ``row`` -1: ``path`` is a picture file."""
+
+    path: str
+    row: int
+    turns: Turns
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of one source, and those left out by reason: offered = kept + dropped."""
+
+    kept: Sequence[Sample]
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+def caption_samples(folder: Path, caption: str) -> Samples:
+    """One sample for each caption of the training split of ``human_caption``; ``all``: each text of the index row.
+
+    A picture of the test split counts once as ``held_out``; an empty text as ``no_caption``.
+    """
+    columns = ("split", "captions" if caption == "all" else caption)
+    prompt = DETAILED_CAPTION if caption == "detailed" else SHORT_CAPTION
+    return _from_shards(folder, columns, prompt)
+
+
+def hq_samples(folder: Path) -> Samples:
+    """One sample for each fused caption of the training split of ``human_caption_hq``; none when it has no shards."""
+    if not any(folder.glob("shard-*.parquet")):
+        return Samples(())
+    return _from_shards(folder, ("split", "human_caption_hq"), HQ_CAPTION)
+
+
+def _from_shards(folder: Path, columns: tuple[str, str], prompt: str) -> Samples:
+    kept: list[Sample] = []
+    dropped: Counter[str] = Counter()
+    for path in list_shards(folder):
+        for number, row in enumerate(read_rows(path, columns)):
+            if row["split"] != "train":
+                dropped["held_out"] += 1
+                continue
+            value = row[columns[1]]
+            texts = [text.strip() for text in ([value] if isinstance(value, str) else value or ()) if text]
+            dropped["no_caption"] += sum(not text for text in texts) or not texts
+            kept += [Sample(str(path), number, ((prompt, text),)) for text in texts if text]
+    return Samples(kept, +dropped)
+
+
+def instruction_samples(data: Path, captions: Path) -> Samples:
+    """Samples of ``data/instructions.jsonl`` (LLaVA's format), none when there is no such file.
+
+    Pictures are files below ``data``. Left out: a malformed row (``bad_row``), a picture that is absent, outside
+    ``data`` or unreadable (``bad_picture``), and one whose bytes are in the test split of ``captions`` (``held_out``).
+    """
+    file = data / "instructions.jsonl"
+    if not file.exists():
+        return Samples(())
+    held_out = {row["sha256"] for row in read_folder(captions, ("sha256", "split")) if row["split"] != "train"}
+
+    @functools.cache
+    def problem(path: Path) -> str | None:
+        return _picture_problem(path, data, held_out)
+
+    kept: list[Sample] = []
+    dropped: Counter[str] = Counter()
+    for line in _lines(file):
+        row = _instruction(line)
+        if row is None:
+            dropped["bad_row"] += 1
+        elif reason := problem(data / row[0]):
+            dropped[reason] += 1
+        else:
+            kept.append(Sample(str(data / row[0]), -1, row[1]))
+    return Samples(kept, dict(dropped))
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        yield from (line for line in lines if line.strip())
+
+
+def _instruction(line: str) -> tuple[str, Turns] | None:
+    """Picture path and turns of a row, or None when it is not one conversation of human and gpt in turn."""
+    try:
+        row: Any = json.loads(line)
+        messages = [
+            (str(turn["from"]), str(turn["value"]).replace(IMAGE_TOKEN, "").strip()) for turn in row["conversations"]
+        ]
+        picture = row["image"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    speakers = [speaker for speaker, _ in messages]
+    if not messages or len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2):
+        return None
+    if not isinstance(picture, str) or not all(text for _, text in messages):
+        return None
+    return picture, tuple((messages[i][1], messages[i + 1][1]) for i in range(0, len(messages), 2))
+
+
+def _picture_problem(path: Path, data: Path, held_out: set[str]) -> str | None:
+    if not path.resolve().is_relative_to(data.resolve()):
+        return "bad_picture"
+    try:
+        content = path.read_bytes()
+        decode(content, str(path))
+    except (OSError, UserError):
+        return "bad_picture"
+    return "held_out" if hashlib.sha256(content).hexdigest() in held_out else None
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """An upright RGB picture from encoded bytes. Raises UserError naming the picture."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{name}: not a readable picture ({str(error)[:100]}); run the stage that wrote it again"
+        ) from None
+
+
+class Pictures:
+    """Random access to the pictures of samples: keeps the last row groups read, as encoded bytes."""
+
+    def __init__(self, row_groups: int = 32) -> None:
+        self._group = functools.lru_cache(row_groups)(_row_group)
+        self._starts = functools.cache(_group_starts)
+
+    def read(self, sample: Sample) -> Image.Image:
+        """The sample's picture, RGB. Raises UserError naming the file when it cannot be read."""
+        if sample.row < 0:
+            return decode(Path(sample.path).read_bytes(), sample.path)
+        starts = self._starts(sample.path)
+        group = max(index for index, start in enumerate(starts) if start <= sample.row)
+        content = self._group(sample.path, group)[sample.row - starts[group]]
+        return decode(content, f"{sample.path}, row {sample.row}")
+
+
+def _group_starts(path: str) -> list[int]:
+    """First row of each row group."""
+    shard = open_shard(Path(path))
+    starts, row = [], 0
+    for group in range(shard.num_row_groups):
+        starts.append(row)
+        row += shard.metadata.row_group(group).num_rows
+    return starts
+
+
+def _row_group(path: str, group: int) -> list[bytes]:
+    table = open_shard(Path(path)).read_row_group(group, columns=["image"])
+    return [row["bytes"] for row in table["image"].to_pylist()]

@@ -1,0 +1,43 @@
+"""Stage 1: the projector learns to say pictures in the language model's words; everything else is frozen."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from humanvlm.shards import replace_durably
+from humanvlm.stage import Outcome, StageRun
+from humanvlm.train.launch import train
+from humanvlm.train.recipe import Recipe, Source
+from humanvlm.train.samples import caption_samples
+
+
+def run(run: StageRun) -> Outcome:
+    """Train the projector on the captions of ``human_caption``. Rows are training samples."""
+    return train(run)
+
+
+def _sources(run: StageRun) -> Sequence[Source]:
+    caption = run.config.caption
+    return [Source(caption, 1.0, caption_samples(run.inputs["human_caption"], caption))]
+
+
+def _model(run: StageRun) -> tuple[Any, Any]:
+    from humanvlm.model.build import build_llava
+
+    model, processor = build_llava(run.params.model, seed=run.config.seed)
+    model.requires_grad_(False)
+    model.model.multi_modal_projector.requires_grad_(True)
+    return model, processor
+
+
+def _save(run: StageRun, model: Any, _: Any) -> None:
+    from safetensors.torch import save_file
+
+    work = run.work / "projector.safetensors"
+    state = {name: value.float().contiguous() for name, value in model.model.multi_modal_projector.state_dict().items()}
+    save_file(state, work, metadata={"format": "pt"})
+    replace_durably(work, run.out / work.name)
+    model.config.to_json_file(run.work / "config.json", use_diff=False)
+    replace_durably(run.work / "config.json", run.out / "config.json")
+
+
+RECIPE = Recipe(_model, _sources, _save)

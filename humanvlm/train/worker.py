@@ -1,0 +1,174 @@
+"""The trainer process: ``python -m humanvlm.train.worker JOB``, alone or as one rank under torchrun."""
+
+import csv
+import io
+import json
+import logging
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from humanvlm.config import Params, Training
+from humanvlm.errors import UserError
+from humanvlm.shards import replace_durably, write_json
+from humanvlm.stage import STAGES, Counts, StageRun
+from humanvlm.train.launch import die_with_parent
+from humanvlm.train.recipe import Recipe, Source
+from humanvlm.train.samples import Sample
+
+if TYPE_CHECKING:
+    from humanvlm.train.batches import Encoder
+
+log = logging.getLogger("humanvlm")
+
+
+def main(job: Path) -> int:
+    """Train as the job says. A UserError goes into ``error.json`` beside the job and gives status 2."""
+    die_with_parent()
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    for noisy in ("DeepSpeed", "transformers", "accelerate", "matplotlib", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    value = json.loads(job.read_text())
+    inputs = {name: Path(path) for name, path in value["inputs"].items()}
+    run = StageRun(STAGES[value["stage"]], Params.model_validate(value["params"]), inputs, Path(value["out"]))
+    try:
+        train(run)
+    except UserError as error:
+        write_json(run.work / "error.json", {"error": str(error)})
+        return 2
+    return 0
+
+
+def train(run: StageRun) -> None:
+    """Prepare, train (or continue), save. Rank 0 writes the artifact and ``result.json``."""
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    from humanvlm.train import stage1, stage2
+    from humanvlm.train.batches import Collator, Encoder, Run, grouped, schedule, steps
+    from humanvlm.train.samples import Pictures
+    from humanvlm.train.trainer import StageTrainer, arguments, bf16, last_checkpoint
+
+    recipe: Recipe = {"stage1_checkpoint": stage1.RECIPE, "stage2_checkpoint": stage2.RECIPE}[run.stage.name]
+    config: Training = run.config
+    world = int(os.environ["WORLD_SIZE"])
+    resume = last_checkpoint(run.work, world)
+    sources = recipe.sources(run)
+    model, processor = recipe.model(run)
+    if half := bf16(run.params.model.dtype):
+        model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
+    encoder = Encoder(processor)
+    material = collect(sources, encoder, config.max_length)
+    total = steps(config, len(material.samples))
+    shares = [source.share for source in sources]
+    order = schedule(material.sizes, shares, total * config.batch_size, config.seed)
+    if config.group_by_length:
+        order = grouped(order, material.lengths, config.batch_size, config.seed)
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trainer = StageTrainer(
+        run.stage.name,
+        model=model,
+        args=arguments(config, total, run.work, world, half),
+        train_dataset=Run(material.samples, order, encoder, Pictures()),
+        data_collator=Collator(processor.tokenizer.pad_token_id),
+    )
+    start = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    seconds = time.monotonic() - start
+    if not trainer.is_world_process_zero():
+        return
+    first = int(resume.name.rpartition("-")[2]) if resume else 0
+    tokens = sum(material.lengths[index] for index in order[first * config.batch_size :])
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    recipe.save(run, trainer.model, processor)
+    write_curve(run.out, history, run.stage.name)
+    write_json(
+        run.work / "result.json",
+        {
+            "counts": asdict(material.counts),
+            "metrics": _metrics(history) | {"train_seconds": seconds, "tokens_per_second": tokens / seconds},
+            "plots": ["loss.png"],
+            "info": {
+                "samples": {source.name: size for source, size in zip(sources, material.sizes, strict=True)},
+                "trainable_parameters": trainable,
+                "processes": world,
+                "engine": type(trainer.model_wrapped).__name__,
+                "dtype": "bfloat16" if trainer.args.bf16 else "float32",
+                "resumed_after_step": first,
+                "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+            },
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Material:
+    """Samples of all sources one after the other, their lengths in tokens, how many each source gave, the counts."""
+
+    samples: Sequence[Sample]
+    lengths: Sequence[int]
+    sizes: Sequence[int]
+    counts: Counts
+
+
+def collect(sources: Sequence[Source], encoder: "Encoder", max_length: int) -> Material:
+    """What can be learnt from. A source that should have a share and gives nothing is logged, not an error."""
+    from humanvlm.train.batches import fitting
+
+    samples: list[Sample] = []
+    lengths: list[int] = []
+    sizes: list[int] = []
+    dropped: Counter[str] = Counter()
+    for source in sources:
+        kept, tokens, unfit = fitting(source.samples.kept, encoder, max_length)
+        dropped += Counter(source.samples.dropped) + unfit
+        samples += kept
+        lengths += tokens
+        sizes.append(len(kept))
+        if source.share and not kept:
+            log.info("no %s samples: their share goes to the others", source.name)
+    return Material(samples, lengths, sizes, Counts(len(samples) + dropped.total(), len(samples), dict(dropped)))
+
+
+def _metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """First and last loss are means over a tenth of the run: single batches are noisy."""
+    losses = [entry["loss"] for entry in history]
+    tenth = max(1, len(losses) // 10)
+    return {
+        "steps": float(history[-1]["step"]),
+        "loss_first": sum(losses[:tenth]) / tenth,
+        "loss_last": sum(losses[-tenth:]) / tenth,
+    }
+
+
+def write_curve(out: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
+    """``loss.csv`` (step, loss in nats a token, learning_rate, grad_norm) and ``loss.png``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = ("step", "loss", "learning_rate", "grad_norm")
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([entry[column] for column in columns] for entry in history)
+    work = out / ".work" / "loss.csv"
+    work.write_text(text.getvalue(), encoding="utf-8")
+    replace_durably(work, out / "loss.csv")
+    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot([entry["step"] for entry in history], [entry["loss"] for entry in history], linewidth=1)
+    axes.set(xlabel="step", ylabel="loss (nats a token)", title=title)
+    figure.savefig(out / "loss.png", dpi=110)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

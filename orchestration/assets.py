@@ -1,0 +1,64 @@
+"""Assets generated from the DVC graph: one a stage, and one observed asset for each tracked source."""
+
+import warnings
+from typing import Any
+
+import dagster as dg
+
+from orchestration.compute import bring_up_to_date
+from orchestration.dvc_graph import Graph, StageNode, code_version, load_graph, read_lock, source_version
+from orchestration.metadata import describe_artifact
+from orchestration.versions import observation, version_tags
+
+POOL = "dvc"
+GROUP = "humanvlm"  # one group: the UI shows its graph at once, where it would fold several into boxes
+FORCE_TAG = "humanvlm/force"
+
+
+def stage_asset(graph: Graph, node: StageNode) -> dg.AssetsDefinition:
+    """The asset of a stage: deps, code version and description from DVC; data version = md5 of its output."""
+
+    @dg.asset(
+        name=node.name,
+        deps=list(node.inputs),
+        description=node.description,
+        code_version=code_version(graph, node),
+        group_name=GROUP,
+        kinds={"dvc", *node.meta.get("kinds", [])},
+        tags={"humanvlm/compute": node.compute, "humanvlm/layer": node.meta.get("layer", "")},
+        metadata={"command": node.cmd, "artifact": node.out, "parameters": ", ".join(node.sections)},
+        pool=POOL if node.compute == "dvc" else None,
+    )
+    def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        current = load_graph(graph.root)
+        bring_up_to_date(context, current, node, force=context.run.tags.get(FORCE_TAG) == "true")
+        locked = read_lock(current)[node.name]
+        for name in set(node.inputs) & set(graph.sources):
+            context.log_event(observation(name, source_version(current, name)))
+        return dg.MaterializeResult(
+            metadata=describe_artifact(graph.root / node.out),
+            data_version=dg.DataVersion(locked.data_version),
+            tags=version_tags(locked),
+        )
+
+    return materialize
+
+
+def source_asset(graph: Graph, name: str) -> dg.SourceAsset | dg.AssetsDefinition:
+    """A source that DVC tracks, external to Dagster: observing it reads the md5 in its .dvc file.
+
+    The sensor and every stage that reads it report the same, so nobody has to press Observe.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # the only way to an external asset whose version counts
+
+        @dg.observable_source_asset(
+            name=name,
+            description=f"Tracked by {graph.sources[name]}; `dvc add {name}` records a new version.",
+            group_name=GROUP,
+            tags={"dagster/kind/dvc": ""},
+        )
+        def observe() -> dg.DataVersion:
+            return dg.DataVersion(source_version(load_graph(graph.root), name))
+
+    return observe

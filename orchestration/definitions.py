@@ -1,0 +1,43 @@
+"""The code location: `dagster dev -m orchestration.definitions`, in a checkout of the project."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.assets import source_asset, stage_asset
+from orchestration.checks import expectation_check, report_checks
+from orchestration.dvc_graph import load_graph
+from orchestration.schedules import REEVALUATED, everything, reevaluate, weekly_reevaluation
+from orchestration.sensors import lock_sensor
+
+# Step processes are forked from one that has loaded all this: a step starts in tenths of a second, not in seconds.
+FORKED = dg.multiprocess_executor.configured(
+    {"start_method": {"forkserver": {"preload_modules": ["dagster", "dagster_pipes", "orchestration.definitions"]}}}
+)
+EXPECTED = ("human_caption", "human_caption_hq")
+
+
+def build_definitions(root: Path) -> dg.Definitions:
+    """Everything Dagster knows of the DVC project at ``root``. Raises GraphError when there is none."""
+    graph = load_graph(root)
+    nodes = graph.stages.values()
+    evaluates = set(REEVALUATED) <= set(graph.stages)
+    return dg.Definitions(
+        assets=[*(source_asset(graph, name) for name in graph.sources), *(stage_asset(graph, node) for node in nodes)],
+        asset_checks=[
+            *(report_checks(graph, node) for node in nodes),
+            *(expectation_check(graph, node) for node in nodes if node.name in EXPECTED),
+        ],
+        jobs=[everything, *([reevaluate] if evaluates else [])],
+        schedules=[weekly_reevaluation] if evaluates else [],
+        sensors=[lock_sensor(graph)],
+        executor=FORKED,
+    )
+
+
+def project_root() -> Path:
+    """The folder Dagster was started in when it holds a dvc.yaml, else the checkout this file is in."""
+    return Path.cwd() if Path("dvc.yaml").exists() else Path(__file__).parents[1]
+
+
+defs = build_definitions(project_root())

@@ -1,0 +1,176 @@
+"""The DVC graph as plain, typed data, read from dvc.yaml, dvc.lock, params.yaml and *.dvc files.
+
+``dvc`` itself is not imported: it takes seconds, and a Dagster code location is loaded by every step process. Hashes
+are DVC's own (md5 of a file; md5 of the sorted listing of a folder), so a stage is stale here exactly when
+``dvc status`` says so.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from humanvlm.errors import UserError
+
+
+class GraphError(UserError):
+    """A dvc.yaml that is missing, or a stage that Dagster cannot show as one asset."""
+
+
+@dataclass(frozen=True)
+class StageNode:
+    """One stage of dvc.yaml. Paths are relative to the project's root; ``inputs`` maps asset names to their paths."""
+
+    name: str
+    cmd: str
+    inputs: Mapping[str, str]
+    code: tuple[str, ...]
+    sections: tuple[str, ...]
+    out: str
+    description: str
+    meta: Mapping[str, Any]
+
+    @property
+    def compute(self) -> str:
+        """``dvc``: `dvc repro` runs it. ``pipes``: it runs outside DVC's lock and is committed afterwards."""
+        return str(self.meta.get("compute", "dvc"))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Stages by name in the order of dvc.yaml; sources: data tracked by a .dvc file, name -> that file's path."""
+
+    root: Path
+    stages: Mapping[str, StageNode]
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Locked:
+    """What dvc.lock says of the last run of a stage: md5 of its output and of each input, by name."""
+
+    data_version: str
+    code_version: str
+    input_versions: Mapping[str, str]
+
+
+def load_graph(root: Path) -> Graph:
+    """Read ``root/dvc.yaml``. Raises GraphError when it is missing or a stage has no single command and output."""
+    if not (root / "dvc.yaml").exists():
+        raise GraphError(f"{root}: no dvc.yaml; start Dagster in a checkout of the project")
+    stages = _yaml(root / "dvc.yaml").get("stages", {})
+    names = {_only_out(name, stage): name for name, stage in stages.items()}
+    sources = {path.stem: path.name for path in sorted(root.glob("*.dvc")) if path.is_file()}
+    names |= {name: name for name in sources}
+    return Graph(root, {name: _node(name, stage, names) for name, stage in stages.items()}, sources)
+
+
+def _node(name: str, stage: Mapping[str, Any], names: Mapping[str, str]) -> StageNode:
+    deps = stage.get("deps", [])
+    return StageNode(
+        name=name,
+        cmd=stage["cmd"],
+        inputs={names[dep]: dep for dep in deps if dep in names},
+        code=tuple(dep for dep in deps if dep not in names),
+        sections=tuple(stage.get("params", [])),
+        out=_only_out(name, stage),
+        description=stage.get("desc", ""),
+        meta=stage.get("meta", {}),
+    )
+
+
+def _only_out(name: str, stage: Mapping[str, Any]) -> str:
+    outs = [next(iter(out)) if isinstance(out, dict) else out for out in stage.get("outs", [])]
+    if len(outs) != 1 or not isinstance(stage.get("cmd"), str):
+        raise GraphError(f"dvc.yaml: stage {name!r} needs one cmd and one output to be an asset, has {outs}")
+    return str(outs[0])
+
+
+def read_lock(graph: Graph) -> dict[str, Locked]:
+    """Stages that have run, by name. Empty when there is no dvc.lock yet."""
+    path = graph.root / "dvc.lock"
+    locked = _yaml(path).get("stages", {}) if path.exists() else {}
+    return {name: _locked(graph.stages[name], entry) for name, entry in locked.items() if name in graph.stages}
+
+
+def _locked(node: StageNode, entry: Mapping[str, Any]) -> Locked:
+    deps = {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])}
+    values = entry.get("params", {}).get("params.yaml", {})
+    outs = {out["path"]: out.get("md5") for out in entry.get("outs", [])}
+    return Locked(
+        data_version=str(outs.get(node.out)),
+        code_version=_version(
+            entry["cmd"], {key: values.get(key) for key in node.sections}, {path: deps.get(path) for path in node.code}
+        ),
+        input_versions={name: str(deps.get(path)) for name, path in node.inputs.items()},
+    )
+
+
+def code_version(graph: Graph, node: StageNode) -> str:
+    """Hash of (cmd, parameter values, md5 of the code dependencies) of the working tree.
+
+    Equal to ``read_lock(graph)[name].code_version`` when the stage last ran with the same.
+    """
+    path = graph.root / "params.yaml"
+    params = _yaml(path) if path.exists() else {}
+    values = {key: _value(params, key) for key in node.sections}
+    return _version(node.cmd, values, {path: path_md5(graph.root, path) for path in node.code})
+
+
+def source_version(graph: Graph, name: str) -> str:
+    """md5 that the .dvc file of a source records."""
+    return str(_yaml(graph.root / graph.sources[name])["outs"][0]["md5"])
+
+
+def _version(cmd: str, params: Mapping[str, Any], code: Mapping[str, str | None]) -> str:
+    return hashlib.sha256(json.dumps([cmd, params, code], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _value(params: Any, key: str) -> Any:
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+
+def path_md5(root: Path, path: str) -> str | None:
+    """md5 of a file, or of a folder's listing as DVC computes it (``….dir``), .dvcignore applied; None when absent."""
+    target = root / path
+    if target.is_file():
+        return _file_md5(target)
+    if not target.is_dir():
+        return None
+    listing = [
+        {"md5": _file_md5(file), "relpath": file.relative_to(target).as_posix()} for file in _files(root, target)
+    ]
+    listing.sort(key=lambda entry: entry["relpath"])
+    return _md5(json.dumps(listing, sort_keys=True).encode()) + ".dir"
+
+
+def _files(root: Path, folder: Path) -> Iterator[Path]:
+    from pathspec import GitIgnoreSpec
+
+    rules = root / ".dvcignore"
+    ignored = GitIgnoreSpec.from_lines(rules.read_text(encoding="utf-8").splitlines() if rules.exists() else [])
+    for path in folder.rglob("*"):
+        if path.is_file() and not ignored.match_file(path.relative_to(root)):
+            yield path
+
+
+def _file_md5(path: Path) -> str:
+    return _md5(path.read_bytes())
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise GraphError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    return value or {}

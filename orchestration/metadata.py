@@ -1,0 +1,103 @@
+"""What Dagster shows of an artifact, from its report.json: counts, drops, metrics, plots, a few pictures.
+
+Pictures are inlined as small data URIs, so the event log stays light and the UI needs no file access.
+"""
+
+import base64
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from humanvlm.stage import read_report
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_PLOTS = 4
+PLOT_WIDTH = 520
+TILE = 112
+TILES = (6, 2)
+
+
+def describe_artifact(folder: Path) -> dict[str, Any]:
+    """Metadata of a complete artifact. Raises humanvlm.stage.StageError when it has no report."""
+    report = read_report(folder)
+    rows = report["rows"]
+    return {
+        "dagster/row_count": rows["kept"],
+        "rows in": rows["in"],
+        "rows dropped": sum(rows["dropped"].values()),
+        **({"drops": _drops(rows)} if rows["dropped"] else {}),
+        **_pictures(folder, report),
+        **{f"metric: {name}": round(float(value), 6) for name, value in report["metrics"].items()},
+        "seconds": float(report["timings"]["seconds"]),
+        "report": dg.MetadataValue.path(str(folder / "report.json")),
+        "MLflow": _mlflow_hint(),
+    }
+
+
+def _drops(rows: Mapping[str, Any]) -> dg.TableMetadataValue:
+    counts = sorted(rows["dropped"].items(), key=lambda item: -item[1])
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"reason": reason, "rows": n, "share": f"{n / rows['in']:.1%}"}) for reason, n in counts],
+        schema=dg.TableSchema(
+            [dg.TableColumn("reason", "string"), dg.TableColumn("rows", "int"), dg.TableColumn("share", "string")]
+        ),
+    )
+
+
+def _mlflow_hint() -> dg.MetadataValue[Any]:
+    from humanvlm.tracking import tracking_uri
+
+    uri = tracking_uri()
+    if uri is None:
+        return dg.MetadataValue.text("tracking is off (MLFLOW_TRACKING_URI=none)")
+    if uri.startswith("http"):
+        return dg.MetadataValue.url(uri)
+    return dg.MetadataValue.text(f"mlflow ui --backend-store-uri {uri}")
+
+
+def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
+    pngs = [name for name in report["plots"] if name.endswith(".png") and (folder / name).exists()]
+    pictures = {f"plot: {Path(name).stem}": _plot(folder / name) for name in pngs[:MAX_PLOTS]}
+    shards = sorted(folder.glob("shard-*.parquet"))
+    sheet = _contact_sheet(shards[0]) if shards else None
+    return pictures | ({"samples": sheet} if sheet else {})
+
+
+def _plot(path: Path) -> dg.MetadataValue[Any]:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.thumbnail((PLOT_WIDTH, PLOT_WIDTH))
+        return _inline(image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64), "PNG", path.stem)
+
+
+def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:
+    """The first pictures of a shard as one sheet; None when its rows hold none."""
+    import pyarrow.parquet as pq
+    from PIL import Image, ImageOps
+
+    file = pq.ParquetFile(shard)
+    if "image" not in file.schema_arrow.names or not file.metadata.num_rows:
+        return None
+    columns, rows = TILES
+    cells = next(file.iter_batches(batch_size=columns * rows, columns=["image"])).column(0).to_pylist()
+    sheet = Image.new("RGB", (columns * TILE, -(-len(cells) // columns) * TILE), "white")
+    for index, cell in enumerate(cells):
+        with Image.open(io.BytesIO(cell["bytes"])) as image:
+            image.draft("RGB", (TILE, TILE))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+            tile = ImageOps.pad(upright, (TILE - 4, TILE - 4), color="white")
+        sheet.paste(tile, (index % columns * TILE + 2, index // columns * TILE + 2))
+    return _inline(sheet, "JPEG", "samples", quality=70)
+
+
+def _inline(image: "Image", kind: str, title: str, **options: Any) -> dg.MetadataValue[Any]:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, optimize=True, **options)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/{kind.lower()};base64,{encoded})")

@@ -1,0 +1,25 @@
+"""Jobs and schedules. What a job does beyond materializing is asked for by run tags, never by hyperparameters."""
+
+import dagster as dg
+
+from orchestration.assets import FORCE_TAG
+
+REEVALUATED = ("benchmark_scores", "registered_model")
+
+everything = dg.define_asset_job("everything", dg.AssetSelection.all(), description="Bring every stage up to date.")
+
+reevaluate = dg.define_asset_job(
+    "reevaluate",
+    dg.AssetSelection.assets(*REEVALUATED),
+    description="Score the current checkpoint again and compare it with the champion, though nothing changed.",
+    tags={FORCE_TAG: "true"},
+)
+
+weekly_reevaluation = dg.ScheduleDefinition(
+    name="weekly_reevaluation",
+    job=reevaluate,
+    cron_schedule="0 3 * * 1",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Mondays 03:00 UTC: re-evaluates the champion. Off until it is switched on in the UI.",
+)

@@ -1,0 +1,74 @@
+"""The Great Expectations suites pass on good captions and name what is wrong with bad ones."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from humanvlm.errors import UserError
+from humanvlm.shards import shard_name, write_shard
+
+pytest.importorskip("great_expectations")
+
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "url", "split", "sha256", "short", "detailed", "human_caption_hq")]
+    + [("width", pa.int32()), ("height", pa.int32())]
+)
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    words = "A woman appears to smile on a beach"
+    texts = {"short": words, "detailed": f"{words}. {words}.", "human_caption_hq": words}
+    url = f"https://photos.example/{number}.jpg"
+    fixed = {"id": digest[:20], "url": url, "split": "train", "sha256": digest, "width": 640, "height": 480}
+    return {**fixed, **texts, **changes}
+
+
+def write(folder: Path, *shards: list[dict[str, Any]]) -> Path:
+    for index, rows in enumerate(shards):
+        write_shard(folder / shard_name(index), rows, SCHEMA)
+    return folder
+
+
+def failing(name: str, folder: Path) -> dict[tuple[str, str], int]:
+    from orchestration.expectations import validate
+
+    return {(r.column, r.expectation.split()[0]): r.unexpected for r in validate(name, folder) if not r.passed}
+
+
+def test_good_captions_pass(tmp_path):
+    folder = write(tmp_path, [row(1), row(2, split="test")], [row(3)])
+    assert failing("human_caption", folder) == {}
+    assert failing("human_caption_hq", folder) == {}
+
+
+def test_bad_rows_are_counted_under_their_column(tmp_path):
+    twin = row(1, url=None)
+    long = row(2, short=" ".join(["word"] * 71), detailed=" ".join(["word"] * 300), human_caption_hq=" word" * 501)
+    odd = row(3, split="validation", width=0, human_caption_hq=None, id="not-hex")
+    folder = write(tmp_path, [row(1), long], [twin, odd])
+    shared = {
+        ("id", "expect_column_values_to_be_unique"): 2,
+        ("id", "expect_column_values_to_match_regex"): 1,
+        ("url", "expect_column_values_to_not_be_null"): 1,
+        ("split", "expect_column_values_to_be_in_set"): 1,
+        ("width", "expect_column_values_to_be_between"): 1,
+    }
+    assert failing("human_caption", folder) == shared | {("short_words", "expect_column_values_to_be_between"): 1}
+    assert failing("human_caption_hq", folder) == shared | {
+        ("human_caption_hq_words", "expect_column_values_to_be_between"): 1,
+        ("human_caption_hq_words", "expect_column_values_to_not_be_null"): 1,
+    }
+
+
+def test_an_artifact_without_rows_fails(tmp_path):
+    assert ("(table)", "expect_table_row_count_to_be_between") in failing("human_caption", write(tmp_path, []))
+
+
+def test_a_missing_column_is_named(tmp_path):
+    write_shard(tmp_path / shard_name(0), [{"id": "a"}], pa.schema([("id", pa.string())]))
+    with pytest.raises(UserError, match="missing column 'detailed'"):
+        failing("human_caption", tmp_path)
