@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo install test lint types unit dagster mlflow clean
+.PHONY: help demo install test lint types unit dagster materialize mlflow clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,7 +44,10 @@ unit: $(INSTALLED)
 	python -m pytest -n 2 --dist loadscope
 
 dagster: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Open Dagster's UI on port 3000
-	dagster dev -m orchestration.definitions
+	dagster dev -m orchestration.definitions -h 127.0.0.1 -p 3000
+
+materialize: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Bring every asset up to date, as Dagster's UI does
+	dagster asset materialize --select '*' -m orchestration.definitions
 
 $(DAGSTER_HOME)/dagster.yaml: orchestration/dagster.yaml
 	@mkdir -p $(DAGSTER_HOME)

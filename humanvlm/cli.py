@@ -65,7 +65,7 @@ def _stage_command(name: str, help_text: str) -> click.Command:
 
 
 def _named_inputs(stage: str, inputs: tuple[str, ...]) -> dict[str, Path]:
-    from humanvlm.stage import STAGES
+    from humanvlm.stages import STAGES
 
     known = list(STAGES[stage].inputs)
     folders = {}
@@ -86,7 +86,8 @@ for _name, _help in STAGE_HELP.items():
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
 def run(params: Path, overrides: tuple[str, ...]) -> None:
     """Run every stage in order in this folder, without DVC; up-to-date stages are skipped."""
-    from humanvlm.stage import STAGES, run_stage
+    from humanvlm.stage import run_stage
+    from humanvlm.stages import STAGES
 
     for name in STAGES:
         run_stage(name, params, overrides)

@@ -16,7 +16,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from humanvlm.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.shards import list_shards, open_shard, read_rows
-from humanvlm.stage import STAGES, read_report
+from humanvlm.stage import read_report
+from humanvlm.stages import STAGES
 
 SIDE = 480
 TEXTS = ("human_caption_hq", "short", "detailed", "face", "body", "background", "text", "captions")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from humanvlm.stage import STAGES, StageError, read_report
+from humanvlm.stage import StageError, read_report
+from humanvlm.stages import STAGES
 
 
 def summarize(artifacts: Path) -> str:

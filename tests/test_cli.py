@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from humanvlm.cli import STAGE_HELP, main
 from humanvlm.profiles import profile_path
-from humanvlm.stage import STAGES
+from humanvlm.stages import STAGES
 
 
 def test_every_stage_has_a_command() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from humanvlm.shards import read_folder
-from humanvlm.stage import STAGES, read_report
+from humanvlm.stage import read_report
+from humanvlm.stages import STAGES
 
 SMALL = (
     "stage1_checkpoint.max_steps=3",

@@ -11,7 +11,8 @@ import pytest
 from humanvlm import stage as stage_module
 from humanvlm.profiles import profile_path
 from humanvlm.shards import write_shard
-from humanvlm.stage import Counts, Outcome, ShardResult, Stage, StageError, StageRun, run_stage
+from humanvlm.stage import Counts, Outcome, ShardResult, StageError, StageRun, run_stage
+from humanvlm.stages import Stage
 
 CPU = profile_path("cpu")
 SCHEMA = pa.schema([("id", pa.string())])

@@ -161,8 +161,17 @@ def _write(
     ranges = {f"{result.task}.{name}": pair for result in results for name, pair in result.intervals.items()}
     slices = {result.task: result.parts for result in results if result.parts}
     counts = {result.task: len(result.records) for result in results}
-    value = {"scores": scores, "intervals": ranges, "slices": slices, "samples": counts}
-    write_json(run.out / "scores.json", value | {"absent": dict(absent), "baselines": dict(baselines)})
+    write_json(run.out / "scores.json", scores)
+    write_json(
+        run.out / "details.json",
+        {
+            "intervals": ranges,
+            "slices": slices,
+            "samples": counts,
+            "absent": dict(absent),
+            "baselines": dict(baselines),
+        },
+    )
     for result in results:
         _write_lines(run.out / "samples" / f"{result.task}.jsonl", (as_json(record) for record in result.records))
     if dropped:

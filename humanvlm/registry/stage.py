@@ -125,8 +125,8 @@ def serving_wrapper() -> Path:
 def _scores(folder: Path, metric: str) -> dict[str, float]:
     path = folder / "scores.json"
     try:
-        scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))["scores"]
-    except (OSError, ValueError, KeyError) as error:
+        scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}; run `humanvlm benchmark_scores` again") from None
     if metric not in scores:
         known = ", ".join(name for name in scores if name.count(".") == 1)

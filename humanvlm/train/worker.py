@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from humanvlm.config import Params, Training
 from humanvlm.errors import UserError
 from humanvlm.shards import replace_durably, write_json
-from humanvlm.stage import STAGES, Counts, StageRun
+from humanvlm.stage import Counts, StageRun
+from humanvlm.stages import STAGES
 from humanvlm.train.launch import die_with_parent
 from humanvlm.train.recipe import Recipe, Source
 from humanvlm.train.samples import Sample

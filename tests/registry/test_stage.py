@@ -37,7 +37,7 @@ def scores(folder: Path, cider: float, reference: str = "a man") -> Path:
     record = {"id": "1", "prompt": "?", "references": [reference], "reply": f"{cider}"}
     (folder / "samples").mkdir(parents=True)
     (folder / "samples" / "captions.jsonl").write_text(json.dumps(record) + "\n")
-    write_json(folder / "scores.json", {"scores": {"captions.cider": cider, "vqa.accuracy": 0.5}, "intervals": {}})
+    write_json(folder / "scores.json", {"captions.cider": cider, "vqa.accuracy": 0.5})
     finish(folder)
     return folder
 
