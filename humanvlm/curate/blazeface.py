@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.curate.detectors import Face, Picture, clip, overlaps
+from humanvlm.curate.detections import Face, Picture, clip, overlaps
 from humanvlm.models import ModelEntry, model_file
 
 MIN_SCORE = 0.5

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from humanvlm.curate.detectors import Picture
+from humanvlm.curate.detections import Picture
 from humanvlm.models import ModelEntry, model_file
 
 MEAN_BGR = np.array([104, 117, 123], dtype=np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from humanvlm.curate.detectors import Face, Picture, clip, overlaps
+from humanvlm.curate.detections import Face, Picture, clip, overlaps
 from humanvlm.models import ModelEntry, model_file
 
 MIN_SCORE = 0.5

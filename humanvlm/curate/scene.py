@@ -12,13 +12,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from humanvlm.config import HumanScenes
+from humanvlm.curate.detections import Detection, Face, Picture
 from humanvlm.curate.detectors import (
-    Detection,
-    Face,
     FaceDetector,
     NsfwClassifier,
     PersonDetector,
-    Picture,
     load_face_detector,
     load_nsfw_classifier,
     load_person_detector,

@@ -5,7 +5,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from humanvlm.curate.detectors import Detection, Picture, clip
+from humanvlm.curate.detections import Detection, Picture, clip
 from humanvlm.models import ModelEntry, model_file
 
 MIN_SCORE = 0.3

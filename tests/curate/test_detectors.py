@@ -7,15 +7,8 @@ import skimage.data
 from PIL import Image
 
 from humanvlm.curate.blazeface import anchors, blend, decode, letterbox
-from humanvlm.curate.detectors import (
-    Detection,
-    Picture,
-    clip,
-    load_face_detector,
-    load_nsfw_classifier,
-    load_person_detector,
-    overlaps,
-)
+from humanvlm.curate.detections import Detection, Picture, clip, overlaps
+from humanvlm.curate.detectors import load_face_detector, load_nsfw_classifier, load_person_detector
 from humanvlm.curate.faces import find_faces
 from humanvlm.errors import UserError
 

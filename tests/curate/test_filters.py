@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from humanvlm.config import HumanScenes
-from humanvlm.curate.detectors import Detection, Face
+from humanvlm.curate.detections import Detection, Face
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Models, Scene, decode
 
