@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ def main(job: Path) -> int:
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     for noisy in ("DeepSpeed", "transformers", "accelerate", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     value = json.loads(job.read_text())
     inputs = {name: Path(path) for name, path in value["inputs"].items()}
     run = StageRun(STAGES[value["stage"]], Params.model_validate(value["params"]), inputs, Path(value["out"]))
