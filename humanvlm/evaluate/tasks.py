@@ -86,7 +86,7 @@ def most_common_caption(human_caption: Path) -> str | None:
     """The commonest training caption, in tokens; of equally common ones the first in the alphabet. None without any."""
     counts: Counter[str] = Counter()
     for shard in list_shards(human_caption):
-        for row in read_rows(shard, ["captions", "short", "split"]):
+        for row in read_rows(shard, ["captions", "short", "captioner", "split"]):
             if row["split"] == "train":
                 counts.update(" ".join(tokenize(caption)) for caption in _references(row))
     return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else None
@@ -105,7 +105,7 @@ def training_pictures(human_caption: Path, count: int) -> Iterator[Image.Image]:
 
 def _held_out(human_caption: Path) -> Iterator[Sample]:
     for shard in list_shards(human_caption):
-        for number, row in enumerate(read_rows(shard, ["id", "captions", "short", "split"])):
+        for number, row in enumerate(read_rows(shard, ["id", "captions", "short", "captioner", "split"])):
             if row["split"] == "test":
                 picture = ShardPicture(shard, number)
                 yield Sample(row["id"], "holdout", row["id"], picture, prompts.SHORT_CAPTION, tuple(_references(row)))
@@ -113,6 +113,8 @@ def _held_out(human_caption: Path) -> Iterator[Sample]:
 
 def _references(row: Mapping[str, Any]) -> list[str]:
     """The texts that came with the picture, else the caption that was made for it."""
+    if row["captioner"] != "source":  # the row's own texts are then alt-texts, which nobody was taught
+        return [row["short"]]
     return [text for text in row["captions"] or () if text.strip()] or [row["short"]]
 
 

@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         ("id", pa.string()),
         ("captions", pa.list_(pa.string())),
         ("short", pa.string()),
+        ("captioner", pa.string()),
         ("split", pa.string()),
         ("image", IMAGE),
     ]
@@ -75,6 +76,7 @@ def inputs(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
             "id": f"h{i}",
             "captions": ["A shade." if i < 4 else f"Shade {i}!"] if i != 5 else [],
             "short": "short",
+            "captioner": "source",
             "split": "test" if i > 3 else "train",
             "image": {"bytes": jpeg(30 * i), "path": None},
         }
@@ -176,9 +178,16 @@ def test_limit_and_no_baselines(inputs: dict[str, Path], tmp_path: Path, repo: P
 
 def test_most_common_caption_breaks_ties_by_the_alphabet(inputs: dict[str, Path], tmp_path: Path) -> None:
     assert most_common_caption(inputs["human_caption"]) == "a shade"
-    rows = [{"id": t, "captions": [t], "short": "s", "split": "train", "image": None} for t in ("Zebra", "Ape.")]
+    row = {"short": "A man.", "captioner": "source", "split": "train", "image": None}
+    rows = [{"id": text, "captions": [text]} | row for text in ("Zebra", "Ape.")]
     write_shard(tmp_path / "tie" / "shard-00000.parquet", rows, SCHEMA)
     assert most_common_caption(tmp_path / "tie") == "ape"
+
+
+def test_alt_texts_are_no_captions_where_captions_are_made(tmp_path: Path) -> None:
+    row = {"captions": ["IMG_1.jpg"], "short": "A man.", "captioner": "template", "split": "train", "image": None}
+    write_shard(tmp_path / "shard-00000.parquet", [{"id": "1"} | row], SCHEMA)
+    assert most_common_caption(tmp_path) == "a man"
 
 
 def test_mean_picture_is_the_mean_the_model_sees(checkpoint: Path) -> None:
