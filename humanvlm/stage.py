@@ -164,13 +164,14 @@ def read_report(folder: Path) -> dict[str, Any]:
 
 def check_files(folder: Path) -> None:
     """Raises StageError naming the first file whose size is not what the artifact's report says."""
-    for file in read_report(folder)["outputs"]:
+    report = read_report(folder)
+    for file in report["outputs"]:
         path = folder / file["path"]
         if not whole(path, file["bytes"]):
             size = path.stat().st_size if path.exists() else 0
             raise StageError(
                 f"{path}: truncated ({size} of {file['bytes']} bytes); "
-                f"run `humanvlm {folder.name}` again, or `dvc checkout`"
+                f"run `humanvlm {report['stage']}` again, or `dvc checkout`"
             )
 
 
@@ -224,7 +225,11 @@ def run_stage(
         _prepare(run, fingerprint, force)
         started = datetime.now(UTC)
         clock = time.monotonic()
-        outcome: Outcome = importlib.import_module(stage.module).run(run)
+        try:
+            outcome: Outcome = importlib.import_module(stage.module).run(run)
+        except BaseException:
+            _leave_nothing_empty(run)
+            raise
         if _fingerprint(StageRun(stage, load_params(params_file, overrides), folders, run.out))[0] != fingerprint:
             raise StageError(
                 f"{params_file}, an input or the code of {name} changed while it ran; run `humanvlm {name}` again"
@@ -286,6 +291,12 @@ def _prepare(run: StageRun, fingerprint: str, force: bool) -> None:
         shutil.rmtree(run.out)
     run.work.mkdir(parents=True, exist_ok=True)
     mark.write_text(fingerprint)
+
+
+def _leave_nothing_empty(run: StageRun) -> None:
+    """A stage that failed before its first result leaves no folder behind; results are kept for the next run."""
+    if [path for path in run.out.rglob("*") if path.is_file()] == [run.work / "fingerprint"]:
+        shutil.rmtree(run.out)
 
 
 def _report(run: StageRun, outcome: Outcome, fingerprint: str, snapshot: Mapping[str, Any]) -> dict[str, Any]:

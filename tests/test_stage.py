@@ -118,6 +118,16 @@ def test_inputs_that_changed_meanwhile_fail(toy: Path, monkeypatch: pytest.Monke
     assert not (toy / "report.json").exists()
 
 
+def test_a_failure_before_the_first_result_leaves_nothing(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: StageRun) -> Outcome:
+        raise StageError("no column 'url'")
+
+    monkeypatch.setattr(sys.modules["toy_stage"], "run", fail)
+    with pytest.raises(StageError, match="no column"):
+        run_stage("raw_scrape", CPU, out=toy)
+    assert not toy.exists()
+
+
 def test_unbalanced_counts_fail(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.modules["toy_stage"], "run", lambda _: Outcome(Counts(3, 1, {"lost": 1})))
     with pytest.raises(StageError, match="counts do not add up: 3 in, 1 kept"):
