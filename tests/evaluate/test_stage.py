@@ -89,7 +89,8 @@ def inputs(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 
 def evaluate(inputs: dict[str, Path], out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
-    small = ("max_new_tokens=4", "bootstrap=20", "batch_size=2")
+    tasks = "tasks=[captions, vqa, rec, attributes, holdout]"
+    small = (tasks, "limit=0", "max_new_tokens=4", "bootstrap=20", "batch_size=2")
     settings = [f"benchmark_scores.{value}" for value in (*small, *overrides)]
     return run_stage("benchmark_scores", repo / "profiles" / "cpu.yaml", settings, inputs, out)
 
