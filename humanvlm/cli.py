@@ -45,8 +45,17 @@ def main() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+RETRY = click.option(
+    "--retry-failed",
+    is_flag=False,
+    flag_value="transient",
+    metavar="[=REASON,…]",
+    help="Ask again for dropped rows with these reasons, such as http_503,timeout; transient (the default): failures "
+    "that may have passed; all.",
+)
+
+
 def _stage_command(name: str, help_text: str) -> click.Command:
-    @click.command(name, help=help_text)
     @click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
     @click.option(
@@ -55,13 +64,19 @@ def _stage_command(name: str, help_text: str) -> click.Command:
     @click.option("--out", type=click.Path(path_type=Path), help=f"Write here instead of artifacts/{name}.")
     @click.option("--force", is_flag=True, envvar="HUMANVLM_FORCE", help="Start afresh, even when up to date.")
     def command(
-        params: Path, overrides: tuple[str, ...], inputs: tuple[str, ...], out: Path | None, force: bool
+        params: Path,
+        overrides: tuple[str, ...],
+        inputs: tuple[str, ...],
+        out: Path | None,
+        force: bool,
+        retry_failed: str | None = None,
     ) -> None:
         from humanvlm.stage import run_stage
 
-        run_stage(name, params, overrides, _named_inputs(name, inputs), out, force)
+        retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
+        run_stage(name, params, overrides, _named_inputs(name, inputs), out, force, retry)
 
-    return command
+    return click.command(name, help=help_text)(RETRY(command) if name == "raw_scrape" else command)
 
 
 def _named_inputs(stage: str, inputs: tuple[str, ...]) -> dict[str, Path]:
@@ -149,6 +164,24 @@ def show(artifact: Path, rows: int, dropped: bool, out: Path | None) -> None:
     from humanvlm.show import write_page
 
     click.echo(write_page(artifact, rows=rows, dropped=dropped, out=out))
+
+
+@main.command()
+@click.option("--ids", metavar="FILE", help="Sample ids, one a line; - is standard input.")
+@click.option("--urls", metavar="FILE", help="URLs as the index spells them, one a line.")
+@click.option("--sha256", metavar="FILE", help="sha256 of stored pictures, one a line.")
+@click.option("--near-duplicates", is_flag=True, help="Also rows that human_scenes found to look like these.")
+def forget(ids: str | None, urls: str | None, sha256: str | None, near_duplicates: bool) -> None:
+    """Takedown: remove samples from every artifact in this folder, and record them in tombstones.csv, which later runs
+    honour. Without options: apply the recorded tombstones again, as after checking out older artifacts."""
+    from humanvlm.forget import forget as take_down
+    from humanvlm.tombstones import Tombstones, read_list
+
+    asked = Tombstones()
+    for kind, source in (("id", ids), ("url", urls), ("sha256", sha256)):
+        if source:
+            asked |= read_list(source, kind)
+    click.echo(take_down(asked, near_duplicates=near_duplicates))
 
 
 @main.command()

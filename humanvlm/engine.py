@@ -70,11 +70,8 @@ def _start_worker() -> None:
     An orphan would go on writing the shard that the next run of the command writes too.
     """
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ[name] = "1"
-    import cv2
-
-    cv2.setNumThreads(1)
 
 
 def _die_with_parent() -> None:
@@ -88,6 +85,7 @@ def _map_ray(fn: Callable[[Task], Result], tasks: Sequence[Task], address: str) 
         import ray
     except ImportError:
         raise UserError("the Ray engine needs the extra: pip install 'humanvlm[ray]'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
     remote: Any = ray.remote(max_retries=3)(fn)
     pending = [remote.remote(task) for task in tasks]

@@ -30,6 +30,7 @@ SCHEMA = pa.schema(
         ("captions", pa.list_(pa.string())),
         ("license", pa.string()),
         ("sha256", pa.string()),
+        ("md5", pa.string()),
     ]
 )
 URL_COLUMNS = ("url", "image_url", "img_url", "imageurl", "link", "uri")
@@ -40,6 +41,7 @@ TEXT_COLUMNS = (
 )  # fmt: skip
 LICENSE_COLUMNS = ("license", "licence", "license_id", "licence_id")
 SHA256_COLUMNS = ("sha256", "sha256hash")
+MD5_COLUMNS = ("md5", "md5hash")
 # The released files: several addresses of one picture in a cell, and a second column of texts.
 RELEASED = ("laion_caption", "human_caption", "human_caption_hq")
 SECOND_TEXTS = ("laion_caption",)
@@ -56,12 +58,13 @@ class Layout:
     texts: tuple[str, ...]
     license: str | None
     sha256: str | None
+    md5: str | None
     quoted: bool
     joined: bool
 
     @property
     def columns(self) -> list[str]:
-        others = (name for name in (self.license, self.sha256) if name)
+        others = (name for name in (self.license, self.sha256, self.md5) if name)
         return list(dict.fromkeys([self.url, *self.texts, *others]))
 
 
@@ -73,7 +76,7 @@ def build_index(
     url_column: str | None = None,
     text_column: str | None = None,
 ) -> str:
-    """Write ``out/index.parquet`` (url, text, captions, license, sha256) from ``source`` and return a one-line summary.
+    """Write ``out/index.parquet`` (columns of ``SCHEMA``) from ``source``; return a one-line summary.
 
     source: see ``humanvlm.tables.open_table``. base_url: prefix of relative addresses and paths. url_column and
     text_column: found by usual names when not given; a column of lists of texts fills ``captions``, its first item
@@ -105,6 +108,7 @@ def find_layout(source: str, columns: Sequence[str], url_column: str | None, tex
         tuple(name for name in (text, second) if name),
         _find(columns, LICENSE_COLUMNS),
         _find(columns, SHA256_COLUMNS),
+        _find(columns, MD5_COLUMNS),
         quoted=url.lower() in PATH_COLUMNS,
         joined=any(name in columns for name in RELEASED),
     )
@@ -130,6 +134,7 @@ def _entries(
             "captions": texts,
             "license": _word(row.get(layout.license or "")),
             "sha256": _word(row.get(layout.sha256 or "")),
+            "md5": _word(row.get(layout.md5 or "")),
         }
 
 

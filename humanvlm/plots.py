@@ -1,7 +1,9 @@
 """Plots that several stages share: contact sheets of rows and funnels of counts. PNG, light background."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -120,31 +122,54 @@ def _fit(text: str, font: ImageFont.FreeTypeFont, width: int, lines: int) -> lis
 
 
 def _font() -> Path:
-    import matplotlib
-
-    return Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    spec = find_spec("matplotlib")  # for its font; importing it takes half a second
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
 
 
 def funnel(steps: Mapping[str, int], path: Path, *, title: str = "") -> None:
     """Write horizontal bars of counts, in the order given, each labelled with its count and share of the first."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    first = max(next(iter(steps.values()), 1), 1)
+    colours = ["#1f77b4", "#2ca02c", *["#bbbbbb"] * len(steps)]
+    lines = [
+        Bar(name, [(count, colour)], f"{count:,} ({count / first:.1%})")
+        for (name, count), colour in zip(steps.items(), colours, strict=False)
+    ]
+    draw_bars(lines, path, title=title)
 
-    names, counts = list(steps), list(steps.values())
-    first = max(counts[0], 1) if counts else 1
-    figure = Figure(figsize=(7, 0.8 + 0.32 * max(len(names), 1)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    bars = axes.barh(
-        range(len(names)), counts, color=["#1f77b4", "#2ca02c"][: len(names)] + ["#bbbbbb"] * len(names[2:])
-    )
-    axes.bar_label(bars, [f"{count:,} ({count / first:.1%})" for count in counts], padding=3, fontsize=8, color=INK)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.set_xlim(0, first * 1.2)
-    axes.invert_yaxis()
-    axes.xaxis.set_visible(False)
-    axes.spines[["top", "right", "bottom"]].set_visible(False)
-    if title:
-        axes.set_title(title, fontsize=9, loc="left")
+
+@dataclass(frozen=True)
+class Bar:
+    """One line of a bar chart: its name, its parts from left to right (length, colour), and what is written behind."""
+
+    name: str
+    parts: Sequence[tuple[float, str]]
+    label: str
+
+
+def draw_bars(bars: Sequence[Bar], path: Path, *, title: str = "") -> None:
+    """Write horizontal bars, top to bottom, as an image."""
+    font, head = (ImageFont.truetype(str(_font()), size) for size in (20, 23))
+    line, gap, top = 40, 16, 56 if title else 16
+    left = gap + max([int(font.getlength(_clipped(bar.name))) for bar in bars], default=0) + gap
+    right = gap + max([int(font.getlength(bar.label)) for bar in bars], default=0) + gap
+    length = max(1400 - left - right, 400)
+    longest = max([sum(part for part, _ in bar.parts) for bar in bars] + [1])
+    image = Image.new("RGB", (left + length + right, top + line * len(bars) + gap), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.text((gap, gap), title, fill=INK, font=head)
+    for number, bar in enumerate(bars):
+        y, x = top + number * line, float(left)
+        draw.text((left - gap, y + line / 2 - 2), _clipped(bar.name), fill=INK, font=font, anchor="rm")
+        for part, colour in bar.parts:
+            width = part / longest * length
+            draw.rectangle((x, y + 3, max(x + width, x + 1), y + line - 8), fill=colour)
+            x += width
+        draw.text((x + gap / 2, y + line / 2 - 2), bar.label, fill=INK, font=font, anchor="lm")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    image.save(path)
+
+
+def _clipped(name: str) -> str:
+    return name if len(name) <= 40 else f"{name[:39]}…"

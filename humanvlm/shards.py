@@ -5,13 +5,17 @@ Face ``datasets`` decodes as its ``Image`` feature; the other columns are zstd-c
 picture can be read without its neighbours, and readers of metadata project columns and never touch picture bytes.
 """
 
+import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +24,7 @@ from humanvlm.errors import UserError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 64
+STORE = "store.json"
 
 
 class ShardError(UserError):
@@ -40,9 +45,34 @@ def shard_name(index: int) -> str:
     return f"shard-{index:05d}.parquet"
 
 
+def open_store(url: str) -> Path:
+    """A folder, or anything fsspec reaches (``s3://bucket/folder``), which has the interface of a Path."""
+    if "://" not in url:
+        return Path(url)
+    from upath import UPath
+
+    return cast(Path, UPath(url))
+
+
+def home(folder: Path) -> Path:
+    """Where an artifact's shards lie: its own folder, or the store that its ``store.json`` names."""
+    pointer = folder / STORE
+    return open_store(json.loads(pointer.read_text())["store"]) if pointer.exists() else folder
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of every file below a folder or store, by relative path; one listing, not one request a file."""
+    if isinstance(folder, Path):
+        return {str(path.relative_to(folder)): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    folder.fs.invalidate_cache()
+    root = f"{folder.path.rstrip('/')}/"
+    found = folder.fs.find(root, detail=True)
+    return {path.removeprefix(root): int(details["size"]) for path, details in found.items()}
+
+
 def list_shards(folder: Path) -> list[Path]:
     """Shards of an artifact in order. Raises ShardError when there are none."""
-    shards = sorted(folder.glob("shard-*.parquet"))
+    shards = sorted(home(folder).glob("shard-*.parquet"), key=lambda path: path.name)
     if not shards:
         raise ShardError(f"{folder}: no shards (shard-*.parquet); run the stage that writes it")
     return shards
@@ -56,18 +86,84 @@ def schema_with_images(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def write_shard(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> ShardFile:
-    """Write rows atomically (work file, fsync, rename): the shard is either whole or absent."""
+def write_shard(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> ShardFile:
+    """Write rows atomically (work file, fsync, rename): the shard is either whole or absent.
+
+    One row group of rows is in memory at a time.
+    """
     schema = schema_with_images(schema)
-    table = pa.Table.from_pylist(list(rows), schema=schema)
+    return _write(path, schema, _tables(iter(rows), schema))
+
+
+def filter_shard(path: Path, keep: Callable[[list[str]], list[bool]]) -> ShardFile | None:
+    """Rewrite a shard, atomically and a row group at a time, with the rows whose ``id`` is to be kept.
+
+    keep: given ids, whether each one is. Returns None, and writes nothing, when all are; else the shard is the one that
+    ``write_shard`` makes of the kept rows. Raises ShardError when the shard is damaged.
+    """
+    kept = keep([row["id"] for row in read_rows(path, ("id",))])
+    if all(kept):
+        return None
+    shard = open_shard(path)
+    return _write(path, schema_with_images(_written_schema(shard)), _kept_tables(path, shard, kept))
+
+
+def _written_schema(shard: pq.ParquetFile) -> pa.Schema:
+    """The schema a shard was written with; the one that is read back calls the items of lists otherwise."""
+    stored = (shard.metadata.metadata or {}).get(b"ARROW:schema")
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored))) if stored else shard.schema_arrow
+    return schema.remove_metadata()
+
+
+def _tables(rows: Iterator[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """The rows in tables of one row group each; of no rows one empty table."""
+    chunk = list(islice(rows, ROW_GROUP_ROWS))
+    yield pa.Table.from_pylist(chunk, schema=schema)
+    while chunk := list(islice(rows, ROW_GROUP_ROWS)):
+        yield pa.Table.from_pylist(chunk, schema=schema)
+
+
+def _kept_tables(path: Path, shard: pq.ParquetFile, kept: list[bool]) -> Iterator[pa.Table]:
+    table, start = shard.schema_arrow.empty_table(), 0
+    for group in range(shard.num_row_groups):
+        try:
+            rows = shard.read_row_group(group)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _damaged(path, error) from None
+        mask = pa.array(kept[start : start + rows.num_rows], pa.bool_())
+        start += rows.num_rows
+        table = pa.concat_tables([table, rows.filter(mask)])
+        while table.num_rows > ROW_GROUP_ROWS:
+            yield table.slice(0, ROW_GROUP_ROWS)
+            table = table.slice(ROW_GROUP_ROWS)
+    yield table
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> ShardFile:
     codecs = {leaf: _codec(leaf) for leaf in _leaves(schema)}
-    work = path.with_name(f".{path.name}.work")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, work, row_group_size=ROW_GROUP_ROWS, compression=codecs, write_statistics=False)
-    digest = sha256_file(work)
-    size = work.stat().st_size
-    replace_durably(work, path)
-    return ShardFile(path.name, table.num_rows, size, digest)
+    rows = 0
+    with _work_file(path) as work:
+        with pq.ParquetWriter(work, schema, compression=codecs, write_statistics=False) as writer:
+            for table in tables:
+                # A copy without gaps: pages then end where they do in a shard that was written from rows.
+                writer.write_table(table.cast(schema).combine_chunks(), row_group_size=ROW_GROUP_ROWS)
+                rows += table.num_rows
+        return ShardFile(path.name, rows, work.stat().st_size, sha256_file(work))
+
+
+@contextmanager
+def _work_file(path: Path) -> Iterator[Path]:
+    """A local file that becomes ``path`` when the block ends well: by rename, or by one upload to a store."""
+    if isinstance(path, Path):
+        work = path.with_name(f".{path.name}.work")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield work
+        replace_durably(work, path)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch) / path.name
+        yield work
+        path.fs.put_file(str(work), path.path)
 
 
 def _leaves(schema: pa.Schema) -> list[str]:
@@ -85,7 +181,7 @@ def _codec(leaf: str) -> str:
 def open_shard(path: Path) -> pq.ParquetFile:
     """Open a shard. Raises ShardError naming the file when it is missing, truncated or not Parquet."""
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open("rb"))
     except FileNotFoundError:
         raise ShardError(f"{path}: no such shard; run the stage that writes it, or `dvc checkout`") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -105,8 +201,12 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
         for batch in shard.iter_batches(batch_size=ROW_GROUP_ROWS, columns=list(columns) if columns else None):
             yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise ShardError(f"{path}: damaged ({reason}); delete it and run the stage again, or `dvc checkout`") from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> ShardError:
+    reason = str(error).splitlines()[0][:160]
+    return ShardError(f"{path}: damaged ({reason}); delete it and run the stage again, or `dvc checkout`")
 
 
 def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from humanvlm.plots import BOX_COLOURS, sample_rows, thumbnail
-from humanvlm.shards import list_shards, open_shard, read_rows
+from humanvlm.shards import home, list_shards, open_shard, read_rows
 from humanvlm.stage import read_report
 from humanvlm.stages import STAGES
 
@@ -45,7 +45,7 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     rows: how many are sampled, evenly spaced. dropped: show dropped rows with their reasons, and their pictures when
     the artifact they came from lies beside this one. Raises StageError when the folder is not an artifact.
     """
-    has_shards = any(artifact.glob("shard-*.parquet"))
+    has_shards = any(home(artifact).glob("shard-*.parquet"))
     complete = (artifact / "report.json").exists()
     report = read_report(artifact) if complete or not has_shards else {}
     cards = list(_dropped(artifact, rows) if dropped else _kept(artifact, rows) if has_shards else ())
@@ -62,6 +62,7 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
         plots=[] if dropped else list(_plots(artifact, report)),
         colours=BOX_COLOURS if any("box" in value for card in cards for _, value in card.fields) else {},
         config=json.dumps(report.get("config", {}), indent=1, ensure_ascii=False),
+        tables={} if dropped else report.get("info", {}).get("tables", {}),
         info=json.dumps(report.get("info", {}), indent=1, ensure_ascii=False),
     )
     path.write_text(page, encoding="utf-8")
@@ -107,7 +108,7 @@ def _kept(artifact: Path, count: int) -> Iterator[Card]:
 
 
 def _dropped(artifact: Path, count: int) -> Iterator[Card]:
-    rows = list(sample_rows(artifact / "dropped", count))
+    rows = list(sample_rows(home(artifact) / "dropped", count))
     pictures = _find_pictures(artifact, {row["id"] for row in rows})
     return (_card(row, pictures.get(row["id"])) for row in rows)
 
@@ -116,7 +117,7 @@ def _find_pictures(artifact: Path, ids: set[str]) -> dict[str, str | None]:
     """Pictures of rows by id, from the artifacts beside this one that its stage reads."""
     stage = STAGES.get(artifact.resolve().name)
     folders = [artifact.resolve().parent / name for name in (stage.inputs if stage else ())]
-    shards = [path for folder in folders if any(folder.glob("shard-*.parquet")) for path in list_shards(folder)]
+    shards = [path for folder in folders if any(home(folder).glob("shard-*.parquet")) for path in list_shards(folder)]
     found: dict[str, str | None] = {}
     for path in shards:
         shard = open_shard(path)

@@ -14,7 +14,7 @@ import platform
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -22,10 +22,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from humanvlm import engine
+from humanvlm import engine, tombstones
 from humanvlm.config import Params, load_params
 from humanvlm.errors import UserError
-from humanvlm.shards import ShardFile, sha256_file, write_json
+from humanvlm.shards import ShardFile, file_sizes, home, sha256_file, write_json
 from humanvlm.stages import STAGES, Stage
 
 log = logging.getLogger("humanvlm")
@@ -75,12 +75,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class StageRun:
-    """What a stage function gets: its parameters, input folders by name, output folder and work folder."""
+    """What a stage function gets: its parameters, input folders by name, output folder and work folder.
+
+    retry: reasons of dropped rows to try again, for a stage that can (``raw_scrape``).
+    """
 
     stage: Stage
     params: Params
     inputs: Mapping[str, Path]
     out: Path
+    retry: tuple[str, ...] = ()
 
     @property
     def config(self) -> Any:
@@ -91,6 +95,11 @@ class StageRun:
     def work(self) -> Path:
         """Scratch that survives a kill and is removed when the stage completes."""
         return self.out / ".work"
+
+    @property
+    def mark(self) -> Path:
+        """Holds the fingerprint of the run that is under way."""
+        return self.work / "fingerprint"
 
     def map_shards(self, fn: Callable[[Any], ShardResult], tasks: Mapping[str, Any]) -> list[ShardResult]:
         """Run ``fn`` on the tasks that have no record yet; return all results in the order of the task names.
@@ -134,6 +143,18 @@ def whole(path: Path, size: int) -> bool:
     return path.exists() and path.stat().st_size == size
 
 
+def damaged(folder: Path, files: Iterable[Mapping[str, Any]]) -> tuple[Path, int, int] | None:
+    """The first file of an artifact that has not the size it should have: its path, the size it has, and should."""
+    store = home(folder)
+    stored = {} if store == folder else file_sizes(store)
+    for file in files:
+        path = (store if file["path"] in stored else folder) / file["path"]
+        size = stored.get(file["path"], path.stat().st_size if path.exists() else 0)
+        if size != file["bytes"]:
+            return path, size, file["bytes"]
+    return None
+
+
 def progress(items: Iterator[Any], total: int, what: str, unit: str) -> Iterator[Any]:
     """A progress bar with ETA on a terminal; elsewhere a log line at every tenth."""
     import sys
@@ -165,14 +186,11 @@ def read_report(folder: Path) -> dict[str, Any]:
 def check_files(folder: Path) -> None:
     """Raises StageError naming the first file whose size is not what the artifact's report says."""
     report = read_report(folder)
-    for file in report["outputs"]:
-        path = folder / file["path"]
-        if not whole(path, file["bytes"]):
-            size = path.stat().st_size if path.exists() else 0
-            raise StageError(
-                f"{path}: truncated ({size} of {file['bytes']} bytes); "
-                f"run `humanvlm {report['stage']}` again, or `dvc checkout`"
-            )
+    if found := damaged(folder, report["outputs"]):
+        path, size, wanted = found
+        raise StageError(
+            f"{path}: truncated ({size} of {wanted} bytes); run `humanvlm {report['stage']}` again, or `dvc checkout`"
+        )
 
 
 def identity(folder: Path) -> str:
@@ -205,28 +223,34 @@ def run_stage(
     inputs: Mapping[str, Path] | None = None,
     out: Path | None = None,
     force: bool = False,
+    retry: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Run a stage, or finish an interrupted one, or find it up to date. Returns its report."""
+    """Run a stage, or finish an interrupted one, or find it up to date. Returns its report.
+
+    A stage's module has ``run(StageRun) -> Outcome``, and may have ``continues(StageRun) -> bool``: whether what the
+    output folder holds, made with another fingerprint, is to be built upon rather than cleared.
+    """
     from humanvlm import tracking
 
     stage = STAGES[name]
     params = load_params(params_file, overrides)
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
-    run = StageRun(stage, params, folders, out or Path(stage.out))
+    run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry))
     with _locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
-        if not force and (report := _finished(run.out, fingerprint)):
+        if not force and not retry and (report := _finished(run.out, fingerprint)):
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
             return report
         for folder in folders.values():
             if (folder / "report.json").exists():
                 check_files(folder)
         tracking.check()
-        _prepare(run, fingerprint, force)
+        module = importlib.import_module(stage.module)
+        _prepare(run, fingerprint, force, getattr(module, "continues", None))
         started = datetime.now(UTC)
         clock = time.monotonic()
         try:
-            outcome: Outcome = importlib.import_module(stage.module).run(run)
+            outcome: Outcome = module.run(run)
         except BaseException:
             _leave_nothing_empty(run)
             raise
@@ -268,6 +292,8 @@ def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
     inputs = {key: identity(folder) for key, folder in run.inputs.items()}
     snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code)}
+    if run.stage.honours_tombstones:
+        snapshot["tombstones"] = tombstones.load().digest
     return hashlib.sha256(json.dumps([run.stage.name, snapshot], sort_keys=True).encode()).hexdigest(), snapshot
 
 
@@ -276,26 +302,27 @@ def _finished(out: Path, fingerprint: str) -> dict[str, Any] | None:
         return None
     report = read_report(out)
     same = report["fingerprint"] == fingerprint
-    return report if same and all(whole(out / file["path"], file["bytes"]) for file in report["outputs"]) else None
+    return report if same and damaged(out, report["outputs"]) is None else None
 
 
-def _prepare(run: StageRun, fingerprint: str, force: bool) -> None:
-    """Keep the work of an interrupted run with the same fingerprint; clear everything else, report first."""
-    mark = run.work / "fingerprint"
-    if not force and mark.exists() and mark.read_text() == fingerprint:
+def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[StageRun], bool] | None) -> None:
+    """Keep the work of an interrupted run with the same fingerprint, or what the stage can build upon; clear everything
+    else. The report goes first: without it the artifact is not complete."""
+    if not force and run.mark.exists() and run.mark.read_text() == fingerprint:
         return
     if run.out.exists() and any(run.out.iterdir()):
         if not (run.work.exists() or (run.out / "report.json").exists()):
             raise StageError(f"{run.out}: holds files that no stage wrote; give another --out or empty it")
         (run.out / "report.json").unlink(missing_ok=True)
-        shutil.rmtree(run.out)
+        if force or continues is None or not continues(run):
+            shutil.rmtree(run.out)
     run.work.mkdir(parents=True, exist_ok=True)
-    mark.write_text(fingerprint)
+    run.mark.write_text(fingerprint)
 
 
 def _leave_nothing_empty(run: StageRun) -> None:
     """A stage that failed before its first result leaves no folder behind; results are kept for the next run."""
-    if [path for path in run.out.rglob("*") if path.is_file()] == [run.work / "fingerprint"]:
+    if [path for path in run.out.rglob("*") if path.is_file()] == [run.mark]:
         shutil.rmtree(run.out)
 
 

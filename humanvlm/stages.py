@@ -18,6 +18,11 @@ class Stage:
         return f"artifacts/{self.name}"
 
     @property
+    def honours_tombstones(self) -> bool:
+        """Whether rows that were taken down are left out here; later stages read what these keep."""
+        return self.name in ("raw_scrape", "human_scenes")
+
+    @property
     def code(self) -> tuple[str, ...]:
         """Files and folders of this package on which the results depend; dvc.yaml lists the same."""
         if self.name == "raw_scrape":

@@ -66,7 +66,7 @@ def log_stage(report: Mapping[str, Any], out: Path) -> None:
     """Log a finished stage as one MLflow run in experiment ``humanvlm``; nothing when tracking is off.
 
     Parameters are the flattened config; metrics are the row counts, the stage's metrics and its seconds, and the
-    columns of ``loss.csv`` by step; artifacts are report.json, loss.csv and the plots, never the data.
+    columns of ``loss.csv`` by step; artifacts are report.json, its tables, loss.csv and the plots, never the data.
     Raises UserError naming the URI when MLflow refuses.
     """
     uri = tracking_uri()
@@ -91,6 +91,10 @@ def log_stage(report: Mapping[str, Any], out: Path) -> None:
             for batch in _batches([Metric(key, value, now, step) for key, value, step in points], 900):
                 client.log_batch(run_id, metrics=batch)
             client.log_dict(run_id, dict(report), "report.json")
+            for name, table in report.get("info", {}).get("tables", {}).items():
+                if table:
+                    columns = {column: [row[column] for row in table] for column in table[0]}
+                    client.log_table(run_id, columns, f"tables/{name}.json")
             for file in files:
                 client.log_artifact(run_id, str(out / file), str(Path(file).parent).strip("."))
         except BaseException:

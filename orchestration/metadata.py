@@ -5,12 +5,13 @@ Pictures are inlined as small data URIs, so the event log stays light and the UI
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from humanvlm.shards import home, open_shard
 from humanvlm.stage import read_report
 
 if TYPE_CHECKING:
@@ -31,12 +32,20 @@ def describe_artifact(folder: Path) -> dict[str, Any]:
         "rows in": rows["in"],
         "rows dropped": sum(rows["dropped"].values()),
         **({"drops": _drops(rows)} if rows["dropped"] else {}),
+        **{name: _table(records) for name, records in report.get("info", {}).get("tables", {}).items() if records},
         **_pictures(folder, report),
         **{f"metric: {name}": round(float(value), 6) for name, value in report["metrics"].items()},
         "seconds": float(report["timings"]["seconds"]),
         "report": dg.MetadataValue.path(str(folder / "report.json")),
         "MLflow": _mlflow_hint(),
     }
+
+
+def _table(records: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
+    """A table of the report's ``info``: rows of equal columns."""
+    kinds = {name: "int" if isinstance(value, int) else "string" for name, value in records[0].items()}
+    schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
+    return dg.MetadataValue.table([dg.TableRecord(dict(record)) for record in records], schema=schema)
 
 
 def _drops(rows: Mapping[str, Any]) -> dg.TableMetadataValue:
@@ -63,7 +72,7 @@ def _mlflow_hint() -> dg.MetadataValue[Any]:
 def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
     pngs = [name for name in report["plots"] if name.endswith(".png") and (folder / name).exists()]
     pictures = {f"plot: {Path(name).stem}": _plot(folder / name) for name in pngs[:MAX_PLOTS]}
-    shards = sorted(folder.glob("shard-*.parquet"))
+    shards = sorted(home(folder).glob("shard-*.parquet"), key=lambda path: path.name)
     sheet = _contact_sheet(shards[0]) if shards else None
     return pictures | ({"samples": sheet} if sheet else {})
 
@@ -78,10 +87,9 @@ def _plot(path: Path) -> dg.MetadataValue[Any]:
 
 def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:
     """The first pictures of a shard as one sheet; None when its rows hold none."""
-    import pyarrow.parquet as pq
     from PIL import Image, ImageOps
 
-    file = pq.ParquetFile(shard)
+    file = open_shard(shard)
     if "image" not in file.schema_arrow.names or not file.metadata.num_rows:
         return None
     columns, rows = TILES

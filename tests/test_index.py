@@ -45,7 +45,14 @@ def write_all(folder: Path, rows: list[dict[str, Any]]) -> list[Path]:
 @given(rows=st.lists(st.fixed_dictionaries({"url": URL, "caption": TEXT}), min_size=1, max_size=8))
 def test_every_format_gives_the_same_rows(tmp_path: Path, rows: list[dict[str, str]]) -> None:
     expected = [
-        {"url": row["url"], "text": text or None, "captions": [text] if text else [], "license": None, "sha256": None}
+        {
+            "url": row["url"],
+            "text": text or None,
+            "captions": [text] if text else [],
+            "license": None,
+            "sha256": None,
+            "md5": None,
+        }
         for row in rows
         for text in [row["caption"].strip()]
     ]

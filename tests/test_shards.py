@@ -85,3 +85,20 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
 def test_a_folder_without_shards_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ShardError, match="no shards"):
         shards.list_shards(tmp_path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=rows, data=st.data())
+def test_a_filtered_shard_is_the_one_that_its_rows_make(
+    rows: list[dict], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("shards")
+    whole = folder / "shard-00000.parquet"
+    written = shards.write_shard(whole, rows, SCHEMA)
+    keep = data.draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows)))
+    filtered = shards.filter_shard(whole, lambda ids: keep)
+    left = [row for row, kept in zip(rows, keep, strict=True) if kept]
+    expected = shards.write_shard(folder / "other.parquet", left, SCHEMA)
+    assert (filtered or written).sha256 == expected.sha256 == shards.sha256_file(whole)
+    assert (filtered is None) == all(keep)
+    assert list(shards.read_rows(whole)) == left

@@ -14,14 +14,25 @@ from typing import Any
 
 import pyarrow as pa
 
+from humanvlm import tombstones
 from humanvlm.card import write_card
 from humanvlm.config import HumanScenes
 from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
 from humanvlm.plots import contact_sheet, funnel
-from humanvlm.shards import ShardError, ShardFile, list_shards, open_shard, read_rows, sha256_file, write_shard
+from humanvlm.shards import (
+    ShardError,
+    ShardFile,
+    list_shards,
+    open_shard,
+    read_folder,
+    read_rows,
+    sha256_file,
+    write_shard,
+)
 from humanvlm.stage import Counts, Outcome, ShardResult, StageRun
+from humanvlm.tombstones import FORGOTTEN, Tombstones
 
 FLOATS = pa.list_(pa.float32())
 FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])
@@ -60,6 +71,7 @@ class _Measure:
     shard: Path
     out: Path
     config: HumanScenes
+    forgotten: Tombstones = field(default_factory=Tombstones)
 
     @property
     def signals(self) -> Path:
@@ -79,7 +91,8 @@ class _Select:
 def run(run: StageRun) -> Outcome:
     """Raises UserError for an unknown model or a missing model package, ShardError for a damaged shard."""
     shards = list_shards(run.inputs["raw_scrape"])
-    measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config) for path in shards}
+    forgotten = tombstones.load()
+    measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten) for path in shards}
     run.map_shards(measure_shard, measure)
     found = _duplicates([task.signals for task in measure.values()], run.config.near_duplicate_bits)
     select = {
@@ -92,10 +105,10 @@ def run(run: StageRun) -> Outcome:
     totals = Counter[str]()
     for result in results:
         totals.update(result.info)
-    plots = _plots(run, counts, list(select.values()))
+    plots, card = illustrate(run.out, run.inputs["raw_scrape"], counts, run.config.model_dump(mode="json"))
     return Outcome(
         counts,
-        [*files, *plots, _card(run, counts)],
+        [*files, *plots, card],
         _metrics(counts, totals),
         [plot.path for plot in plots],
         {"totals": dict(totals)},
@@ -104,7 +117,12 @@ def run(run: StageRun) -> Outcome:
 
 def measure_shard(task: _Measure) -> ShardResult:
     """Decode the pictures of a shard, run the filters, write signals and reasons. Counts come with the second pass."""
-    rows = [measure_row(row, task.config) for row in read_rows(task.shard, ("id", "sha256", "text", "image"))]
+    rows = [
+        {"id": row["id"], "sha256": row["sha256"], "reason": FORGOTTEN, "detail": ""}
+        if task.forgotten.covers(row["id"], row["url"], row["sha256"])
+        else measure_row(row, task.config)
+        for row in read_rows(task.shard, ("id", "url", "sha256", "text", "image"))
+    ]
     file = write_shard(task.signals, rows, SIGNALS)
     return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
 
@@ -158,7 +176,8 @@ def select_shard(task: _Select) -> ShardResult:
     kept, dropped = [], []
     for row, signals in zip(read_rows(task.shard), read_rows(task.signals), strict=True):
         if reason := _reason(row["id"], signals, task.duplicates):
-            dropped.append({"id": row["id"], "url": row["url"], "reason": reason[0], "detail": reason[1]})
+            url = "" if reason[0] == FORGOTTEN else row["url"]
+            dropped.append({"id": row["id"], "url": url, "reason": reason[0], "detail": reason[1]})
         else:
             kept.append({**row, **{name: signals[name] for name in ADDED.names}})
     source = open_shard(task.shard).schema_arrow.remove_metadata()
@@ -203,39 +222,42 @@ def _metrics(counts: Counts, totals: Mapping[str, float]) -> dict[str, float]:
     } | {f"dropped.{reason}": float(count) for reason, count in counts.dropped.items()}
 
 
-def _plots(run: StageRun, counts: Counts, tasks: list[_Select]) -> list[ShardFile]:
-    """Funnel of drops, and contact sheets of kept and dropped pictures."""
+def illustrate(out: Path, source: Path, counts: Counts, config: Mapping[str, Any]) -> tuple[list[ShardFile], ShardFile]:
+    """Draw the funnel of drops and contact sheets of kept and dropped pictures, and write the card.
+
+    source: the artifact that was read, where dropped pictures are; config: the parameters as plain values.
+    """
     drops = sorted(counts.dropped.items(), key=lambda item: -item[1])
-    funnel({"in": counts.rows_in, "kept": counts.kept, **dict(drops)}, run.out / "plots" / "funnel.png")
-    kept = islice((row for task in tasks for row in read_rows(task.out / task.shard.name)), SHOWN)
-    contact_sheet(kept, run.out / "plots" / "kept.png")
-    contact_sheet(_dropped_examples(tasks, max(SHOWN // max(len(drops), 1), 2)), run.out / "plots" / "dropped.png")
-    return [_file(run.out, f"plots/{name}.png") for name in ("kept", "dropped", "funnel")]
+    funnel({"in": counts.rows_in, "kept": counts.kept, **dict(drops)}, out / "plots" / "funnel.png")
+    contact_sheet(islice(read_folder(out), SHOWN), out / "plots" / "kept.png")
+    each = max(SHOWN // max(len(drops), 1), 2)
+    contact_sheet(_dropped_examples(out, source, each), out / "plots" / "dropped.png")
+    return [_file(out, f"plots/{name}.png") for name in ("kept", "dropped", "funnel")], _card(out, counts, config)
 
 
-def _dropped_examples(tasks: list[_Select], each: int) -> Iterator[dict[str, Any]]:
+def _dropped_examples(out: Path, source: Path, each: int) -> Iterator[dict[str, Any]]:
     """The first pictures of every reason, with it, from the first shards."""
-    shown = Counter[str]()
-    for task in tasks[:8]:
-        reasons = {
-            row["id"]: f"{row['reason']}: {row['detail']}" for row in read_rows(task.out / "dropped" / task.shard.name)
-        }
-        for row in read_rows(task.shard, ("id", "image")):
+    shown = Counter[str](dict.fromkeys([FORGOTTEN], each))
+    for path in list_shards(source)[:8]:
+        drops = out / "dropped" / path.name
+        dropped = read_rows(drops) if drops.exists() else ()
+        reasons = {row["id"]: f"{row['reason']}: {row['detail']}" for row in dropped}
+        for row in read_rows(path, ("id", "image")):
             reason = reasons.get(row["id"], "").partition(":")[0]
             if reason and shown[reason] < each:
                 shown[reason] += 1
                 yield {"image": row["image"], "reason": reasons[row["id"]]}
 
 
-def _card(run: StageRun, counts: Counts) -> ShardFile:
+def _card(out: Path, counts: Counts, config: Mapping[str, Any]) -> ShardFile:
     reasons = "\n".join(f"| {reason} | {count} |" for reason, count in sorted(counts.dropped.items()))
-    config = "\n".join(f"- `{key}`: {value}" for key, value in run.config.model_dump(mode="json").items())
+    parameters = "\n".join(f"- `{key}`: {value}" for key, value in config.items())
     return write_card(
-        run.out,
+        out,
         "Human scenes",
         f"{counts.kept} of {counts.rows_in} pictures, with faces (box and six points), people and objects as xyxy pixel"
         " boxes, quality and safety scores. Rights stay with the owners of the pictures: see `url` and `license`.\n\n"
-        f"| dropped because | rows |\n| --- | --- |\n{reasons}\n\nParameters:\n\n{config}",
+        f"| dropped because | rows |\n| --- | --- |\n{reasons}\n\nParameters:\n\n{parameters}",
     )
 
 

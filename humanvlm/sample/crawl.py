@@ -133,7 +133,7 @@ def _near_duplicate(number: int, rng: random.Random, good: list[Row]) -> Row:
 def _duplicate_row(number: int, rng: random.Random, good: list[Row]) -> Row:
     original = rng.choice(good)
     return replace(
-        original, kind="duplicate_row", expected="duplicate_row", stage="raw_scrape", of=original.url, job=None
+        original, kind="duplicate_row", expected="duplicate_url", stage="raw_scrape", of=original.url, job=None
     )
 
 
@@ -233,7 +233,7 @@ DIRT: dict[str, tuple[float, Maker]] = {
     "server_error": (0.004, _behaving("server_error", "http_500", {"status": 500})),
     "noai": (0.02, _behaving("noai", "opt_out_noai", {"headers": {"X-Robots-Tag": "noai, noimageai"}}, ART)),
     "changed": (0.005, _changed),
-    "unresolved": (0.01, _address("unresolved", "connect_error", "http://photos.invalid/{:06d}.jpg")),
+    "unresolved": (0.01, _address("unresolved", "dns_error", "http://photos.invalid/{:06d}.jpg")),
     "not_http": (0.003, _address("not_http", "bad_url", "ftp://photos.example/{:06d}.jpg")),
     "private": (0.003, _address("private", "private_address", "http://10.0.0.1/{:06d}.jpg")),
     "private_redirect": (
@@ -244,7 +244,7 @@ DIRT: dict[str, tuple[float, Maker]] = {
     ),
     "redirect_loop": (
         0.002,
-        _behaving("redirect_loop", "too_many_redirects", {"status": 302, "headers": {"Location": "?again"}}),
+        _behaving("redirect_loop", "redirect_loop", {"status": 302, "headers": {"Location": "?again"}}),
     ),
 }
 

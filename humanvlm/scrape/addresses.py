@@ -5,28 +5,37 @@ URLs come from the web, and so do redirects and DNS answers. All of them may poi
 resolver, are checked before each request.
 """
 
+import asyncio
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from humanvlm.scrape.reasons import RefusedError
 
 GLOBAL_UNICAST = IPv6Network("2000::/3")
+# Where clouds answer a machine's questions about itself, credentials included.
+METADATA = frozenset(["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"])
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
     """A host name all of whose addresses are private; an OSError, which is what aiohttp expects of a resolver."""
 
+    def __init__(self, host: str, address: str) -> None:
+        super().__init__(f"{host} is {address}")
+        self.reason = refusal_of(address)
+
 
 @dataclass(frozen=True)
 class Policy:
-    """private_hosts: names or literal addresses that may be private. local_hosts: names that are served by this run's
+    """Hosts beyond the open web that this crawl may ask.
+
+    private_hosts: names or literal addresses that may be private. local_hosts: names that are served by this run's
     own server on ``127.0.0.1:port``."""
 
     private_hosts: Collection[str] = ()
@@ -40,6 +49,7 @@ class Policy:
         return _plain(host) in {_plain(name) for name in self.private_hosts}
 
 
+@lru_cache(maxsize=1024)  # a row's URL is looked at in several places
 def parse_url(text: str) -> URL:
     """An absolute http(s) URL. Raises RefusedError (bad_url)."""
     try:
@@ -67,7 +77,17 @@ def check_literal(url: URL, policy: Policy) -> None:
     except ValueError:
         raise RefusedError("bad_url", f"malformed address {host}") from None
     if not public:
-        raise RefusedError("private_address", host)
+        raise RefusedError(refusal_of(host), host)
+
+
+def refusal_of(address: str) -> str:
+    """Under which reason a literal address that is not public is counted. Raises ValueError when it is no address."""
+    ip = _embedded(ip_address(address))
+    if str(ip).partition("%")[0] in METADATA:  # without the zone of an IPv6 address
+        return "metadata_address"
+    if ip.is_loopback or ip.is_unspecified:
+        return "loopback_address"
+    return "link_local_address" if ip.is_link_local else "private_address"
 
 
 def is_public(address: str) -> bool:
@@ -75,29 +95,53 @@ def is_public(address: str) -> bool:
 
     Raises ValueError when ``address`` is not a literal address.
     """
-    ip = ip_address(address)
+    ip = _embedded(ip_address(address))
     if isinstance(ip, IPv4Address):
         return ip.is_global and not ip.is_multicast
-    embedded = ip.ipv4_mapped or ip.sixtofour or (_low_32_bits(ip) if ip in NAT64 else None)
-    if embedded is not None:
-        return is_public(str(embedded))
     return ip in GLOBAL_UNICAST and ip.is_global
 
 
-def _low_32_bits(ip: IPv6Address) -> IPv4Address:
-    return IPv4Address(int(ip) & 0xFFFFFFFF)
+def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 one leads to (mapped, 6to4, NAT64), else the address itself."""
+    if isinstance(ip, IPv4Address):
+        return ip
+    return ip.ipv4_mapped or ip.sixtofour or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
 
 
 def _plain(host: str) -> str:
     return host.lower().rstrip(".").strip("[]")
 
 
+class SystemResolver(AbstractResolver):
+    """Looks names up as the system does, in the threads of the loop's default executor.
+
+    The loop's own ``getaddrinfo`` is not used: uvloop's has two at a time (half of libuv's threads), and a few names
+    whose servers do not answer would hold up all others.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Addresses of a name. Raises OSError when there are none."""
+        look_up = partial(socket.getaddrinfo, host, port, family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        found = await asyncio.get_running_loop().run_in_executor(None, look_up)
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=flags)
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        pass
+
+
 class GuardedResolver(AbstractResolver):
     """Resolves local hosts to this run's own server, and other hosts to their public addresses only."""
 
-    def __init__(self, policy: Policy, resolver: AbstractResolver | None = None) -> None:
+    def __init__(self, policy: Policy, resolver: AbstractResolver | None = None, timeout_s: float = 5.0) -> None:
         self.policy = policy
-        self.resolver = resolver or ThreadedResolver()
+        self.resolver = resolver or SystemResolver()
+        self.timeout_s = timeout_s
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -110,12 +154,16 @@ class GuardedResolver(AbstractResolver):
                     hostname=host, host="127.0.0.1", port=self.policy.port, family=socket.AF_INET, proto=0, flags=flags
                 )
             ]
-        found = await self.resolver.resolve(host, port, family)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                found = await self.resolver.resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(f"{host} was not looked up within {self.timeout_s:g} s") from None
         if self.policy.may_be_private(host):
             return found
         public = [answer for answer in found if is_public(answer["host"])]
         if found and not public:
-            raise PrivateAddressError(f"{host} is {found[0]['host']}")
+            raise PrivateAddressError(host, found[0]["host"])
         return public
 
     async def close(self) -> None:

@@ -1,37 +1,63 @@
-"""Download one URL: bounded in time, bytes and redirects, polite, and only from public addresses."""
+"""Download one URL: bounded in time, bytes and redirects, polite, and only from allowed addresses."""
 
 import asyncio
+import random
 import ssl
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from itertools import count
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import ContentLengthError, PayloadEncodingError, TransferEncodingError
 from yarl import URL
 
 from humanvlm.config import RawScrape
 from humanvlm.scrape.addresses import GuardedResolver, Policy, PrivateAddressError, check_literal, parse_url
+from humanvlm.scrape.consent import Consent, FetchedText, check_headers, relevant_headers
 from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.robots import MAX_BYTES
 
 REDIRECTS = {301, 302, 303, 307, 308}
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-OPT_OUTS = {"noai", "noimageai"}
 BACKOFF_S = 0.25
 CHUNK = 1 << 16
+KEEP_ALIVE_S = 30.0
+DNS_TTL_S = 300
+DNS_NAMES = 10_000
+SITE_FILE_REDIRECTS = 5  # RFC 9309 section 2.3.1.2
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole answer with status 200. url: where it came from after redirects."""
+    """A whole answer with status 200. url: where it came from after redirects. time: seconds since the epoch.
+
+    headers: those that say what may be done with the picture (consent, licence).
+    """
 
     url: str
     status: int
     data: bytes
-    content_type: str | None
-    etag: str | None
-    last_modified: str | None
+    time: int
+    content_type: str | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Client:
+    """What a crawl asks with: one an event loop."""
+
+    session: aiohttp.ClientSession
+    consent: Consent
+    config: RawScrape
+    policy: Policy
 
 
 @cache
@@ -40,78 +66,150 @@ def _ssl_context() -> ssl.SSLContext:
 
 
 @asynccontextmanager
-async def open_session(config: RawScrape, policy: Policy) -> AsyncIterator[aiohttp.ClientSession]:
-    """A session with keep-alive that connects to allowed addresses only."""
+async def open_client(
+    config: RawScrape, policy: Policy, resolver: AbstractResolver | None = None
+) -> AsyncIterator[Client]:
+    """A client with keep-alive and cached names that connects to allowed addresses only.
+
+    resolver: who looks names up, default the system's; its answers are filtered by ``policy`` like any other's.
+    """
     connector = aiohttp.TCPConnector(
-        limit=config.concurrency,
-        limit_per_host=config.per_host,
-        resolver=GuardedResolver(policy),
-        ssl=_ssl_context(),
-        ttl_dns_cache=300,
+        limit=0,  # the crawl bounds its requests, and waiting for a connection must not count as a slow answer
+        keepalive_timeout=KEEP_ALIVE_S,
+        resolver=GuardedResolver(policy, resolver, config.connect_timeout_s),
+        ssl=_ssl_context() if config.verify_tls else False,
+        ttl_dns_cache=DNS_TTL_S,
+        dns_cache_max_size=DNS_NAMES,
     )
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": config.user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
     ) as session:
-        yield session
+
+        async def get_text(url: URL) -> FetchedText:
+            return await _get_text(session, url, config, policy)
+
+        consent = Consent(config, get_text)
+        try:
+            yield Client(session, consent, config, policy)
+        finally:
+            await consent.close()
 
 
-async def fetch(session: aiohttp.ClientSession, url: str, config: RawScrape, policy: Policy) -> Fetched:
+async def crawl_delay(client: Client, url: str) -> float:
+    """Least seconds between two requests that the URL's site asks for. Raises RefusedError when it wants none, or when
+    the URL is not to be asked."""
+    target = parse_url(url)
+    check_literal(target, client.policy)
+    return (await client.consent.check_url(target)).crawl_delay_s
+
+
+def _ignore(seconds: float) -> None:
+    pass
+
+
+async def fetch(client: Client, url: str, pause: Callable[[float], None] = _ignore) -> Fetched:
     """Download ``url``, following redirects and retrying transient failures, all within ``config.timeout_s``.
 
-    Raises RefusedError: bad_url, private_address, connect_error, timeout, http_STATUS, too_many_redirects, too_large,
-    incomplete_body, bad_response, opt_out_noai.
+    pause: told how many seconds the host asked to be left alone (Retry-After), for its other rows.
+    Raises RefusedError: bad_url, private_address, loopback_address, link_local_address, metadata_address, dns_error,
+    connect_error, connect_timeout, tls_error, first_byte_timeout, timeout, http_STATUS, redirect_loop,
+    too_many_redirects, too_large, incomplete_body, bad_response, and those of ``consent``.
     """
+    config = client.config
+    deadline = asyncio.get_running_loop().time() + config.timeout_s
+    # An attempt that the limit cuts short says less than the one before it that failed.
+    last = RefusedError("timeout", f"not complete within {config.timeout_s:g} s", transient=True)
     try:
-        async with asyncio.timeout(config.timeout_s):
+        async with asyncio.timeout_at(deadline):
             for attempt in count():
                 try:
-                    return await _follow(session, url, config, policy)
+                    return await _follow(client, url)
                 except RefusedError as refusal:
-                    if not refusal.transient or attempt >= config.retries:
+                    last = refusal
+                    wait = BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5)
+                    if refusal.retry_after_s is not None:
+                        pause(min(refusal.retry_after_s, config.max_retry_after_s))
+                        wait = max(wait, refusal.retry_after_s)
+                    too_late = asyncio.get_running_loop().time() + wait >= deadline
+                    if not refusal.transient or attempt >= config.retries or too_late:
                         raise
-                await asyncio.sleep(BACKOFF_S * 2**attempt)
+                await asyncio.sleep(wait)
     except TimeoutError:
         pass
-    raise RefusedError("timeout", f"not complete within {config.timeout_s:g} s")
+    raise last
 
 
-async def _follow(session: aiohttp.ClientSession, url: str, config: RawScrape, policy: Policy) -> Fetched:
+async def _follow(client: Client, url: str) -> Fetched:
     target = parse_url(url)
-    for _ in range(config.max_redirects + 1):
-        check_literal(target, policy)
-        answer = await _request(session, target, config)
-        if isinstance(answer, Fetched):
-            return answer
-        target = answer
-    raise RefusedError("too_many_redirects", f"more than {config.max_redirects}")
+    seen = {target}
+    for _ in range(client.config.max_redirects + 1):
+        check_literal(target, client.policy)
+        site = await client.consent.check_url(target)
+        async with _answer(client.session, target, client.config) as response:
+            location = _location(response, target)
+            if location is None and response.status != 200:
+                raise _refusal(response)
+            check_headers(response.headers, client.config, reserved=site.tdm_reserved(target))
+            if location is None:
+                return await _fetched(response, client.config.max_bytes)
+        if location in seen:
+            raise RefusedError("redirect_loop", f"back to {location}")
+        seen.add(location)
+        target = location
+    raise RefusedError("too_many_redirects", f"more than {client.config.max_redirects}")
 
 
-async def _request(session: aiohttp.ClientSession, url: URL, config: RawScrape) -> Fetched | URL:
-    """One request: the whole answer, or where it redirects to."""
+async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape, policy: Policy) -> FetchedText:
+    """A site's own file (robots.txt and the like): its first half megabyte, redirects followed."""
+    target = url
     try:
-        async with session.get(url, allow_redirects=False) as response:
-            if config.respect_noai and _opts_out(response):
-                raise RefusedError("opt_out_noai", ", ".join(_robots(response)), status=response.status)
-            location = response.headers.get("Location")
-            if response.status in REDIRECTS and location:
-                return parse_url(str(url.join(URL(location))))
-            if response.status != 200:
-                transient = response.status in TRANSIENT
-                raise RefusedError(f"http_{response.status}", str(url), status=response.status, transient=transient)
-            return await _read(response, config.max_bytes)
+        async with asyncio.timeout(config.timeout_s):
+            for _ in range(SITE_FILE_REDIRECTS + 1):
+                check_literal(target, policy)
+                async with _answer(session, target, config) as response:
+                    location = _location(response, target)
+                    if location is None:
+                        body = bytearray()
+                        async for chunk in response.content.iter_chunked(CHUNK):
+                            body += chunk
+                            if len(body) >= MAX_BYTES:
+                                break
+                        return FetchedText(response.status, bytes(body[:MAX_BYTES]), target)
+                target = location
+    except TimeoutError:
+        raise RefusedError("timeout", f"{url.path} not complete within {config.timeout_s:g} s") from None
+    raise RefusedError("too_many_redirects", f"{url.path}: more than {SITE_FILE_REDIRECTS}")
+
+
+@asynccontextmanager
+async def _answer(session: aiohttp.ClientSession, url: URL, config: RawScrape) -> AsyncIterator[aiohttp.ClientResponse]:
+    """One request; whatever goes wrong with it, while its body is read too, is a RefusedError."""
+    try:
+        try:
+            async with asyncio.timeout(config.first_byte_timeout_s):
+                response = await session.get(url, allow_redirects=False)
+        except aiohttp.ConnectionTimeoutError:
+            raise RefusedError("connect_timeout", _host_of(url), transient=True) from None
+        except TimeoutError:
+            detail = f"no answer within {config.first_byte_timeout_s:g} s"
+            raise RefusedError("first_byte_timeout", detail, transient=True) from None
+        async with response:
+            yield response
     except aiohttp.ClientConnectorDNSError as error:
         if isinstance(error.os_error, PrivateAddressError):
-            raise RefusedError("private_address", str(error.os_error)) from None
-        raise RefusedError("connect_error", f"host name {url.raw_host} does not resolve", transient=True) from None
-    except aiohttp.ClientPayloadError:
+            raise RefusedError(error.os_error.reason, str(error.os_error)) from None
+        raise RefusedError("dns_error", f"host name {_host_of(url)} does not resolve", transient=True) from None
+    except aiohttp.ClientPayloadError as error:
+        if _is_malformed(error.__cause__):
+            raise RefusedError("bad_response", str(error)) from None
         raise RefusedError("incomplete_body", "the connection ended early", transient=True) from None
     except aiohttp.ClientResponseError as error:
         raise RefusedError("bad_response", error.message) from None
-    except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as error:
-        raise RefusedError("connect_error", f"TLS: {type(error).__name__}") from None
+    except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+        raise RefusedError("tls_error", _tls_cause(error)) from None
     except (aiohttp.ClientConnectionError, OSError) as error:
         if isinstance(error, TimeoutError):
             raise
@@ -120,37 +218,74 @@ async def _request(session: aiohttp.ClientSession, url: URL, config: RawScrape) 
         raise RefusedError("bad_url", str(error)) from None
 
 
-def _cause(error: Exception) -> str:
-    """What went wrong without the address or port, which differ from run to run on the loopback server."""
-    inner = getattr(error, "os_error", error)
-    return getattr(inner, "strerror", None) or type(inner).__name__
+def _location(response: aiohttp.ClientResponse, url: URL) -> URL | None:
+    """Where an answer redirects to. Raises RefusedError (bad_url)."""
+    location = response.headers.get("Location")
+    if response.status not in REDIRECTS or not location:
+        return None
+    return parse_url(str(url.join(URL(location))))
 
 
-def _robots(response: aiohttp.ClientResponse) -> list[str]:
-    return response.headers.getall("X-Robots-Tag", [])
+def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
+    status = response.status
+    wait = _retry_after(response.headers.get("Retry-After")) if status in (429, 503) else None
+    reason = f"http_{status}"
+    return RefusedError(reason, str(response.url), status=status, transient=status in TRANSIENT, retry_after_s=wait)
 
 
-def _opts_out(response: aiohttp.ClientResponse) -> bool:
-    """Whether any directive, for whichever robot, is noai or noimageai."""
-    directives = " ".join(_robots(response)).lower()
-    return not OPT_OUTS.isdisjoint(directives.replace(",", " ").replace(":", " ").replace(";", " ").split())
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3); None when it says neither."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):  # the latter for numbers beyond a machine word
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
-async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:
+async def _fetched(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:
     announced = response.content_length
     if announced is not None and announced > max_bytes:
         raise RefusedError("too_large", f"{announced} bytes announced", status=response.status)
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK):
-        body += chunk
-        if len(body) > max_bytes:
+    chunks = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > max_bytes:
             raise RefusedError("too_large", f"more than {max_bytes} bytes", status=response.status)
     headers = response.headers
     return Fetched(
         str(response.url),
         response.status,
-        bytes(body),
+        b"".join(chunks),
+        int(time.time()),
         headers.get("Content-Type"),
         headers.get("ETag"),
         headers.get("Last-Modified"),
+        relevant_headers(headers),
     )
+
+
+def _is_malformed(cause: BaseException | None) -> bool:
+    """Whether a body broke the rules of its encoding, rather than ended before its time."""
+    return isinstance(cause, PayloadEncodingError) and not isinstance(cause, ContentLengthError | TransferEncodingError)
+
+
+def _host_of(url: URL) -> str:
+    return url.raw_host or ""
+
+
+def _tls_cause(error: Exception) -> str:
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or type(inner).__name__
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong without the address or port, which differ from run to run on the loopback server."""
+    inner = getattr(error, "os_error", error)
+    return getattr(inner, "strerror", None) or type(inner).__name__

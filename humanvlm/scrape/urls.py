@@ -1,10 +1,11 @@
 """Read the URL index in ranges of rows, without ever holding all of it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,19 +15,22 @@ from numpy.typing import NDArray
 from humanvlm.errors import UserError
 from humanvlm.shards import open_shard
 
-OPTIONAL = ("text", "captions", "license", "sha256")
+OPTIONAL = ("text", "captions", "license", "sha256", "md5")
 BATCH = 10_000
+GROUPS = 64  # row groups read at a time: Arrow frees none of them before the last is read
+BUFFER = 1 << 18  # bytes read ahead of a column: a row group of any size is read in a small memory
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One row of the index. texts: all texts, the first being ``text``; sha256: of the file, when it is known."""
+    """One row of the index. texts: all texts, the first being ``text``; sha256, md5: of the file, when known."""
 
     url: str
     text: str | None
     texts: tuple[str, ...]
     license: str | None
     sha256: str | None
+    md5: str | None = None
 
     @property
     def id(self) -> str:
@@ -64,44 +68,87 @@ def _check_type(path: Path, name: str, kind: pa.DataType) -> None:
         raise UserError(f"{path}: column {name!r} is {kind}, must be {wanted}; import it with `humanvlm index {path}`")
 
 
-def read_index(path: Path, start: int, stop: int) -> Iterator[IndexRow]:
-    """Rows ``start`` to ``stop`` of the index; only row groups that overlap are read."""
-    index = open_index(path)
-    columns = [name for name in ("url", *OPTIONAL) if name in index.schema_arrow.names]
-    groups: list[int] = []
-    first = seen = 0
-    for group in range(index.num_row_groups):
-        rows = index.metadata.row_group(group).num_rows
-        if seen < stop and seen + rows > start:
-            first = first if groups else seen
-            groups.append(group)
-        seen += rows
-    if not groups:
-        return
-    for batch in index.iter_batches(BATCH, row_groups=groups, columns=columns):
-        low, high = max(start - first, 0), min(stop - first, batch.num_rows)
-        first += batch.num_rows
-        if low < high:
-            yield from map(_index_row, batch.slice(low, high - low).to_pylist())
-        if first >= stop:
-            return
+def read_index(path: Path, start: int, stop: int, only: NDArray[np.bool_] | None = None) -> Iterator[IndexRow]:
+    """Rows ``start`` to ``stop`` of the index, or those of them that ``only`` marks; only their row groups are read.
 
-
-def _index_row(row: dict[str, Any]) -> IndexRow:
-    captions = [text for text in row.get("captions") or () if text]
-    text = row.get("text") or (captions[0] if captions else None)
-    texts = tuple(dict.fromkeys([text, *captions] if text else captions))
-    return IndexRow(row["url"] or "", text, texts, row.get("license"), row.get("sha256"))
-
-
-def duplicate_rows(path: Path) -> NDArray[np.int64]:
-    """Row numbers, ascending, of rows whose url and text an earlier row already has.
-
-    Holds 8 bytes a row (a 64-bit hash: at 50 million rows a false match has a chance of 1 in 14,000).
+    Raises UserError naming the file when it is damaged or holds a text that is not UTF-8.
     """
-    total = open_index(path).metadata.num_rows
-    hashes = np.fromiter((int(row.id[:16], 16) for row in read_index(path, 0, total)), dtype=np.uint64, count=total)
-    _, first = np.unique(hashes, return_index=True)
-    repeated = np.ones(total, dtype=bool)
-    repeated[first] = False
-    return np.flatnonzero(repeated)
+    for first, batch in read_batches(path, ("url", *OPTIONAL), start, stop, only):
+        if only is not None:
+            batch = batch.filter(pa.array(only[first - start : first - start + batch.num_rows]))
+        try:
+            yield from _index_rows(batch)
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}: a text in rows {first} to {first + batch.num_rows} is not UTF-8 ({error.reason}); "
+                f"write the index again"
+            ) from None
+
+
+def read_batches(
+    path: Path,
+    columns: Sequence[str],
+    start: int,
+    stop: int,
+    only: NDArray[np.bool_] | None = None,
+    rows: int = BATCH,
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Rows ``start`` to ``stop`` in batches of at most ``rows``, each with the number of its first row.
+
+    columns: those that the index lacks are left out. only: row groups without a marked row are not read.
+    Raises UserError naming the file when it is damaged.
+    """
+    metadata, firsts, present = _opened(path, *_state(path))
+    index = pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER)
+    for groups in _runs(firsts, start, stop, only):
+        first = int(firsts[groups[0]])
+        try:
+            for batch in index.iter_batches(rows, groups, [name for name in columns if name in present], False):
+                low, high = max(start - first, 0), min(stop - first, batch.num_rows)
+                if low < high:
+                    yield first + low, batch.slice(low, high - low)
+                first += batch.num_rows
+                if first >= stop:
+                    return
+        except (pa.ArrowInvalid, OSError) as error:
+            reason = str(error).splitlines()[0][:160]
+            raise UserError(f"{path}: damaged near row {first} ({reason}); make the index again") from None
+
+
+def _runs(firsts: NDArray[np.int64], start: int, stop: int, only: NDArray[np.bool_] | None) -> list[list[int]]:
+    """Short runs of consecutive row groups with rows ``start`` to ``stop``, without groups where ``only`` has none."""
+    groups = np.flatnonzero((firsts[:-1] < stop) & (firsts[1:] > start))
+    if only is not None:
+        before = np.concatenate(([0], np.cumsum(only)))
+        low, high = (np.clip(firsts[groups + side], start, stop) - start for side in (0, 1))
+        groups = groups[before[high] > before[low]]
+    cuts = np.union1d(np.flatnonzero(np.diff(groups) > 1) + 1, np.arange(GROUPS, len(groups), GROUPS))
+    return [run.tolist() for run in np.split(groups, cuts) if len(run)]
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """What changes when the file is written again."""
+    if not path.exists():
+        return ()
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, *state: int) -> tuple[pq.FileMetaData, NDArray[np.int64], frozenset[str]]:
+    """Metadata, first row of each row group (and the end), column names. Cached, as 5,000 row groups take 20 ms."""
+    index = open_index(path)
+    metadata = index.metadata
+    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    return metadata, np.cumsum([0, *sizes]), frozenset(index.schema_arrow.names)
+
+
+def _index_rows(batch: pa.RecordBatch) -> Iterator[IndexRow]:
+    names = batch.schema.names
+    values = [batch.column(name).to_pylist() if name in names else repeat(None) for name in ("url", *OPTIONAL)]
+    # The URL column is always there and ends the zip.
+    for url, text, captions, license, sha256, md5 in zip(*values, strict=False):
+        captions = [caption for caption in captions or () if caption]
+        text = text or (captions[0] if captions else None)
+        texts = tuple(dict.fromkeys([text, *captions] if text else captions))
+        yield IndexRow(url or "", text, texts, license, sha256, md5)

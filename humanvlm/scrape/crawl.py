@@ -1,0 +1,320 @@
+"""One process of a crawl: an event loop that downloads the rows of its shards, a few shards under way at a time.
+
+A row waits for its host's turn before it takes one of the slots, so a slow or strict host holds up its own rows only;
+and the next shard is opened while the last rows of the one before are awaited.
+"""
+
+import asyncio
+import gc
+import json
+import socket
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from humanvlm.config import RawScrape
+from humanvlm.errors import UserError
+from humanvlm.scrape import store
+from humanvlm.scrape.addresses import Policy, parse_url
+from humanvlm.scrape.fetch import Fetched, crawl_delay, fetch, open_client
+from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.picture import Picture, prepare
+from humanvlm.scrape.plan import Slice
+from humanvlm.scrape.progress import Progress, write_progress
+from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.urls import IndexRow, read_index
+from humanvlm.tombstones import FORGOTTEN, Tombstones
+
+OPEN_SHARDS = 4
+GATES = 20_000
+LOOKUPS = 16
+PROGRESS_S = 1.0
+Download = Callable[[str, Callable[[float], None]], Awaitable[Fetched]]
+Delay = Callable[[str], Awaitable[float]]
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The part of one process. config: its connection limits are this process's part of them."""
+
+    number: int
+    slices: Sequence[Slice]
+    index: Path
+    out: Path
+    config: RawScrape
+    policy: Policy
+    tombstones: Tombstones
+    decoders: int
+
+
+class Gate:
+    """The turn-taking of one host: so many requests at a time, starts some time apart, and pauses it asked for."""
+
+    def __init__(self, at_once: int) -> None:
+        self._turns = asyncio.Semaphore(at_once)
+        self._free_at = 0.0
+
+    @asynccontextmanager
+    async def turn(self, interval_s: float) -> AsyncIterator[None]:
+        """Wait for a turn and hold it. interval_s: least time between the starts of two requests."""
+        async with self._turns:
+            while (wait := self._free_at - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            if interval_s:
+                self._free_at = time.monotonic() + interval_s
+            yield
+
+    def pause(self, seconds: float) -> None:
+        self._free_at = max(self._free_at, time.monotonic() + seconds)
+
+    @property
+    def idle(self) -> bool:
+        return not self._turns.locked() and self._free_at <= time.monotonic()
+
+
+@dataclass
+class Shard:
+    """A shard under way. repeated: row numbers that another row's URL stands for."""
+
+    number: int
+    journal: Journal
+    todo: dict[int, IndexRow]
+    repeated: dict[int, IndexRow]
+
+
+def crawl_lane(lane: Lane) -> Progress:
+    """Download the lane's slices and write their shards. Raises UserError when the disk is full."""
+    thresholds = gc.get_threshold()
+    # Thousands of rows wait at any time: looking through them all for cycles, again and again, took a quarter of the
+    # time, and there is next to none.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        return _run(_over_http(lane))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _run(crawl: Coroutine[Any, Any, Progress]) -> Progress:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run(crawl)
+    progress: Progress = uvloop.run(crawl)
+    return progress
+
+
+async def _over_http(lane: Lane) -> Progress:
+    # Looking a name up blocks a thread.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS))
+    async with open_client(lane.config, lane.policy) as client:
+        return await crawl(lane, partial(fetch, client), partial(crawl_delay, client))
+
+
+async def _no_delay(url: str) -> float:
+    return 0.0
+
+
+async def crawl(lane: Lane, download: Download, delay: Delay = _no_delay) -> Progress:
+    """Run a lane.
+
+    download: one URL to its bytes, or RefusedError; it may pause the URL's host for some seconds. delay: least seconds
+    between two requests that a URL's site asks for, or RefusedError when it wants none.
+    """
+    with warnings.catch_warnings(), ThreadPoolExecutor(lane.decoders) as decoders, ThreadPoolExecutor(1) as writer:
+        warnings.simplefilter("ignore")  # Pillow warns of every odd EXIF block
+        crawl = _Crawl(lane, download, delay, decoders, writer)
+        return await crawl.run()
+
+
+class _Crawl:
+    def __init__(
+        self,
+        lane: Lane,
+        download: Download,
+        delay: Delay,
+        decoders: Executor,
+        writer: Executor,
+    ) -> None:
+        self.lane = lane
+        self.config = lane.config
+        self.download = download
+        self.delay = delay
+        self.decoders = decoders
+        self.writer = writer
+        self.slots = asyncio.Semaphore(lane.config.concurrency)
+        self.asking = asyncio.Semaphore(lane.config.concurrency)  # rows whose site is asked whether they may be fetched
+        self.gates: dict[str, Gate] = {}
+        self.progress = Progress()
+        self.open = 0
+        self.runnable = 0  # rows that have their host's turn, or may have it at once
+        self.changed = asyncio.Event()
+
+    async def run(self) -> Progress:
+        reporting = asyncio.create_task(self._report())
+        try:
+            async with asyncio.TaskGroup() as shards:
+                for part in self.lane.slices:
+                    await self._room()
+                    self.open += 1
+                    shard = await asyncio.to_thread(self._open, part)
+                    self.runnable += len(shard.todo)
+                    shards.create_task(self._shard(shard))
+        except BaseExceptionGroup as group:
+            raise _first(group) from None
+        finally:
+            reporting.cancel()
+            self._write_progress()
+        return self.progress
+
+    async def _room(self) -> None:
+        while self.open >= OPEN_SHARDS or (self.open and self.runnable > 2 * self.config.concurrency):
+            self.changed.clear()
+            await self.changed.wait()
+
+    def _open(self, part: Slice) -> Shard:
+        """Read the slice's rows; those in the journal, duplicated or forgotten are not downloaded."""
+        journal = Journal(self.lane.out / ".work" / "journal" / f"shard-{part.number:05d}")
+        fetch, repeated = part.flags()
+        wanted = fetch | repeated
+        shard = Shard(part.number, journal, {}, {})
+        rows = read_index(self.lane.index, part.start, part.stop, wanted)
+        for place, row in zip(np.flatnonzero(wanted).tolist(), rows, strict=True):
+            number = part.start + place
+            if number in journal.entries:
+                continue
+            if self.lane.tombstones.covers(id=row.id, url=row.url):
+                journal.append(number, store.forgotten_row(row))
+            elif repeated[place]:
+                shard.repeated[number] = row
+            else:
+                shard.todo[number] = row
+        for entry in journal.entries.values():
+            self.progress.add(entry.row.get("reason"))
+        for _ in shard.repeated:
+            self.progress.add(store.DUPLICATE)
+        return shard
+
+    async def _shard(self, shard: Shard) -> None:
+        async with asyncio.TaskGroup() as rows:
+            for number, row in shard.todo.items():
+                rows.create_task(self._row(shard, number, row))
+        await asyncio.get_running_loop().run_in_executor(self.writer, self._finish, shard)
+        self.open -= 1
+        self.changed.set()
+
+    def _finish(self, shard: Shard) -> None:
+        _check_server(self.lane.policy)
+        detail = "an earlier row has this URL"
+        repeated = {key: store.dropped_row(row, store.DUPLICATE, detail) for key, row in shard.repeated.items()}
+        store.write(self.lane.out, shard.number, shard.journal, repeated)
+        shard.journal.close()
+        shard.journal.path.unlink()
+
+    async def _row(self, shard: Shard, number: int, row: IndexRow) -> None:
+        waiting = False
+        try:
+            gate = self._gate(parse_url(row.url).raw_host or "")
+            async with self.asking:
+                delay = max(self.config.host_interval_s, await self.delay(row.url))
+            waiting = True
+            self.runnable -= 1
+            async with gate.turn(delay):
+                self.runnable += 1
+                waiting = False
+                async with self.slots:
+                    fetched = await self.download(row.url, gate.pause)
+                    self.progress.bytes += len(fetched.data)
+                    await self._keep(shard, number, row, fetched)
+                    self.progress.add(None)
+        except RefusedError as refusal:
+            if refusal.reason == FORGOTTEN:
+                outcome = store.forgotten_row(row)
+            else:
+                outcome = store.dropped_row(row, refusal.reason, refusal.detail, refusal.status, int(time.time()))
+            shard.journal.append(number, outcome)
+            self.progress.add(refusal.reason)
+        if not waiting:
+            self.runnable -= 1
+        self.changed.set()
+
+    async def _keep(self, shard: Shard, number: int, row: IndexRow, fetched: Fetched) -> None:
+        """Verify and store a picture; in a thread of its own when there is much to compute."""
+        if self.config.verify == "header" and self.config.resize_mode == "no":
+            return self._store(shard, number, row, fetched)
+        await asyncio.get_running_loop().run_in_executor(self.decoders, self._store, shard, number, row, fetched)
+
+    def _store(self, shard: Shard, number: int, row: IndexRow, fetched: Fetched) -> None:
+        try:
+            picture = prepare(fetched.data, self.config, row.sha256, row.md5)
+            names = ({"url": fetched.url}, {"sha256": picture.sha256}, {"sha256": picture.source_sha256})
+            if any(self.lane.tombstones.covers(**name) for name in names):
+                raise RefusedError(FORGOTTEN)
+        except RefusedError as refusal:
+            refusal.status = fetched.status
+            raise
+        shard.journal.append(number, _sample(row, fetched, picture), picture.data)
+
+    def _gate(self, host: str) -> Gate:
+        gate = self.gates.get(host)
+        if gate is None:
+            if len(self.gates) >= GATES:
+                self.gates = {name: gate for name, gate in self.gates.items() if not gate.idle}
+            gate = self.gates[host] = Gate(self.config.per_host)
+        return gate
+
+    async def _report(self) -> None:
+        while True:
+            self._write_progress()
+            await asyncio.sleep(PROGRESS_S)
+
+    def _write_progress(self) -> None:
+        write_progress(self.lane.out, self.lane.number, self.progress)
+
+
+def _sample(row: IndexRow, fetched: Fetched, picture: Picture) -> dict[str, Any]:
+    """The columns of a kept row but the picture itself, as ``store.SCHEMA`` has them."""
+    return {
+        "id": row.id,
+        "url": row.url,
+        "final_url": fetched.url,
+        "text": row.text,
+        "captions": list(row.texts),
+        "license": row.license,
+        "bytes": len(picture.data),
+        "width": picture.width,
+        "height": picture.height,
+        "format": picture.format,
+        "sha256": picture.sha256,
+        "source_sha256": picture.source_sha256,
+        "status": fetched.status,
+        "fetched_at": fetched.time,
+        "content_type": fetched.content_type,
+        "etag": fetched.etag,
+        "last_modified": fetched.last_modified,
+        "headers": json.dumps(dict(fetched.headers), sort_keys=True) if fetched.headers else None,
+    }
+
+
+def _check_server(policy: Policy) -> None:
+    """Raises UserError when the local server died with the command, whose rows would otherwise count as unreachable."""
+    if not policy.local_hosts:
+        return
+    try:
+        socket.create_connection(("127.0.0.1", policy.port), timeout=5).close()
+    except OSError:
+        raise UserError("the server of raw_scrape.local_hosts is gone; run the same command again") from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

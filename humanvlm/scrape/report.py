@@ -1,0 +1,79 @@
+"""What a crawl reports: tables by host, status, reason and size, and their plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from humanvlm.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
+from humanvlm.scrape.figures import merged, ranked
+from humanvlm.shards import write_json
+from humanvlm.stage import Counts, ShardResult
+
+MANIFEST = "manifest.json"
+HOSTS = 20
+
+
+@dataclass(frozen=True)
+class Shown:
+    """info: figures and tables for the report. plots: names of the pictures that were drawn."""
+
+    info: dict[str, Any]
+    plots: Sequence[str]
+
+
+def present(out: Path, counts: Counts, results: Sequence[ShardResult]) -> Shown:
+    """Draw the plots of a crawl, write its manifest, and return what the report says of it."""
+    figures = merged(result.info for result in results)
+    contact_sheet(sample_rows(out, 24), out / "contact.jpg")
+    write_json(out / MANIFEST, {"files": [asdict(file) for result in results for file in result.files]})
+    return Shown({**figures, "tables": tables(counts, figures)}, [*draw(counts, figures, out), "contact.jpg"])
+
+
+def tables(counts: Counts, figures: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Tables by title, each a list of rows of equal columns."""
+    total, kept = max(counts.rows_in, 1), max(counts.kept, 1)
+    return {
+        "rows by reason": [
+            {"reason": reason, "rows": rows, "share": f"{rows / total:.1%}"}
+            for reason, rows in [("kept", counts.kept), *ranked(counts.dropped).items()]
+        ],
+        "rows by HTTP status": [
+            {"status": status, "rows": rows, "share": f"{rows / total:.1%}"}
+            for status, rows in figures["statuses"].items()
+        ],
+        "hosts with most rows": [_host(name, found) for name, found in list(figures["hosts"].items())[:HOSTS]],
+        "pictures by format": [
+            {"format": name, "pictures": n, "share": f"{n / kept:.1%}"} for name, n in figures["formats"].items()
+        ],
+        "pictures by size": [
+            {"up to": f"{bound} KiB", "pictures": n, "share": f"{n / kept:.1%}"}
+            for bound, n in figures["kilobytes"].items()
+        ],
+        "pictures by shorter side": [
+            {"from": f"{bound} px", "pictures": n, "share": f"{n / kept:.1%}"} for bound, n in figures["sides"].items()
+        ],
+    }
+
+
+def _host(name: str, found: Mapping[str, int]) -> dict[str, Any]:
+    rows, kept = sum(found.values()), found.get("kept", 0)
+    failures = ranked({reason: n for reason, n in found.items() if reason != "kept"})
+    worst = ", ".join(f"{reason} {n}" for reason, n in list(failures.items())[:3])
+    return {"host": name, "rows": rows, "kept": kept, "success": f"{kept / rows:.1%}", "commonest failures": worst}
+
+
+def draw(counts: Counts, figures: Mapping[str, Any], out: Path) -> Sequence[str]:
+    """Write the plots into ``out`` and return their names."""
+    steps = {"in": counts.rows_in, "kept": counts.kept, **ranked(counts.dropped)}
+    funnel(steps, out / "funnel.png", title="raw_scrape: rows")
+    hosts = [_host_bar(name, found) for name, found in list(figures["hosts"].items())[:HOSTS]]
+    draw_bars(hosts, out / "hosts.png", title="rows kept (green) and dropped, hosts with most rows")
+    sizes = [Bar(f"≤ {bound} KiB", [(n, "#1f77b4")], f"{n:,}") for bound, n in figures["kilobytes"].items()]
+    draw_bars(sizes, out / "sizes.png", title="pictures by size of the file")
+    return ["funnel.png", "hosts.png", "sizes.png"]
+
+
+def _host_bar(name: str, found: Mapping[str, int]) -> Bar:
+    kept, rows = found.get("kept", 0), sum(found.values())
+    return Bar(name or "(no host)", [(kept, "#2ca02c"), (rows - kept, "#dddddd")], f"{kept:,} of {rows:,}")

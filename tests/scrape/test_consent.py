@@ -1,0 +1,427 @@
+import asyncio
+import json
+import string
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+from yarl import URL
+
+from humanvlm.config import RawScrape
+from humanvlm.scrape import consent as module
+from humanvlm.scrape.consent import (
+    Consent,
+    FetchedText,
+    SitePolicy,
+    check_headers,
+    directives,
+    parse_tdmrep,
+    relevant_headers,
+)
+from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.robots import parse_rules
+
+AGENT = "humanvlm"
+HOST = "http://h.test"
+TDMREP = "/.well-known/tdmrep.json"
+
+
+class Site:
+    """Files by URL, in memory: bytes with status 200, a status, or the refusal that a request for it meets."""
+
+    def __init__(self, files: dict[str, bytes | int | RefusedError]) -> None:
+        self.files = files
+        self.asked: Counter[str] = Counter()
+        self.at_once = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def get(self, url: URL) -> FetchedText:
+        self.asked[str(url)] += 1
+        self.at_once += 1
+        await self.gate.wait()
+        self.at_once -= 1
+        found = self.files.get(str(url), 404)
+        if isinstance(found, RefusedError):
+            raise found
+        return FetchedText(found, b"", url) if isinstance(found, int) else FetchedText(200, found, url)
+
+
+def serving(**files: bytes | int | RefusedError) -> Site:
+    """A site with robots=, ai= and tdm=."""
+    paths = {"robots": "/robots.txt", "ai": "/ai.txt", "tdm": TDMREP}
+    return Site({HOST + paths[name]: found for name, found in files.items()})
+
+
+def verdict(site: Site, path: str, **changes: Any) -> str:
+    consent = Consent(RawScrape(**changes), site.get)
+    try:
+        asyncio.run(consent.check_url(URL(HOST + path)))
+    except RefusedError as refusal:
+        return refusal.reason
+    return "ok"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("User-agent: *\nCrawl-delay: 2.5", 2.5),
+        ("User-agent: *\nCrawl-delay: 3600", 60.0),
+        ("User-agent: *\nCrawl-delay: -1", 0.0),
+        ("User-agent: *\nCrawl-delay: nan", 0.0),
+        ("User-agent: *\nCrawl-delay: inf", 0.0),
+        ("User-agent: *\nCrawl-delay: soon", 0.0),
+        ("User-agent: *\nCrawl-delay: 9\n\nUser-agent: humanvlm\nDisallow: /x", 0.0),
+        ("User-agent: x\nCrawl-delay: 9\n\nUser-agent: *\nDisallow: /x", 0.0),
+        ("Crawl-delay: 9", 0.0),
+    ],
+)
+def test_crawl_delay_is_a_bounded_number_of_our_group(body: str, expected: float) -> None:
+    assert parse_rules(body.encode(), AGENT).crawl_delay_s == expected
+    consent = Consent(RawScrape(), serving(robots=body.encode()).get)
+    assert asyncio.run(consent.check_url(URL(HOST + "/a"))).crawl_delay_s == expected
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (404, "ok"),
+        (410, "ok"),
+        (401, "ok"),
+        (403, "ok"),
+        (301, "ok"),  # a redirect that leads nowhere
+        (429, "robots_unreachable"),
+        (500, "robots_unreachable"),
+        (503, "robots_unreachable"),
+        (RefusedError("connect_error", "refused", transient=True), "robots_unreachable"),
+        (RefusedError("timeout", "10 s"), "robots_unreachable"),
+        (RefusedError("too_many_redirects", "more than 5"), "ok"),
+        (RefusedError("dns_error", "h.test does not resolve", transient=True), "dns_error"),
+        (RefusedError("metadata_address", "169.254.169.254"), "metadata_address"),
+        (b"User-agent: *\nDisallow: /a", "robots_disallow"),
+        (b"", "ok"),
+    ],
+)
+def test_an_unavailable_robots_txt_allows_and_an_unreachable_one_disallows(found: Any, expected: str) -> None:
+    assert verdict(serving(robots=found), "/a") == expected
+    assert verdict(serving(robots=found), "/a", respect_robots_txt=False) == "ok"
+
+
+def test_an_unreachable_robots_txt_is_worth_another_attempt_and_then_left_alone_for_a_while() -> None:
+    site, now = serving(robots=503), [0.0]
+    consent = Consent(RawScrape(), site.get, lambda: now[0])
+
+    async def run() -> None:
+        for _ in range(4):
+            with pytest.raises(RefusedError, match=r"robots_unreachable: /robots\.txt: HTTP 503") as caught:
+                await consent.check_url(URL(HOST + "/a"))
+            assert caught.value.transient
+        assert site.asked[HOST + "/robots.txt"] == 2
+        site.files[HOST + "/robots.txt"] = b""
+        now[0] += module.FAILED_KEPT_S + 1
+        await consent.check_url(URL(HOST + "/a"))
+        assert site.asked[HOST + "/robots.txt"] == 3
+
+    asyncio.run(run())
+
+
+def test_files_are_read_once_an_origin_at_the_same_time_and_again_after_a_day() -> None:
+    site, now = serving(robots=b"User-agent: *\nDisallow: /no"), [0.0]
+    consent = Consent(RawScrape(), site.get, lambda: now[0])
+
+    async def run() -> None:
+        site.gate.clear()
+        askers = [asyncio.create_task(consent.check_url(URL(f"{HOST}/{n}"))) for n in range(20)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert site.at_once == 3
+        site.gate.set()
+        await asyncio.gather(*askers)
+        assert set(site.asked.values()) == {1}
+        assert len(site.asked) == 3
+        await consent.check_url(URL(HOST + ":8080/a"))
+        await consent.check_url(URL("https://user:secret@h.test/a"))
+        assert len(site.asked) == 9
+        assert not any("secret" in url for url in site.asked)
+        now[0] = 24 * 3600 - 1
+        await consent.check_url(URL(HOST + "/a"))
+        assert site.asked[HOST + "/robots.txt"] == 1
+        now[0] += 1
+        await consent.check_url(URL(HOST + "/a"))
+        assert site.asked[HOST + "/robots.txt"] == 2
+
+    asyncio.run(run())
+
+
+def test_an_asker_that_gives_up_does_not_end_the_reading_for_others() -> None:
+    site = serving()
+    consent = Consent(RawScrape(), site.get)
+
+    async def run() -> None:
+        site.gate.clear()
+        first = asyncio.create_task(consent.check_url(URL(HOST + "/a")))
+        second = asyncio.create_task(consent.check_url(URL(HOST + "/b")))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        site.gate.set()
+        assert await second == SitePolicy()
+        assert set(site.asked.values()) == {1}
+
+    asyncio.run(run())
+
+
+def test_closing_ends_what_is_being_read() -> None:
+    site = serving()
+    consent = Consent(RawScrape(), site.get)
+
+    async def run() -> None:
+        site.gate.clear()
+        asker = asyncio.create_task(consent.check_url(URL(HOST + "/a")))
+        await asyncio.sleep(0)
+        await consent.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asker
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_ORIGINS", 3), ("MAX_RULES", 3)])
+def test_the_origins_asked_about_least_recently_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(module, limit, value)
+    hosts = [f"http://{n}.test" for n in range(4)]
+    site = Site({f"{host}/robots.txt": b"User-agent: *\nDisallow: /x" for host in hosts})
+    consent = Consent(RawScrape(), site.get)
+
+    async def ask(*numbers: int) -> None:
+        for number in numbers:
+            await consent.check_url(URL(hosts[number] + "/a"))
+
+    async def run() -> None:
+        await ask(0, 1, 2, 0, 3)
+        assert set(site.asked.values()) == {1}
+        await ask(0, 2, 3)
+        assert set(site.asked.values()) == {1}
+        await ask(1)
+        assert site.asked[hosts[1] + "/robots.txt"] == 2
+
+    asyncio.run(run())
+
+
+def test_switches_that_are_off_cost_no_request() -> None:
+    off = {"respect_robots_txt": False, "respect_ai_txt": False, "respect_tdm_reservation": False}
+    for name, path in [
+        ("respect_robots_txt", "/robots.txt"),
+        ("respect_ai_txt", "/ai.txt"),
+        ("respect_tdm_reservation", TDMREP),
+    ]:
+        site = serving()
+        assert verdict(site, "/a", **(off | {name: True})) == "ok"
+        assert set(site.asked) == {HOST + path}
+    site = serving(robots=b"User-agent: *\nDisallow: /")
+    assert verdict(site, "/a", **off) == "ok"
+    assert not site.asked
+
+
+@pytest.mark.parametrize(
+    ("found", "path", "expected"),
+    [
+        (b"# Spawning AI\nUser-Agent: *\nDisallow: /\nDisallow: *", "/a.jpg", "opt_out_ai_txt"),
+        (b"User-Agent: *\nDisallow: *.jpg\nAllow: *.txt", "/x/a.jpg", "opt_out_ai_txt"),
+        (b"User-Agent: *\nDisallow: *.jpg\nAllow: *.txt", "/x/A.JPG?w=1", "opt_out_ai_txt"),
+        (b"User-Agent: *\nDisallow: *.JPG", "/x/a.jpg", "opt_out_ai_txt"),
+        (b"User-Agent: *\nDisallow: *.jpg\nAllow: *.txt", "/x/a.png", "ok"),
+        (b"User-Agent: *\nDisallow: /\nAllow: *.jpg", "/x/a.jpg", "ok"),
+        (b"User-Agent: HumanVLM\nDisallow: /", "/a", "opt_out_ai_txt"),
+        (b"User-Agent: GPTBot\nDisallow: /", "/a", "ok"),
+        (b"# About us\n\nWe make photographs: please ask.", "/a", "ok"),
+        (500, "/a", "ok"),
+        (RefusedError("connect_error", "reset", transient=True), "/a", "ok"),
+    ],
+)
+def test_ai_txt_opts_out_by_path_and_extension(found: Any, path: str, expected: str) -> None:
+    assert verdict(serving(ai=found), path) == expected
+    assert verdict(serving(ai=found), path, respect_ai_txt=False) == "ok"
+
+
+TDM_RULES = [
+    {"location": "/free/*.jpg$", "tdm-reservation": 0},
+    {"location": "/broken/", "tdm-reservation": 2},
+    {"location": "/free/", "tdm-reservation": 1, "tdm-policy": "https://h.test/policy.json"},
+    {"location": "/", "tdm-reservation": 1},
+]
+
+
+def reserved(found: bytes | int | RefusedError, path: str) -> str | None:
+    """The pattern that reserves a path."""
+    url = URL(HOST + path)
+    rule = asyncio.run(Consent(RawScrape(), serving(tdm=found).get).check_url(url)).tdm_reserved(url)
+    return rule.location.text if rule else None
+
+
+def test_the_first_rule_of_tdmrep_json_that_matches_decides() -> None:
+    body = json.dumps(TDM_RULES).encode()
+    assert reserved(body, "/free/a.jpg") is None
+    assert reserved(body, "/free/a.png") == "/free/"
+    assert reserved(body, "/broken/a") == "/"
+    assert reserved(json.dumps(TDM_RULES[:1]).encode(), "/other") is None
+    assert [rule.policy for rule in parse_tdmrep(body)] == [None, "https://h.test/policy.json", None]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        404,
+        500,
+        RefusedError("timeout", "10 s"),
+        b"",
+        b"<html>",
+        b"\xff\xfe",
+        b'{"location": "/", "tdm-reservation": 1}',
+        b"[1, null, [], {}]",
+        b'[{"location": 1, "tdm-reservation": 1}, {"location": "/"}, {"location": "/", "tdm-reservation": [1]}]',
+        b"[" * 200_000,
+        b"[" + b"9" * 10_000 + b"]",
+    ],
+)
+def test_a_missing_or_malformed_tdmrep_json_reserves_nothing(found: Any) -> None:
+    assert reserved(found, "/a") is None
+
+
+def header_verdict(*headers: tuple[str, str], tdm: list[dict[str, Any]] | None = None, **changes: Any) -> str:
+    rule = SitePolicy(tdm=tuple(parse_tdmrep(json.dumps(tdm or []).encode()))).tdm_reserved(URL(HOST + "/a"))
+    config = RawScrape(**({"user_agent": "HumanVLM/1 (x)"} | changes))
+    try:
+        check_headers(CIMultiDict(headers), config, reserved=rule)
+    except RefusedError as refusal:
+        return refusal.reason
+    return "ok"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["noai"], "opt_out_noai"),
+        (["NoIndex, NoImageAI"], "opt_out_noai"),
+        (["*: noai"], "opt_out_noai"),
+        (["noindex, nofollow, noarchive, none, noimageindex"], "ok"),
+        (["all"], "ok"),
+        ([""], "ok"),
+        (["humanvlm: noai"], "opt_out_noai"),
+        (["HumanVLM/1: noindex, noai"], "opt_out_noai"),
+        (["humanvlmx: noai"], "ok"),
+        (["otherbot: noai, noindex, noimageai"], "ok"),
+        (["otherbot: noindex, humanvlm: noai"], "opt_out_noai"),
+        (["otherbot: noindex, *: noai"], "opt_out_noai"),
+        (["humanvlm: noindex, otherbot: noai"], "ok"),
+        (["noai, otherbot: noindex"], "opt_out_noai"),
+        (["otherbot: noindex", "noai"], "opt_out_noai"),
+        (["humanvlm: noindex", "otherbot: noai"], "ok"),
+        (["unavailable_after: Friday, 25 Jun 2010 15:00:00 PST, noai"], "opt_out_noai"),
+        (["unavailable_after: Friday, 25 Jun 2010 15:00:00 PST"], "ok"),
+        (["otherbot: unavailable_after: 25 Jun 2010 15:00:00 PST, noai"], "ok"),
+        (["max-snippet: 20, noai"], "opt_out_noai"),
+        (["max-image-preview: large, max-video-preview: -1, noimageai"], "opt_out_noai"),
+        (["otherbot: max-snippet: 20, noai"], "ok"),
+        (["max-snippet: noai"], "ok"),
+        (["noindex; noai"], "opt_out_noai"),
+        (["noaix, xnoai"], "ok"),
+    ],
+)
+def test_x_robots_tag_is_scoped_by_agent(values: list[str], expected: str) -> None:
+    assert header_verdict(*(("X-Robots-Tag", value) for value in values)) == expected
+    assert header_verdict(*(("x-robots-tag", value) for value in values), respect_x_robots_tag=False) == "ok"
+
+
+words = st.sampled_from(
+    ["noai", "NoImageAI", "noindex", "all", "max-snippet: 20", "unavailable_after: Fri, 1 Jun 20 1:00:00"]
+)
+agents = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_size=12).map(lambda name: f"a{name}")
+
+
+def found(*values: str, agent: str = AGENT) -> list[str]:
+    return list(directives(values, agent))
+
+
+headers = st.lists(st.text(max_size=60) | st.lists(words | agents | st.just(":")).map(", ".join), max_size=4)
+
+
+@given(headers)
+def test_any_header_can_be_parsed(values: list[str]) -> None:
+    opted_out = not module.OPT_OUTS.isdisjoint(found(*values))
+    assert header_verdict(*(("X-Robots-Tag", value) for value in values)) == ("opt_out_noai" if opted_out else "ok")
+    if all(value.isascii() for value in values):
+        assert found(*values) == found(*(value.swapcase() for value in values))
+
+
+@given(st.lists(words, min_size=1, max_size=5).map(", ".join), agents, agents)
+def test_directives_after_an_agent_are_for_it_alone(value: str, agent: str, other: str) -> None:
+    agent, other = agent.lower(), other.lower() + "-other"
+    assert found(f"{agent}: {value}", agent=agent) == found(value) == found(f"*: {value}")
+    assert found(f"{other}: {value}", agent=agent) == []
+    assert found(f"{other}: all, {agent}: {value}", agent=agent) == found(value)
+    assert found(f"{other}: all", value, agent=agent) == found(value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "tdm", "expected"),
+    [
+        ([], [], "ok"),
+        ([("TDM-Reservation", "1")], [], "opt_out_tdm"),
+        ([("tdm-reservation", " 1 "), ("tdm-policy", "https://h.test/p")], [], "opt_out_tdm"),
+        ([("tdm-reservation", "0")], [], "ok"),
+        ([("tdm-reservation", "2")], [], "ok"),
+        ([("tdm-reservation", "0"), ("tdm-reservation", "1")], [], "opt_out_tdm"),
+        ([], TDM_RULES, "opt_out_tdm"),
+        ([("tdm-reservation", "0")], TDM_RULES, "ok"),
+        ([("tdm-reservation", "2")], TDM_RULES, "opt_out_tdm"),
+        ([("tdm-policy", "https://h.test/p")], TDM_RULES, "opt_out_tdm"),
+    ],
+)
+def test_the_reservation_of_an_answer_overrides_the_sites(
+    headers: list[tuple[str, str]], tdm: list[dict[str, Any]], expected: str
+) -> None:
+    assert header_verdict(*headers, tdm=tdm) == expected
+    assert header_verdict(*headers, tdm=tdm, respect_tdm_reservation=False) == "ok"
+
+
+def refusal_detail(act: Callable[[], object]) -> str:
+    with pytest.raises(RefusedError) as caught:
+        act()
+    return caught.value.detail
+
+
+def test_refusals_name_what_was_asked() -> None:
+    consent = Consent(RawScrape(), serving(robots=b"User-agent: *\nDisallow: /p*/a").get)
+    assert (
+        refusal_detail(lambda: asyncio.run(consent.check_url(URL(HOST + "/pics/a")))) == "robots.txt: Disallow: /p*/a"
+    )
+    rule = next(rule for rule in parse_tdmrep(json.dumps(TDM_RULES).encode()) if rule.policy)
+    detail = refusal_detail(lambda: check_headers(CIMultiDict(), RawScrape(), reserved=rule))
+    assert detail == "tdmrep.json: /free/ https://h.test/policy.json"
+
+
+def test_headers_on_consent_and_licence_are_kept_for_provenance() -> None:
+    headers = CIMultiDict(
+        [
+            ("X-Robots-Tag", "otherbot: noai"),
+            ("X-Robots-Tag", "noindex"),
+            ("TDM-Reservation", "0"),
+            ("Link", '</next>; rel="next", <https://cc.test/by/4.0/>; rel="license"'),
+            ("Link", "<https://cc.test/by/3.0/>;rel=license, <https://cc.test/x>; rel=license-x"),
+            ("Content-Type", "image/jpeg"),
+        ]
+    )
+    assert relevant_headers(headers) == {
+        "x-robots-tag": "otherbot: noai\nnoindex",
+        "tdm-reservation": "0",
+        "link": '<https://cc.test/by/4.0/>; rel="license"\n<https://cc.test/by/3.0/>;rel=license',
+    }
+    assert relevant_headers(CIMultiDict({"Content-Type": "image/png", "Link": "</a>; rel=next"})) == {}

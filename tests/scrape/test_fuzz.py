@@ -1,0 +1,20 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+NASTY = REPO.parent / "shared" / "nasty"
+SECONDS = 25
+
+
+def test_no_mutated_picture_crashes_the_process(tmp_path: Path) -> None:
+    """Half a minute of what ``benchmarks/fuzz_picture.py`` does for longer."""
+    command = [sys.executable, str(REPO / "benchmarks/fuzz_picture.py"), f"--seconds={SECONDS}", f"--out={tmp_path}"]
+    corpus = [f"--corpus={NASTY}"] if NASTY.exists() else []
+    done = subprocess.run([*command, *corpus], capture_output=True, text=True, check=False, timeout=SECONDS + 90)
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["crashes"] == 0
+    assert result["executions"] > 200
+    assert result["outcomes"]["kept"] > 20

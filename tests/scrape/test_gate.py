@@ -1,0 +1,99 @@
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+
+import pytest
+
+from humanvlm.scrape.crawl import Gate
+
+STEP_S = 0.03
+EARLY_S = 0.002  # by which a sleep may end before its time
+
+
+def starts(work: Callable[[list[float]], Awaitable[None]]) -> list[float]:
+    """Seconds after the beginning at which something was noted."""
+    times: list[float] = []
+
+    async def run() -> None:
+        await work(times)
+
+    begin = time.monotonic()
+    asyncio.run(run())
+    return [moment - begin for moment in times]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_so_many_at_once_and_no_more(at_once: int) -> None:
+    inside = most = done = 0
+
+    async def visit(gate: Gate) -> None:
+        nonlocal inside, most, done
+        async with gate.turn(0):
+            inside += 1
+            most = max(most, inside)
+            await asyncio.sleep(0.001)
+            inside -= 1
+            done += 1
+
+    async def run() -> None:
+        gate = Gate(at_once)
+        await asyncio.gather(*(visit(gate) for _ in range(20)))
+
+    asyncio.run(run())
+    assert (most, done) == (at_once, 20)
+
+
+async def note(gate: Gate, times: list[float], interval_s: float = 0.0) -> None:
+    async with gate.turn(interval_s):
+        times.append(time.monotonic())
+
+
+def test_requests_start_an_interval_apart_however_many_may_run() -> None:
+    async def work(times: list[float]) -> None:
+        gate = Gate(4)
+        await asyncio.gather(*(note(gate, times, STEP_S) for _ in range(6)))
+
+    found = starts(work)
+    assert len(found) == 6
+    assert all(later - earlier >= STEP_S - EARLY_S for earlier, later in pairwise(found))
+
+
+def test_a_pause_holds_everyone_back_and_a_shorter_one_does_not_end_it() -> None:
+    async def work(times: list[float]) -> None:
+        gate, other = Gate(2), Gate(2)
+        gate.pause(3 * STEP_S)
+        gate.pause(STEP_S)
+        assert not gate.idle
+        await note(other, times)
+        await asyncio.gather(*(note(gate, times) for _ in range(4)))
+        assert gate.idle
+
+    other, *held = starts(work)
+    assert other < 2 * STEP_S
+    assert all(moment >= 3 * STEP_S - EARLY_S for moment in held)
+
+
+def test_a_pause_reaches_those_that_wait_already() -> None:
+    async def work(times: list[float]) -> None:
+        gate = Gate(1)
+        gate.pause(STEP_S)
+        waiting = asyncio.create_task(note(gate, times))
+        await asyncio.sleep(STEP_S / 2)
+        gate.pause(2 * STEP_S)
+        await waiting
+
+    assert starts(work)[0] >= 2.5 * STEP_S - EARLY_S
+
+
+def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
+    async def work(times: list[float]) -> None:
+        gate = Gate(1)
+        gate.pause(STEP_S)
+        waiting = [asyncio.create_task(note(gate, times)) for _ in range(3)]
+        await asyncio.sleep(0)
+        for task in waiting[:2]:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert len(starts(work)) == 1

@@ -1,0 +1,233 @@
+import hashlib
+import io
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from humanvlm.config import RawScrape
+from humanvlm.scrape.picture import prepare
+from humanvlm.scrape.reasons import RefusedError
+
+from .conftest import bomb_png, jpeg
+
+NASTY = Path(__file__).parents[3] / "shared" / "nasty"
+KEPT_AS_THEY_ARE = RawScrape()
+
+
+def reason(data: bytes, config: RawScrape = KEPT_AS_THEY_ARE, **hashes: str) -> str:
+    try:
+        prepare(data, config, **hashes)
+    except RefusedError as refusal:
+        return refusal.reason
+    return "ok"
+
+
+def photo(width: int, height: int, kind: str = "JPEG", mode: str = "RGB", **options: Any) -> bytes:
+    """A smooth picture with some detail, whose halves differ."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    waves = 0.5 + 0.25 * np.sin(9 * x) * np.cos(7 * y)
+    pixels = np.stack([x, y, waves], axis=2) * 255
+    sink = io.BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(sink, kind, **options)
+    return sink.getvalue()
+
+
+def test_bytes_are_stored_untouched() -> None:
+    data = jpeg()
+    picture = prepare(data, KEPT_AS_THEY_ARE)
+    assert (picture.data, picture.width, picture.height, picture.format) == (data, 64, 48, "JPEG")
+    assert picture.sha256 == picture.source_sha256 == hashlib.sha256(data).hexdigest()
+    assert prepare(data, KEPT_AS_THEY_ARE, picture.sha256.upper()) == picture
+    assert reason(data, sha256="0" * 64) == "sha256_mismatch"
+    assert reason(data, md5=hashlib.md5(data).hexdigest()) == "ok"
+    assert reason(data, md5="0" * 32) == "md5_mismatch"
+    assert prepare(jpeg(orientation=1), KEPT_AS_THEY_ARE).data == jpeg(orientation=1)
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_orientation_is_applied_to_the_stored_pixels(orientation: int) -> None:
+    upright = np.zeros((40, 60, 3), dtype=np.uint8)
+    upright[:20, :30] = 255  # the top left quarter is white
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif[0x010F] = "maker"
+    sink = io.BytesIO()
+    Image.fromarray(upright).transpose(undo[orientation]).save(sink, "JPEG", quality=95, exif=exif.tobytes())
+    for config in (KEPT_AS_THEY_ARE, RawScrape(exif="strip"), RawScrape(resize_mode="keep_ratio", image_size=40)):
+        picture = prepare(sink.getvalue(), config)
+        assert (picture.width, picture.height) == (60, 40)
+        assert picture.source_sha256 == hashlib.sha256(sink.getvalue()).hexdigest() != picture.sha256
+        with Image.open(io.BytesIO(picture.data)) as stored:
+            assert stored.size == (60, 40)
+            assert stored.getexif().get(0x0112, 1) == 1
+            assert stored.getexif().get(0x010F) == (None if config.exif == "strip" else "maker")
+            assert np.abs(np.asarray(stored).astype(int) - upright).mean() < 5
+
+
+def test_malformed_pictures_are_refused_with_a_reason() -> None:
+    data = jpeg()
+    assert reason(b"") == "not_an_image"
+    assert reason(b"<html>not here</html>") == "not_an_image"
+    assert reason(data[: len(data) // 2]) == "truncated_image"
+    assert reason(data[: len(data) // 2], RawScrape(verify="header")) == "ok"
+    assert reason(bomb_png()) == "image_bomb"
+    assert reason(bomb_png(7072, 7072)) == "image_bomb"
+    assert reason(data, RawScrape(max_pixels=64 * 48 - 1)) == "image_bomb"
+    assert reason(data, RawScrape(max_pixels=64 * 48)) == "ok"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "AVIF", "JPEG2000"])
+def test_formats_of_the_web_are_read_by_content(kind: str) -> None:
+    data = photo(20, 10, kind)
+    picture = prepare(data, KEPT_AS_THEY_ARE)
+    assert (picture.format, picture.width, picture.height, picture.data) == (kind, 20, 10, data)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "expected"),
+    [
+        ("keep_ratio", 48, (64, 48)),
+        ("keep_ratio_largest", 48, (48, 36)),
+        ("center_crop", 48, (48, 48)),
+        ("border", 48, (48, 48)),
+        ("max_pixels", 48, (55, 41)),
+        ("keep_ratio", 200, (267, 200)),
+        ("max_pixels", 500, (160, 120)),
+    ],
+)
+@pytest.mark.parametrize("encode", ["jpeg", "webp"])
+def test_resize_modes(mode: Any, size: int, expected: tuple[int, int], encode: Any) -> None:
+    data = photo(160, 120, quality=95)
+    picture = prepare(data, RawScrape(resize_mode=mode, image_size=size, encode_format=encode))
+    assert (picture.width, picture.height) == expected
+    with Image.open(io.BytesIO(picture.data)) as stored:
+        assert (stored.size, stored.format) == (expected, picture.format)
+        if mode in ("keep_ratio", "keep_ratio_largest", "max_pixels"):
+            with Image.open(io.BytesIO(data)) as image:
+                wanted = np.asarray(image.resize(expected, Image.Resampling.LANCZOS)).astype(int)
+            assert np.abs(np.asarray(stored.convert("RGB")).astype(int) - wanted).mean() < 3
+    untouched = prepare(data, RawScrape(resize_mode=mode, image_size=200, only_if_bigger=True)).data
+    assert untouched == data
+
+
+def test_border_is_white_and_crop_is_central() -> None:
+    data = photo(200, 100, quality=95)
+    border = prepare(data, RawScrape(resize_mode="border", image_size=64))
+    pixels = np.asarray(Image.open(io.BytesIO(border.data)))
+    assert pixels[:14].min() > 240
+    assert pixels[24:40].mean() < 200
+    crop = np.asarray(Image.open(io.BytesIO(prepare(data, RawScrape(resize_mode="center_crop", image_size=50)).data)))
+    assert abs(crop[:, :, 0].mean() - 127) < 6  # red runs from left to right
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1", "I;16", "LA", "CMYK"])
+def test_every_colour_mode_can_be_resized(mode: str) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    sink = io.BytesIO()
+    image = Image.new("I;16", (60, 40), 30_000) if mode == "I;16" else Image.new("RGB", (60, 40), "teal").convert(mode)
+    image.save(sink, kind)
+    picture = prepare(sink.getvalue(), RawScrape(resize_mode="keep_ratio", image_size=20))
+    with Image.open(io.BytesIO(picture.data)) as stored:
+        assert (stored.size, stored.mode in ("RGB", "L")) == ((30, 20), True)
+        assert abs(np.asarray(stored.convert("L")).mean() - (117 if mode == "I;16" else 89)) < 12 or mode == "1"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_metadata_is_stripped_without_touching_the_pixels(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a secret maker"
+    data = photo(40, 30, kind, exif=exif.tobytes())
+    assert b"a secret maker" in data
+    picture = prepare(data, RawScrape(exif="strip"))
+    assert b"a secret maker" not in picture.data
+    assert picture.format == kind
+    with Image.open(io.BytesIO(data)) as before, Image.open(io.BytesIO(picture.data)) as after:
+        assert not after.getexif()
+        assert np.array_equal(np.asarray(before), np.asarray(after))
+    assert prepare(picture.data, RawScrape(exif="strip")).data == picture.data
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=80), st.integers(0, 1500), st.integers(1, 30))
+def test_what_the_scaled_check_lets_pass_decodes_in_full(noise: bytes, at: int, cut: int) -> None:
+    data = bytearray(jpeg())
+    at %= len(data)
+    data[at : at + cut] = noise
+    if reason(bytes(data)) == "ok":  # any exception but RefusedError fails the test
+        Image.open(io.BytesIO(data), formats=["JPEG"]).load()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "CMYK"}, {"mode": "L"}])
+def test_truncation_anywhere_is_noticed_as_by_a_full_decode(options: dict[str, Any]) -> None:
+    data = photo(70, 50, **options)
+    for end in range(2, len(data), 3):
+        try:
+            Image.open(io.BytesIO(data[:end]), formats=["JPEG"]).load()
+            full = True
+        except Exception:
+            full = False
+        assert (reason(data[:end]) == "ok") == full, end
+
+
+CHILD = """
+import json, resource, sys, warnings
+from pathlib import Path
+warnings.simplefilter("ignore")
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+from humanvlm.config import RawScrape
+from humanvlm.scrape.picture import prepare
+from humanvlm.scrape.reasons import RefusedError
+import io
+from PIL import Image
+found = {}
+for name in json.loads(sys.argv[2]):
+    for mode in ("no", "keep_ratio", "border"):
+        try:
+            picture = prepare((Path(sys.argv[1]) / name).read_bytes(), RawScrape(resize_mode=mode, image_size=64))
+            stored = Image.open(io.BytesIO(picture.data))
+            stored.load()
+            assert stored.size == (picture.width, picture.height), (name, mode)
+            assert stored.getexif().get(0x0112, 1) in (0, 1), (name, mode)
+            found.setdefault(name, [picture.width, picture.height])
+        except RefusedError as refusal:
+            found.setdefault(name, refusal.reason)
+print(json.dumps({"found": found, "peak_kb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}))
+"""
+
+
+def test_every_nasty_file_decodes_upright_or_is_refused_in_bounded_memory() -> None:
+    if not NASTY.exists():
+        pytest.skip("needs ../shared/nasty, which is not part of the project")
+    outcomes = json.loads((NASTY / "pillow_outcomes.json").read_text())["files"]
+    command = [sys.executable, "-c", CHILD, str(NASTY), json.dumps(list(outcomes))]
+    child = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout)
+    assert child["peak_kb"] < 700_000
+    assert child["found"].keys() == outcomes.keys()
+    refused = {name for name, found in child["found"].items() if isinstance(found, str)}
+    reasons = {child["found"][name] for name in refused}
+    assert reasons <= {"not_an_image", "corrupt_image", "truncated_image", "image_bomb"}
+    assert len(refused) < len(outcomes) / 2
+    for name in outcomes.keys() - refused:
+        assert child["found"][name] == outcomes[name]["rgb_upright_size"], name
+
+
+def test_memory_of_a_refused_bomb_is_small() -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert reason(bomb_png()) == "image_bomb"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
