@@ -21,13 +21,16 @@ from humanvlm.scrape.exif import orientation, strip, upright_exif
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.resize import Plan, Size, fit, plan, resample
 
+AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")  # major ones; readers refuse a file with another
 # What browsers show. Other decoders (TIFF, PSD, EPS, ...) are not offered to untrusted bytes.
 SIGNATURES: dict[str, Callable[[bytes], bool]] = {
     "JPEG": lambda head: head.startswith(b"\xff\xd8\xff"),
     "PNG": lambda head: head.startswith(b"\x89PNG\r\n\x1a\n"),
     "WEBP": lambda head: head.startswith(b"RIFF") and head[8:12] == b"WEBP",
     "GIF": lambda head: head.startswith((b"GIF87a", b"GIF89a")),
-    "AVIF": lambda head: head[4:8] == b"ftyp" and (b"avif" in head[8:] or b"avis" in head[8:]),
+    "AVIF": lambda head: (
+        head[4:8] == b"ftyp" and head[8:12] in AVIF_BRANDS and (b"avif" in head[8:] or b"avis" in head[8:])
+    ),
     "JPEG2000": lambda head: head.startswith((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n")),
     "BMP": lambda head: head.startswith(b"BM"),
 }
