@@ -167,6 +167,27 @@ def show(artifact: Path, rows: int, dropped: bool, out: Path | None) -> None:
 
 
 @main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN RUN...", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Also write a .json or .html file.")
+@click.option("--seed", default=7, show_default=True)
+def compare(runs: tuple[Path, ...], out: Path | None, seed: int) -> None:
+    """Compare every RUN with the first, on the samples that all have: differences with 95% intervals, p-values
+    (Holm-corrected over all that is shown), and the smallest difference that would have been found.
+
+    RUN: a folder of benchmark_scores, or a file of `humanvlm score --out`. Another image or other references for the
+    same sample, and no common task or sample, are errors; other prompts are said; CIDEr is compared only when its
+    document frequencies are of the same references."""
+    from humanvlm.evaluate import compare as comparison
+
+    if out and out.suffix not in (".json", ".html"):
+        raise UserError(f"--out {out}: neither .json nor .html")
+    found = comparison.compare(runs, seed=seed)
+    if out:
+        comparison.write(found, out)
+    click.echo(comparison.as_text(found))
+
+
+@main.command()
 @click.option("--ids", metavar="FILE", help="Sample ids, one a line; - is standard input.")
 @click.option("--urls", metavar="FILE", help="URLs as the index spells them, one a line.")
 @click.option("--sha256", metavar="FILE", help="sha256 of stored pictures, one a line.")

@@ -8,6 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from humanvlm.evaluate.grounding import parse_box
@@ -45,7 +47,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class TaskResult:
-    """All there is to say of one task. Score names are ``metric`` or ``metric.baseline``."""
+    """All there is to say of one task.
+
+    Score names are ``metric`` or ``metric.baseline``. contributions: a row a record, whose sum makes the scores.
+    """
 
     task: str
     samples: Sequence[Sample]
@@ -53,6 +58,7 @@ class TaskResult:
     scores: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     parts: Mapping[str, Mapping[str, float]]
+    contributions: NDArray[np.float64]
 
 
 def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:

@@ -15,6 +15,7 @@ from humanvlm.config import BenchmarkScores
 from humanvlm.errors import UserError
 from humanvlm.evaluate.predict import Ask, Dropped, answer, load_replies, mean_picture, save_replies
 from humanvlm.evaluate.report import TaskResult, plot_parts, plot_scores, write_page
+from humanvlm.evaluate.runs import with_contributions
 from humanvlm.evaluate.scoring import CAPTION_TASKS, Scored, as_json, intervals, parts, score, task_scores
 from humanvlm.evaluate.tasks import (
     TASKS,
@@ -147,7 +148,7 @@ def _result(
         _, other, other_ranges = judge([text] * len(samples))
         values |= {f"{metric}.{name}": value for metric, value in other.items()}
         ranges |= {f"{metric}.{name}": pair for metric, pair in other_ranges.items()}
-    return TaskResult(task, samples, scored.records, values, ranges, parts(scored))
+    return TaskResult(task, samples, scored.records, values, ranges, parts(scored), scored.contributions)
 
 
 def _write(
@@ -173,7 +174,7 @@ def _write(
         },
     )
     for result in results:
-        _write_lines(run.out / "samples" / f"{result.task}.jsonl", (as_json(record) for record in result.records))
+        _write_lines(run.out / "samples" / f"{result.task}.jsonl", _lines(result))
     if dropped:
         rows = [{"id": name, "url": None, "reason": reason, "detail": detail} for name, reason, detail in dropped]
         write_shard(run.out / "dropped" / shard_name(0), rows, DROPPED)
@@ -188,6 +189,11 @@ def _write(
         plots=[str(path.relative_to(run.out)) for path in (*plots, page)],
         info={"absent": dict(absent), "baselines": dict(baselines), "samples": counts},
     )
+
+
+def _lines(result: TaskResult) -> Iterator[Mapping[str, Any]]:
+    """What ``humanvlm compare`` reads back: the records, each with what it adds to the scores."""
+    return with_contributions([as_json(record) for record in result.records], result.contributions)
 
 
 def _write_lines(path: Path, records: Iterator[Mapping[str, Any]]) -> None:

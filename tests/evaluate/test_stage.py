@@ -1,6 +1,7 @@
 """benchmark_scores on a real, tiny checkpoint: all tasks, baselines, drops, resumption, the page."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from io import BytesIO
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
+from humanvlm.cli import main
 from humanvlm.config import Model
 from humanvlm.errors import UserError
 from humanvlm.evaluate import stage
@@ -209,3 +212,12 @@ def test_replies_survive_a_torn_line(tmp_path: Path) -> None:
     assert load_replies(path) == {"a": "one\nline", "b": "zwei ü"}
     save_replies(path, [("c", "three")])
     assert load_replies(path) == {"a": "one\nline", "b": "zwei ü", "c": "three"}
+
+
+def test_two_equal_runs_compare_without_a_difference(whole: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "comparison.json", tmp_path / "other"
+    shutil.copytree(whole, other)
+    done = CliRunner().invoke(main, ["compare", str(whole), str(other), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "captions" in done.output
+    assert '"difference": 0' in out.read_text()
