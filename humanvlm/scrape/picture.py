@@ -95,6 +95,8 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
                 image = _open(stored, config)[1]
             if config.verify == "decode":
                 _check(image)
+            if stored is data:
+                return Picture(data, upright[0], upright[1], kind, digest, digest)
             return _picture(stored, upright, kind, digest)
     resizing = resizing or Plan(upright, upright)
     return _picture(_encode(image, turn, resizing, config), resizing.canvas, config.encode_format.upper(), digest)
