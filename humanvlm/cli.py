@@ -10,6 +10,7 @@ import click
 
 from humanvlm import __version__
 from humanvlm.errors import UserError
+from humanvlm.evaluate.cli_score import score
 
 STAGE_HELP = {
     "raw_scrape": "Download the URL index into image-text shards.",
@@ -212,6 +213,9 @@ def summary(artifacts: Path) -> None:
     from humanvlm.summary import summarize
 
     click.echo(summarize(artifacts))
+
+
+main.add_command(score)
 
 
 if __name__ == "__main__":

@@ -1,72 +1,97 @@
-"""CIDEr as pycocoevalcap computes it (Vedantam et al. 2015; the clipped, length-penalised CIDEr-D with sigma 6).
+"""CIDEr as coco-caption computes it (Vedantam et al. 2015): CIDEr-D, clipped and length-penalised, sigma 6, no stems.
 
 The score of a picture depends on the corpus through the document frequencies, so they are a value of their own: made
 once from the references of a benchmark, then pinned. Scores with other frequencies cannot be compared or averaged.
 """
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import gzip
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from humanvlm.evaluate.bleu import MAX_N, ngrams
+import numpy as np
+from numpy.typing import NDArray
 
+from humanvlm.errors import UserError
+from humanvlm.evaluate.files import read_json
+from humanvlm.evaluate.ngrams import MAX_N, Corpus
+
+Array = NDArray[np.float64]
 SIGMA = 6.0
-Ngram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Frequencies:
-    """In how many pictures' references each n-gram occurs, of how many pictures."""
+    """In how many pictures' references each n-gram (words joined by blanks) occurs, of how many pictures."""
 
     pictures: int
-    counts: Mapping[Ngram, int]
+    counts: Mapping[str, int]
+
+    def save(self, path: Path) -> None:
+        """Write the frequencies as gzipped JSON; equal frequencies give equal bytes."""
+        text = json.dumps({"pictures": self.pictures, "ngrams": dict(sorted(self.counts.items()))}, ensure_ascii=False)
+        path.write_bytes(gzip.compress(text.encode("utf-8", "replace"), mtime=0))
+
+    @classmethod
+    def load(cls, path: Path) -> "Frequencies":
+        """Read what ``save`` wrote. Raises UserError when it is something else."""
+        value: Any = read_json(path)
+        found = value if isinstance(value, dict) else {}
+        pictures, counts = found.get("pictures"), found.get("ngrams")
+        if type(pictures) is not int or pictures < 1 or not isinstance(counts, dict):
+            raise UserError(f"{path}: no document frequencies, an object with pictures and ngrams")
+        for ngram, count in counts.items():
+            if type(count) is not int or not 0 < count <= pictures:
+                raise UserError(f"{path}: ngrams[{ngram[:60]!r}] is not from 1 to the number of pictures, {pictures}")
+        return cls(pictures, counts)
 
 
-@dataclass(frozen=True)
-class _Vector:
-    weights: Sequence[Mapping[Ngram, float]]
-    norms: Sequence[float]
-    length: int
+def frequencies(corpus: Corpus) -> Frequencies:
+    """Document frequencies of the references of a corpus."""
+    documents = _documents(corpus)
+    pairs = zip(corpus.strings(), documents.tolist(), strict=True)
+    return Frequencies(corpus.pictures, {ngram: count for ngram, count in pairs if count})
 
 
-def frequencies(corpus: Iterable[Sequence[Sequence[str]]]) -> Frequencies:
-    """Document frequencies of a benchmark: for each picture, the tokens of its references."""
-    counts: Counter[Ngram] = Counter()
-    pictures = 0
-    for references in corpus:
-        pictures += 1
-        counts.update({ngram for tokens in references for n in range(1, MAX_N + 1) for ngram in ngrams(tokens, n)})
-    return Frequencies(pictures, counts)
+def cider(corpus: Corpus, idf: Frequencies | None = None) -> Array:
+    """The score of each picture, in 0..10. The corpus score is the mean over pictures.
+
+    ``idf`` are the document frequencies of this corpus when not given; of a single picture they are all equal and its
+    score is 0.
+    """
+    pictures = corpus.pictures if idf is None else idf.pictures
+    documents = _documents(corpus) if idf is None else np.array([idf.counts.get(gram, 0) for gram in corpus.strings()])
+    weight = np.log(max(float(pictures), 1.0)) - np.log(np.maximum(documents, 1.0))
+    weights = corpus.counts * weight[corpus.grams]
+    owner = np.repeat(np.arange(len(corpus.sizes)), np.diff(corpus.starts))
+    order = corpus.order[corpus.grams] - 1
+    texts = len(corpus.sizes)
+    norms = np.sqrt(_sums(owner * MAX_N + order, weights**2, texts * MAX_N).reshape(texts, MAX_N))
+    shared = corpus.shared
+    product = np.minimum(weights[shared.candidate], weights[shared.reference]) * weights[shared.reference]
+    pairs = len(corpus.reference)
+    dots = _sums(shared.pair * MAX_N + order[shared.reference], product, pairs * MAX_N).reshape(pairs, MAX_N)
+    candidate = corpus.candidate[corpus.picture]
+    scale = norms[candidate] * norms[corpus.reference]
+    cosine = np.divide(dots, scale, out=dots, where=scale != 0)
+    # The reference measures length in bigrams.
+    bigrams = np.maximum(corpus.sizes - 1, 0)
+    penalty = np.exp(-((bigrams[candidate] - bigrams[corpus.reference]) ** 2) / (2 * SIGMA**2))
+    sums = _sums(corpus.picture, cosine.mean(axis=1) * penalty, corpus.pictures)
+    return 10.0 * sums / np.bincount(corpus.picture, minlength=corpus.pictures)
 
 
-def cider(candidate: Sequence[str], references: Sequence[Sequence[str]], idf: Frequencies) -> float:
-    """The score of one picture, in 0..10. The corpus score is the mean over pictures."""
-    hypothesis = _vector(candidate, idf)
-    return 10.0 * sum(_similarity(hypothesis, _vector(tokens, idf)) for tokens in references) / len(references)
+def _sums(groups: NDArray[np.int64], values: Array, count: int) -> Array:
+    """The sum of the values of each group; without any values ``bincount`` gives integers."""
+    return np.bincount(groups, values, count).astype(np.float64)
 
 
-def _vector(tokens: Sequence[str], idf: Frequencies) -> _Vector:
-    log_pictures = math.log(max(idf.pictures, 1))
-    weights = [
-        {
-            ngram: count * (log_pictures - math.log(max(1, idf.counts.get(ngram, 0))))
-            for ngram, count in ngrams(tokens, n).items()
-        }
-        for n in range(1, MAX_N + 1)
-    ]
-    norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in weights]
-    # The reference implementation measures length in bigrams.
-    return _Vector(weights, norms, max(0, len(tokens) - 1))
-
-
-def _similarity(hypothesis: _Vector, reference: _Vector) -> float:
-    penalty = math.exp(-((hypothesis.length - reference.length) ** 2) / (2 * SIGMA**2))
-    total = 0.0
-    for order, other, norm, other_norm in zip(
-        hypothesis.weights, reference.weights, hypothesis.norms, reference.norms, strict=True
-    ):
-        if norm and other_norm:
-            product = sum(min(weight, other[ngram]) * other[ngram] for ngram, weight in order.items() if ngram in other)
-            total += product / (norm * other_norm)
-    return penalty * total / MAX_N
+def _documents(corpus: Corpus) -> NDArray[np.int64]:
+    """In how many pictures' references each n-gram of the corpus is."""
+    pair, entry = corpus.entries(corpus.reference)
+    grams = len(corpus.order)
+    keys = np.sort(corpus.picture[pair] * grams + corpus.grams[entry])
+    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    return np.bincount(keys[first] % max(grams, 1), minlength=grams)

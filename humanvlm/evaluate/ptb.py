@@ -5,6 +5,7 @@ abbreviations that keep their full stop, acronyms, numbers, times, hyphenated wo
 """
 
 import re
+from collections.abc import Sequence
 
 # As coco-caption removes them. Brackets stay, as "-lrb-": its list is in capitals, the tokens are not.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -55,6 +56,12 @@ def tokenize(text: str) -> list[str]:
         else:
             tokens.append(token)
     return [token for token in tokens if token not in PUNCTUATION]
+
+
+def tokenize_corpus(texts: Sequence[str]) -> list[list[str]]:
+    """The tokens of each caption. Equal captions share one list."""
+    known = {text: tokenize(text) for text in dict.fromkeys(texts)}
+    return [known[text] for text in texts]
 
 
 def _symbol(token: str) -> str:

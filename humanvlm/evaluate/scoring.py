@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanvlm.evaluate import attributes, grounding, vqa
-from humanvlm.evaluate.bleu import MAX_N, bleu, bleu_counts
-from humanvlm.evaluate.cider import Frequencies, cider, frequencies
-from humanvlm.evaluate.ptb import tokenize
-from humanvlm.evaluate.rouge import rouge_l
+from humanvlm.evaluate.bleu import bleu
+from humanvlm.evaluate.captions import score_captions
+from humanvlm.evaluate.ngrams import MAX_N
+from humanvlm.evaluate.ptb import tokenize_corpus
 from humanvlm.evaluate.tasks import Sample
 
 Array = NDArray[np.float64]
@@ -107,20 +107,20 @@ def _record(sample: Sample, reply: str, prediction: Any, value: float) -> Record
 
 
 def _score_captions(samples: Sequence[Sample], replies: Sequence[str]) -> Scored:
-    references = [[tokenize(text) for text in sample.references] for sample in samples]
-    idf = frequencies(references)
-    pairs = [(tokenize(reply), tokens) for reply, tokens in zip(replies, references, strict=True)]
-    vectors = [_caption_vector(candidate, tokens, idf) for candidate, tokens in pairs]
+    found = score_captions(
+        [sample.id for sample in samples],
+        replies,
+        [sample.references for sample in samples],
+        metrics=("bleu", "rouge_l", "cider"),
+    )
     records = [
-        _record(sample, reply, " ".join(candidate), float(vector[-2]))
-        for sample, reply, (candidate, _), vector in zip(samples, replies, pairs, vectors, strict=True)
+        _record(sample, reply, " ".join(tokens), value)
+        for sample, reply, tokens, value in zip(
+            samples, replies, tokenize_corpus(replies), found.per_sample["cider"], strict=True
+        )
     ]
-    return Scored(records, np.array(vectors))
-
-
-def _caption_vector(candidate: Sequence[str], references: Sequence[Sequence[str]], idf: Frequencies) -> Array:
-    means = [rouge_l(candidate, references), cider(candidate, references, idf), 1.0]
-    return np.concatenate([bleu_counts(candidate, references), means])
+    counts, cider, rest = np.split(found.contributions, [-3, -2], axis=1)
+    return Scored(records, np.column_stack([counts, rest[:, :1], cider, rest[:, 1:]]))
 
 
 def _caption_metrics(sums: Array) -> dict[str, Array]:

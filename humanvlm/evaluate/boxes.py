@@ -1,0 +1,171 @@
+"""Boxes read from the text of a model, in whatever notation and coordinate space it writes them.
+
+Notations: ``[x1, y1, x2, y2]`` and ``(…)`` (LLaVA, Shikra, Qwen2.5-VL's ``bbox_2d``), ``(x1,y1),(x2,y2)`` (Qwen-VL,
+Qwen2-VL), JSON or attributes named ``x1``, ``x_min``, ``xmin``, ``left`` … or ``x, y, width, height``, four numbers
+that are the whole reply, ``<patch_index_…>`` pairs (Kosmos-2), ``<loc…>`` quadruples (PaliGemma). The first box counts;
+what a model thought aloud before ``</think>`` does not.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Box = tuple[float, float, float, float]
+Space = Literal["pixels", "unit", "percent", "thousand"]
+SPACES: tuple[Space, ...] = ("unit", "percent", "pixels", "thousand")  # the tightest first
+SCALE: Mapping[Space, float] = {"unit": 1.0, "percent": 100.0, "thousand": 1000.0}
+REASONS = ("no_box", "non_finite", "swapped", "empty_box", "outside")
+ENOUGH = 0.98  # the share of replies that a file's space has to fit: a few boxes leave the picture
+_MOST_TEXT = 1 << 16
+_GRID = 32  # Kosmos-2: patches a side
+_BINS = 1024  # PaliGemma
+
+_NUMBER = r"[-+]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?|(?:nan|inf(?:inity)?)\b)"
+_N = rf"({_NUMBER})(?:\s*+%)?"
+_BETWEEN = r"(?:\s*+[,;]\s*+|\s++)"
+_LIST = re.compile(r"[\[({<]\s*+" + _BETWEEN.join([_N] * 4) + r"\s*+[\])}>]", re.I)
+_POINT = rf"[\[(]\s*+{_N}{_BETWEEN}{_N}\s*+[\])]"
+_POINTS = re.compile(rf"{_POINT}\s*+,?\s*+{_POINT}", re.I)
+_WHOLE = re.compile(r"\s*+" + r"\s*+,\s*+".join([_N] * 4) + r"\s*+\.?\s*+\Z", re.I)
+_PATCHES = re.compile(r"<patch_index_(\d{1,4})>\s*+<patch_index_(\d{1,4})>")
+_LOCATIONS = re.compile(r"<loc(\d{4})>" * 4)
+_CORNERS = ("x_?(?:min|1)|left", "y_?(?:min|1)|top", "x_?(?:max|2)|right", "y_?(?:max|2)|bottom")
+_SIDES = ("x", "y", "w(?:idth)?", "h(?:eight)?")
+_THOUSAND = re.compile(r"<\|box_start\|>|<box>|<\|det\|>")
+
+
+def _named(names: Sequence[str]) -> list[re.Pattern[str]]:
+    return [re.compile(rf"(?<![a-z0-9_])[\"']?(?:{name})[\"']?\s*+[:=]\s*+[\"']?{_N}", re.I) for name in names]
+
+
+_BY_CORNERS, _BY_SIDES = _named(_CORNERS), _named(_SIDES)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Four numbers in a reply, as written: corners, or corner and sides.
+
+    space: set when the notation leaves no doubt of it. hint: the space that a model with this notation uses.
+    """
+
+    numbers: Box
+    sides: bool = False
+    space: Space | None = None
+    hint: Space | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A box in pixels (xyxy), or why there is none: one of ``REASONS``."""
+
+    box: Box | None
+    reason: str = ""
+
+
+def find_numbers(text: str) -> Found | None:
+    """The first box in a reply, in the notations above; None when it has none."""
+    text = text.rpartition("</think>")[2][:_MOST_TEXT]
+    found = [_Match(match.start(), match.group(), match.groups()) for match in _plain(text)]
+    for patterns, sides in ((_BY_CORNERS, False), (_BY_SIDES, True)):
+        named = [match for pattern in patterns if (match := pattern.search(text))]
+        if len(named) == len(patterns):
+            written = " ".join(match.group() for match in named)
+            found.append(_Match(min(match.start() for match in named), written, [m.group(1) for m in named], sides))
+    if not found:
+        return _from_tokens(text)
+    first = min(found, key=lambda match: match.start)
+    x1, y1, x2, y2 = (float(number) for number in first.numbers)
+    space: Space | None = "percent" if "%" in first.written else None
+    hint: Space | None = "thousand" if _THOUSAND.search(text) else None
+    return Found((x1, y1, x2, y2), first.sides, space, hint)
+
+
+def read_box(found: Found | None, width: float, height: float, space: Space, *, sides: bool = False) -> Reading:
+    """The box in pixels of a picture of this size, as it was written: it may overlap the picture's edge.
+
+    sides: read the numbers as x, y, width, height. Corners that are swapped, boxes without area, and boxes wholly
+    outside of the picture are no boxes.
+    """
+    if found is None:
+        return Reading(None, "no_box")
+    if not all(math.isfinite(number) for number in found.numbers):
+        return Reading(None, "non_finite")
+    x1, y1, x2, y2 = found.numbers
+    if found.sides or sides:
+        x2, y2 = x1 + x2, y1 + y2
+    space = found.space or space
+    if space != "pixels":
+        scale = SCALE[space]
+        x1, y1, x2, y2 = x1 / scale * width, y1 / scale * height, x2 / scale * width, y2 / scale * height
+    if x2 < x1 or y2 < y1:
+        return Reading(None, "swapped")
+    if x1 == x2 or y1 == y2:
+        return Reading(None, "empty_box")
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        return Reading(None, "outside")
+    return Reading((x1, y1, x2, y2))
+
+
+def fitting(found: Found, width: float, height: float, *, sides: bool = False) -> list[Space]:
+    """The spaces whose range the numbers keep to, tightest first: 0-1, 0-100, the picture, 0-1000."""
+    numbers = found.numbers
+    if not all(math.isfinite(number) for number in numbers):
+        return []
+    x2, y2 = (numbers[0] + numbers[2], numbers[1] + numbers[3]) if found.sides or sides else numbers[2:]
+    across, down = max(numbers[0], x2), max(numbers[1], y2)
+    limits: dict[Space, tuple[float, float]] = {space: (scale, scale) for space, scale in SCALE.items()}
+    limits["pixels"] = (width + 1, height + 1)
+    return [space for space in SPACES if across <= limits[space][0] * 1.001 and down <= limits[space][1] * 1.001]
+
+
+def choose_space(
+    replies: Sequence[Found | None], sizes: Sequence[tuple[float, float]], *, sides: bool = False
+) -> tuple[Space, int]:
+    """The space of a file of replies, and how many replies alone would have allowed another one too.
+
+    A model keeps to one space, so the file decides and not the single reply: the tightest space (0-1, 0-100, pixels,
+    0-1000) that fits at least 98% of the replies, else the one that fits most. Replies whose notation tells the space
+    (Qwen-VL's box marks: 0-1000; a percent sign) have no vote. A reply is ambiguous when its largest
+    number is above 1 and more than one space fits it.
+    """
+    voters = [
+        fitting(found, *size, sides=sides)
+        for found, size in zip(replies, sizes, strict=True)
+        if found is not None and not (found.space or found.hint)
+    ]
+    voters = [fits for fits in voters if fits]
+    votes = Counter(space for fits in voters for space in fits)
+    enough = [space for space in SPACES if votes[space] >= ENOUGH * len(voters)]
+    space = enough[0] if enough else max(SPACES, key=lambda one: votes[one])
+    return space, sum(len(fits) > 1 and "unit" not in fits for fits in voters)
+
+
+@dataclass(frozen=True)
+class _Match:
+    start: int
+    written: str
+    numbers: Sequence[str]
+    sides: bool = False
+
+
+def _plain(text: str) -> Iterator[re.Match[str]]:
+    for match in (_LIST.search(text), _POINTS.search(text), _WHOLE.match(text)):
+        if match:
+            yield match
+
+
+def _from_tokens(text: str) -> Found | None:
+    if (match := _PATCHES.search(text)) and all(int(index) < _GRID**2 for index in match.groups()):
+        (top, left), (bottom, right) = (divmod(int(index), _GRID) for index in match.groups())
+        # Corners are the patches' centres; a box one patch wide or high reaches over the whole patches.
+        low, high = (0.0, 1.0) if left == right or top == bottom else (0.5, 0.5)
+        corners = left + low, top + low, right + high, bottom + high
+        x1, y1, x2, y2 = (corner / _GRID for corner in corners)
+        return Found((x1, y1, x2, y2), space="unit")
+    if match := _LOCATIONS.search(text):
+        y1, x1, y2, x2 = (int(value) / _BINS for value in match.groups())
+        return Found((x1, y1, x2, y2), space="unit")
+    return None
