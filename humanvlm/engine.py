@@ -6,9 +6,10 @@ sort by what the result carries. Where the work runs (workers, engine, address) 
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -29,31 +30,36 @@ def default_workers() -> int:
 
 
 def map_shards(
-    fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None = None, address: str | None = None
+    fn: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    workers: int | None = None,
+    address: str | None = None,
+    *,
+    fork: bool = False,
 ) -> Iterator[Result]:
-    """Yield ``fn(task)`` for every task as it finishes. ``fn`` and tasks must pickle.
+    """Start ``fn(task)`` for every task, and yield what it returns as it finishes. ``fn`` and tasks must pickle.
 
     workers: local processes, default ``default_workers()``; 1 runs in this process. address: a Ray address
-    (default HUMANVLM_RAY_ADDRESS), which needs the ``ray`` extra. Raises what ``fn`` raises, and UserError when a
-    worker process dies (memory, signal).
+    (default HUMANVLM_RAY_ADDRESS), which needs the ``ray`` extra. fork: ``fn`` uses no inference runtime, whose threads
+    and locks do not survive a fork; workers then start at once, where this process has one thread and the system forks
+    safely. Raises what ``fn`` raises, and UserError when a worker process dies (memory, signal).
     """
     address = address or os.environ.get("HUMANVLM_RAY_ADDRESS")
     workers = min(workers or default_workers(), max(len(tasks), 1))
     if address:
-        yield from _map_ray(fn, tasks, address)
-    elif workers == 1:
-        yield from map(fn, tasks)
-    else:
-        yield from _map_processes(fn, tasks, workers)
+        return _map_ray(fn, tasks, address)
+    if workers == 1:
+        return map(fn, tasks)
+    forks = fork and sys.platform == "linux" and threading.active_count() == 1
+    context: Any = multiprocessing.get_context("fork" if forks else "spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    return _results(pool, [pool.submit(fn, task) for task in tasks])
 
 
-def _map_processes(fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    # spawn, not fork: inference runtimes hold threads and locks that do not survive a fork.
-    with ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-    ) as pool:
+def _results(pool: ProcessPoolExecutor, futures: Sequence[Future[Result]]) -> Iterator[Result]:
+    with pool:
         try:
-            for future in as_completed([pool.submit(fn, task) for task in tasks]):
+            for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool:
             raise UserError(

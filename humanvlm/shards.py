@@ -143,7 +143,10 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> ShardFi
     codecs = {leaf: _codec(leaf) for leaf in _leaves(schema)}
     rows = 0
     with _work_file(path) as work:
-        with pq.ParquetWriter(work, schema, compression=codecs, write_statistics=False) as writer:
+        repeating = [leaf for leaf in codecs if not leaf.endswith(".bytes")]  # pictures are worth no dictionary
+        with pq.ParquetWriter(
+            work, schema, compression=codecs, use_dictionary=repeating, write_statistics=False
+        ) as writer:
             for table in tables:
                 # A copy without gaps: pages then end where they do in a shard that was written from rows.
                 writer.write_table(table.cast(schema).combine_chunks(), row_group_size=ROW_GROUP_ROWS)

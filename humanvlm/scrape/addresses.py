@@ -9,7 +9,7 @@ import asyncio
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -43,13 +43,21 @@ class Policy:
     port: int = 0
 
     def is_local(self, host: str) -> bool:
-        return _plain(host) in {_plain(name) for name in self.local_hosts}
+        return _plain(host) in self._local
 
     def may_be_private(self, host: str) -> bool:
-        return _plain(host) in {_plain(name) for name in self.private_hosts}
+        return _plain(host) in self._private
+
+    @cached_property
+    def _local(self) -> frozenset[str]:
+        return frozenset(map(_plain, self.local_hosts))
+
+    @cached_property
+    def _private(self) -> frozenset[str]:
+        return frozenset(map(_plain, self.private_hosts))
 
 
-@lru_cache(maxsize=1024)  # a row's URL is looked at in several places
+@lru_cache(maxsize=4096)  # a row's URL is looked at in several places
 def parse_url(text: str) -> URL:
     """An absolute http(s) URL. Raises RefusedError (bad_url)."""
     try:

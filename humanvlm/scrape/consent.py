@@ -135,7 +135,7 @@ class Consent:
             self._loading.add(task)
             task.add_done_callback(self._loading.discard)
         self._sites.move_to_end(origin)
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     def _keep(self, origin: URL, rules: int) -> None:
         """Counts what was read, and forgets the origins that were not asked about for longest."""

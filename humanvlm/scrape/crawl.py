@@ -10,9 +10,8 @@ import json
 import socket
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -62,15 +61,20 @@ class Gate:
         self._turns = asyncio.Semaphore(at_once)
         self._free_at = 0.0
 
-    @asynccontextmanager
-    async def turn(self, interval_s: float) -> AsyncIterator[None]:
-        """Wait for a turn and hold it. interval_s: least time between the starts of two requests."""
-        async with self._turns:
+    async def enter(self, interval_s: float) -> None:
+        """Wait for a turn, to be held until ``leave``. interval_s: least time between the starts of two requests."""
+        await self._turns.acquire()
+        try:
             while (wait := self._free_at - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            if interval_s:
-                self._free_at = time.monotonic() + interval_s
-            yield
+        except BaseException:
+            self._turns.release()
+            raise
+        if interval_s:
+            self._free_at = time.monotonic() + interval_s
+
+    def leave(self) -> None:
+        self._turns.release()
 
     def pause(self, seconds: float) -> None:
         self._free_at = max(self._free_at, time.monotonic() + seconds)
@@ -228,7 +232,8 @@ class _Crawl:
                 delay = max(self.config.host_interval_s, await self.delay(row.url))
             waiting = True
             self.runnable -= 1
-            async with gate.turn(delay):
+            await gate.enter(delay)
+            try:
                 self.runnable += 1
                 waiting = False
                 async with self.slots:
@@ -236,6 +241,8 @@ class _Crawl:
                     self.progress.bytes += len(fetched.data)
                     await self._keep(shard, number, row, fetched)
                     self.progress.add(None)
+            finally:
+                gate.leave()
         except RefusedError as refusal:
             if refusal.reason == FORGOTTEN:
                 outcome = store.forgotten_row(row)

@@ -4,13 +4,14 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import partial
 from itertools import count
+from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -19,7 +20,7 @@ from yarl import URL
 
 from humanvlm.config import RawScrape
 from humanvlm.scrape.addresses import GuardedResolver, Policy, PrivateAddressError, check_literal, parse_url
-from humanvlm.scrape.consent import Consent, FetchedText, check_headers, relevant_headers
+from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, relevant_headers
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import MAX_BYTES
 
@@ -31,6 +32,7 @@ KEEP_ALIVE_S = 30.0
 DNS_TTL_S = 300
 DNS_NAMES = 10_000
 SITE_FILE_REDIRECTS = 5  # RFC 9309 section 2.3.1.2
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,6 @@ class Client:
     policy: Policy
 
 
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    return ssl.create_default_context()  # loads all root certificates: 19 ms, so once a process
-
-
 @asynccontextmanager
 async def open_client(
     config: RawScrape, policy: Policy, resolver: AbstractResolver | None = None
@@ -77,7 +74,7 @@ async def open_client(
         limit=0,  # the crawl bounds its requests, and waiting for a connection must not count as a slow answer
         keepalive_timeout=KEEP_ALIVE_S,
         resolver=GuardedResolver(policy, resolver, config.connect_timeout_s),
-        ssl=_ssl_context() if config.verify_tls else False,
+        ssl=config.verify_tls,  # aiohttp's own contexts, one a process
         ttl_dns_cache=DNS_TTL_S,
         dns_cache_max_size=DNS_NAMES,
     )
@@ -148,18 +145,23 @@ async def _follow(client: Client, url: str) -> Fetched:
     for _ in range(client.config.max_redirects + 1):
         check_literal(target, client.policy)
         site = await client.consent.check_url(target)
-        async with _answer(client.session, target, client.config) as response:
-            location = _location(response, target)
-            if location is None and response.status != 200:
-                raise _refusal(response)
-            check_headers(response.headers, client.config, reserved=site.tdm_reserved(target))
-            if location is None:
-                return await _fetched(response, client.config.max_bytes)
-        if location in seen:
-            raise RefusedError("redirect_loop", f"back to {location}")
-        seen.add(location)
-        target = location
+        found = await _ask(client.session, target, client.config, partial(_picture, client.config, site, target))
+        if isinstance(found, Fetched):
+            return found
+        if found in seen:
+            raise RefusedError("redirect_loop", f"back to {found}")
+        seen.add(found)
+        target = found
     raise RefusedError("too_many_redirects", f"more than {client.config.max_redirects}")
+
+
+async def _picture(config: RawScrape, site: SitePolicy, url: URL, response: aiohttp.ClientResponse) -> Fetched | URL:
+    """What an answer holds: the picture, or where it is said to be."""
+    location = _location(response, url)
+    if location is None and response.status != 200:
+        raise _refusal(response)
+    check_headers(response.headers, config, reserved=site.tdm_reserved(url))
+    return location or await _fetched(response, config.max_bytes)
 
 
 async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape, policy: Policy) -> FetchedText:
@@ -169,24 +171,34 @@ async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape,
         async with asyncio.timeout(config.timeout_s):
             for _ in range(SITE_FILE_REDIRECTS + 1):
                 check_literal(target, policy)
-                async with _answer(session, target, config) as response:
-                    location = _location(response, target)
-                    if location is None:
-                        body = bytearray()
-                        async for chunk in response.content.iter_chunked(CHUNK):
-                            body += chunk
-                            if len(body) >= MAX_BYTES:
-                                break
-                        return FetchedText(response.status, bytes(body[:MAX_BYTES]), target)
-                target = location
+                found = await _ask(session, target, config, partial(_text, target))
+                if isinstance(found, FetchedText):
+                    return found
+                target = found
     except TimeoutError:
         raise RefusedError("timeout", f"{url.path} not complete within {config.timeout_s:g} s") from None
     raise RefusedError("too_many_redirects", f"{url.path}: more than {SITE_FILE_REDIRECTS}")
 
 
-@asynccontextmanager
-async def _answer(session: aiohttp.ClientSession, url: URL, config: RawScrape) -> AsyncIterator[aiohttp.ClientResponse]:
-    """One request; whatever goes wrong with it, while its body is read too, is a RefusedError."""
+async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL:
+    """The first half megabyte of an answer, or where it redirects to."""
+    if location := _location(response, url):
+        return location
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(CHUNK):
+        body += chunk
+        if len(body) >= MAX_BYTES:
+            break
+    return FetchedText(response.status, bytes(body[:MAX_BYTES]), url)
+
+
+async def _ask(
+    session: aiohttp.ClientSession,
+    url: URL,
+    config: RawScrape,
+    read: Callable[[aiohttp.ClientResponse], Awaitable[Answer]],
+) -> Answer:
+    """What ``read`` makes of the answer to one request; whatever goes wrong with either is a RefusedError."""
     try:
         try:
             async with asyncio.timeout(config.first_byte_timeout_s):
@@ -197,7 +209,7 @@ async def _answer(session: aiohttp.ClientSession, url: URL, config: RawScrape) -
             detail = f"no answer within {config.first_byte_timeout_s:g} s"
             raise RefusedError("first_byte_timeout", detail, transient=True) from None
         async with response:
-            yield response
+            return await read(response)
     except aiohttp.ClientConnectorDNSError as error:
         if isinstance(error.os_error, PrivateAddressError):
             raise RefusedError(error.os_error.reason, str(error.os_error)) from None

@@ -21,6 +21,7 @@ from humanvlm.errors import UserError
 HEAD = struct.Struct("<4sQIQ")  # magic, row number, bytes of JSON, bytes of picture
 CRC = struct.Struct("<I")  # of the head and the JSON; the picture has its sha256 there
 MAGIC = b"row\n"
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Journal:
 
     def append(self, number: int, row: Mapping[str, Any], data: bytes = b"") -> None:
         """Add the outcome of a row. Raises UserError naming the file when the disk is full."""
-        text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+        text = ENCODER.encode(row)
         try:
             encoded = text.encode()
         except UnicodeEncodeError:  # half a surrogate pair: what servers send need not be Unicode
@@ -59,7 +60,7 @@ class Journal:
         crc = CRC.pack(zlib.crc32(encoded, zlib.crc32(head)))
         with self._lock:
             start = self._end + HEAD.size + CRC.size + len(encoded)
-            self._write(b"".join((head, crc, encoded, data)))
+            self._write(head + crc + encoded, data)
             self._end = start + len(data)
             self.entries[number] = Entry(row, start, len(data))
 
@@ -70,12 +71,14 @@ class Journal:
     def close(self) -> None:
         os.close(self._file)
 
-    def _write(self, record: bytes) -> None:
-        view, at = memoryview(record), self._end
+    def _write(self, *parts: bytes) -> None:
+        at = self._end
         try:
-            while view:
-                written = os.pwrite(self._file, view, at)
-                view, at = view[written:], at + written
+            for part in parts:  # not joined: that would copy the picture
+                view = memoryview(part)
+                while view:
+                    written = os.pwrite(self._file, view, at)
+                    view, at = view[written:], at + written
         except OSError as error:
             os.ftruncate(self._file, self._end)  # or a shorter record could leave the rest of this one behind it
             raise UserError(f"{self.path}: {error.strerror}; free space and run the same command again") from None

@@ -1,8 +1,8 @@
 """From downloaded bytes to the picture that is stored: checked, upright, of the size asked for, or refused.
 
 Bytes that need no change are stored as they were served. JPEG, nearly all of the web, is decoded no further than
-needed: for the check to grey at an eighth of its size, which reads the whole stream as a full decode does; for a
-smaller picture to the smallest eighth, quarter or half that still holds it (scaled DCT).
+needed: for the check without the data that no decoder refuses (``jpeg``); for a smaller picture to the smallest eighth,
+quarter or half that still holds it (scaled DCT).
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from PIL import Image
 
 from humanvlm.config import RawScrape
 from humanvlm.scrape.exif import orientation, strip, upright_exif
+from humanvlm.scrape.jpeg import skeleton
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.resize import Plan, Size, fit, plan, resample
 
@@ -94,7 +95,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
             if stored is not data:
                 image = _open(stored, config)[1]
             if config.verify == "decode":
-                _check(image)
+                _check(image, stored)
             if stored is data:
                 return Picture(data, upright[0], upright[1], kind, digest, digest)
             return _picture(stored, upright, kind, digest)
@@ -161,10 +162,12 @@ def _load(image: Any) -> None:
         image.load()
 
 
-def _check(image: Any) -> None:
-    """Decode to the end. Raises RefusedError: corrupt_image, truncated_image, image_bomb."""
+def _check(image: Any, data: bytes) -> None:
+    """Whether ``data`` decode to the end. Raises RefusedError: corrupt_image, truncated_image, image_bomb."""
     with _refusing():
         if image.format == "JPEG":
+            bones = skeleton(data)
+            image = image if bones is None else _reader("JPEG")(io.BytesIO(bones))
             image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()
 

@@ -21,7 +21,7 @@ from humanvlm.shards import ShardFile, sha256_file
 from humanvlm.stage import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.tombstones import load as load_tombstones
 
-LANE_ROWS = 5000  # fewer are not worth a process of their own
+LANE_ROWS = 500  # fewer are not worth a process of their own
 CARD = """Image-text pairs downloaded by `humanvlm raw_scrape`, one row a sample: the picture as it was served (turned
 upright when its EXIF data asked for it, resized when the configuration did), the texts of the URL index, and the
 provenance of the download. Rows that were not kept are in `dropped/`, each with its reason; `report.json` has the
@@ -46,8 +46,9 @@ def run(run: StageRun) -> Outcome:
     with local_server(run.config) as policy:
         lanes = plan_lanes(run, index, slices, policy, tombstones)
         shutil.rmtree(run.work / "progress", ignore_errors=True)
+        crawling = engine.map_shards(crawl_lane, lanes, len(lanes), fork=True)  # before there is a second thread
         with watching(run.out, sum(part.rows for part in slices), clock):
-            fetched = sum(progress.rows for progress in engine.map_shards(crawl_lane, lanes, len(lanes)))
+            fetched = sum(progress.rows for progress in crawling)
     results = resume.settle(run.out, work, store.read_records(run.out))
     return _outcome(run, list(results.values()), work.plan.total, fetched / max(time.monotonic() - clock, 1e-9))
 

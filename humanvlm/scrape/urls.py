@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import repeat
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class IndexRow:
     sha256: str | None
     md5: str | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         return sample_id(self.url, self.text)
 

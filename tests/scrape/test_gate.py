@@ -1,6 +1,7 @@
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,15 @@ from humanvlm.scrape.crawl import Gate
 
 STEP_S = 0.03
 EARLY_S = 0.002  # by which a sleep may end before its time
+
+
+@asynccontextmanager
+async def turn(gate: Gate, interval_s: float) -> AsyncIterator[None]:
+    await gate.enter(interval_s)
+    try:
+        yield
+    finally:
+        gate.leave()
 
 
 def starts(work: Callable[[list[float]], Awaitable[None]]) -> list[float]:
@@ -29,7 +39,7 @@ def test_so_many_at_once_and_no_more(at_once: int) -> None:
 
     async def visit(gate: Gate) -> None:
         nonlocal inside, most, done
-        async with gate.turn(0):
+        async with turn(gate, 0):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.001)
@@ -45,7 +55,7 @@ def test_so_many_at_once_and_no_more(at_once: int) -> None:
 
 
 async def note(gate: Gate, times: list[float], interval_s: float = 0.0) -> None:
-    async with gate.turn(interval_s):
+    async with turn(gate, interval_s):
         times.append(time.monotonic())
 
 

@@ -3,6 +3,7 @@
 
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -262,9 +264,8 @@ def test_hosts_that_cannot_be_talked_to_are_told_apart(
     here: Path, internet: Internet, web: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their robots.txt cannot be had either: asked for pictures alone, each says what is wrong with it."""
-    (here / "authority.pem").write_bytes(authority().pem)
-    monkeypatch.setenv("SSL_CERT_FILE", str(here / "authority.pem"))
-    fetch._ssl_context.cache_clear()
+    trusting = ssl.create_default_context(cadata=authority().pem.decode())
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
     certificates = {
         "good.test": sign("good.test", authority()),
         "expired.test": sign("expired.test", authority(), days=-1),
@@ -292,7 +293,6 @@ def test_hosts_that_cannot_be_talked_to_are_told_apart(
         internet.add("silent.test", 443, silent.getsockname()[1])
         quiet: dict[str, Any] = dict.fromkeys(CONSENT_FILES, False) | {"timeout_s": 2.5, "connect_timeout_s": 0.7}
         _, rows = run(here, list(expected), **quiet)
-        fetch._ssl_context.cache_clear()
         assert reasons(rows) == {url: reason for url, (reason, _) in expected.items()}
         for url, (_, detail) in expected.items():
             assert detail in (rows[url].get("detail") or "")
