@@ -25,19 +25,31 @@ def sample_rows(folder: Path, count: int) -> Iterator[dict[str, Any]]:
     shards = [(path, open_shard(path).metadata.num_rows) for path in list_shards(folder)]
     total = sum(rows for _, rows in shards)
     wanted = [number * total // count for number in range(count)] if total > count else list(range(total))
-    first = 0
-    for path, rows in shards:
-        end = first + rows
-        if not any(first <= number < end for number in wanted):
-            first = end
-            continue
-        shard = open_shard(path)
-        for group in range(shard.num_row_groups):
-            last = first + shard.metadata.row_group(group).num_rows
-            here = [number - first for number in wanted if first <= number < last]
-            if here:
-                yield from shard.read_row_group(group, use_threads=False).take(here).to_pylist()
-            first = last
+    with ThreadPoolExecutor() as pool:
+        first = 0
+        for path, rows in shards:
+            here = [number - first for number in wanted if first <= number < first + rows]
+            for found in pool.map(partial(_rows_of_group, path), *_by_group(path, here)) if here else ():
+                yield from found
+            first += rows
+
+
+def _by_group(path: Path, wanted: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    """The row groups of a shard that have wanted rows, and which of each those are."""
+    metadata = open_shard(path).metadata
+    groups, rows, first = [], [], 0
+    for group in range(metadata.num_row_groups):
+        last = first + metadata.row_group(group).num_rows
+        if here := [number - first for number in wanted if first <= number < last]:
+            groups.append(group)
+            rows.append(here)
+        first = last
+    return groups, rows
+
+
+def _rows_of_group(path: Path, group: int, rows: list[int]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = open_shard(path).read_row_group(group, use_threads=False).take(rows).to_pylist()
+    return found
 
 
 def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
