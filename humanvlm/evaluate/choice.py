@@ -68,7 +68,7 @@ def score_choice(rotations: Sequence[Rotation], replies: Sequence[str | None]) -
         "l2": [first.broad_category for first in firsts],
         "l3": [first.category for first in firsts],
     }
-    contributions, metrics = with_parts(vectors, parts, _metrics)
+    contributions, metrics = with_parts(vectors, parts, summed_metrics)
     return Scored(
         "choice",
         list(groups),
@@ -95,7 +95,8 @@ def score_choice(rotations: Sequence[Rotation], replies: Sequence[str | None]) -
     )
 
 
-def _metrics(sums: Array) -> dict[str, Array]:
+def summed_metrics(sums: Array) -> dict[str, Array]:
+    """Summed [circular, vanilla, 1] to the metrics."""
     return {"circular": ratio(sums[..., 0], sums[..., 2]), "vanilla": ratio(sums[..., 1], sums[..., 2])}
 
 

@@ -5,6 +5,7 @@ file and row. COCO's files of boxes and keypoints are in ``formats_coco``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from humanvlm.evaluate.pope import Probe
 from humanvlm.evaluate.vqa import Question
 
 REPLY = ("text", "answer", "reply", "prediction", "caption")
+BOX = ("bbox", "box", "solution")
+POPE_PARTS = ("random", "popular", "adversarial")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ROTATIONS = 1_000_000  # MMBench: rotations of question n have the index n + k * 1,000,000
 
@@ -90,7 +93,7 @@ def read_box_replies(path: Path, expressions: Sequence[Expression]) -> dict[str,
     of their expression, counted from 0."""
     found = []
     for where, row in read_rows(path):
-        if (key := _row_id(row)) is None:
+        if (key := row_id(row)) is None:
             line = row.get("line")
             if not isinstance(line, int) or not 0 <= line < len(expressions):
                 raise UserError(f"{where}: no id or sent_id, and no line from 0 to {len(expressions) - 1}")
@@ -100,8 +103,8 @@ def read_box_replies(path: Path, expressions: Sequence[Expression]) -> dict[str,
 
 
 def read_pope(path: Path) -> list[Probe]:
-    """POPE's questions: question_id, image, text, label; the part from ``category``, else from the file's name."""
-    named = next((part for part in ("random", "popular", "adversarial") if part in path.name.lower()), "")
+    """POPE's questions: question_id, image, text, label; the part from ``category`` or ``file``, else from the file's
+    name. Where parts share a file and their ids, an id is ``part:question_id``."""
     found = []
     for where, row in read_rows(path):
         label = get_text(row, ("label",), where).strip().lower()
@@ -110,14 +113,18 @@ def read_pope(path: Path) -> list[Probe]:
         key = get_id(row, ("question_id", "id"), where)
         text = get_text(row, ("text", "question"), where)
         image = get_id(row, ("image", "image_source"), where)
-        found.append((key, where, Probe(key, image, text, label == "yes", str(row.get("category") or named))))
+        told = str(row.get("category") or row.get("file") or path.name).lower()
+        part = next((part for part in POPE_PARTS if part in told), "")
+        found.append((key, where, Probe(key, image, text, label == "yes", part)))
+    if len({key for key, _, _ in found}) < len(found) and len({probe.part for _, _, probe in found}) > 1:
+        found = [(f"{one.part}:{key}", where, replace(one, id=f"{one.part}:{key}")) for key, where, one in found]
     return list(by_id(found).values())
 
 
 def read_replies(path: Path, ids: Sequence[str]) -> dict[str, str]:
     """Replies by question_id or id. Files without any, as the official ones of POPE, are taken in order, when there are
     as many rows as questions."""
-    rows = [(where, _row_id(row), get_text(row, REPLY, where)) for where, row in read_rows(path)]
+    rows = [(where, row_id(row), get_text(row, REPLY, where)) for where, row in read_rows(path)]
     if rows and all(key is None for _, key, _ in rows):
         if len(rows) != len(ids):
             raise UserError(f"{path}: {len(rows)} rows without ids for {len(ids)} questions; give each its question_id")
@@ -241,20 +248,26 @@ def _vqa_rows(annotations: Path, texts: Mapping[str, str] | None) -> Iterator[tu
 
 def _expressions(path: Path, sides: bool) -> Iterator[tuple[str, Expression]]:
     for number, (where, row) in enumerate(read_rows(path)):
-        x1, y1, x2, y2 = get_numbers(get(row, ("bbox", "box", "solution"), where), f"{where}: box", 4)
-        box: Box = (x1, y1, x1 + x2, y1 + y2) if sides else (x1, y1, x2, y2)
-        if box[0] >= box[2] or box[1] >= box[3]:
-            raise UserError(f"{where}: box {list(box)} has no area; x1, y1, x2, y2 in pixels are expected")
-        width, height = get_numbers([get(row, (name,), where) for name in ("width", "height")], f"{where}: size", 2)
-        if width <= 0 or height <= 0:
-            raise UserError(f"{where}: a picture of {width:g} x {height:g} pixels")
-        text = get_text(row, ("expression", "caption", "normal_caption", "text"), where)
-        image = get_id(row, ("image_id", "image", "img_path", "file_name"), where)
-        part = "/".join(str(row[name]) for name in ("dataset_name", "dataset", "split") if row.get(name))
-        yield where, Expression(_row_id(row) or f"line {number}", image, text, box, width, height, part)
+        yield where, read_expression(number, where, row, sides=sides)
 
 
-def _row_id(row: Row) -> str | None:
+def read_expression(number: int, where: str, row: Row, *, sides: bool = False) -> Expression:
+    """The expression of one row, the ``number``-th from 0. Raises UserError naming ``where``."""
+    x1, y1, x2, y2 = get_numbers(get(row, BOX, where), f"{where}: box", 4)
+    box: Box = (x1, y1, x1 + x2, y1 + y2) if sides else (x1, y1, x2, y2)
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise UserError(f"{where}: box {list(box)} has no area; x1, y1, x2, y2 in pixels are expected")
+    width, height = get_numbers([get(row, (name,), where) for name in ("width", "height")], f"{where}: size", 2)
+    if width <= 0 or height <= 0:
+        raise UserError(f"{where}: a picture of {width:g} x {height:g} pixels")
+    text = get_text(row, ("expression", "caption", "normal_caption", "text"), where)
+    image = get_id(row, ("image_id", "image", "img_path", "file_name"), where)
+    part = "/".join(str(row[name]) for name in ("dataset_name", "dataset", "split") if row.get(name))
+    return Expression(row_id(row) or f"line {number}", image, text, box, width, height, part)
+
+
+def row_id(row: Row) -> str | None:
+    """The id of a row of expressions, questions or replies; None when it has none."""
     for name in ("question_id", "id", "sent_id", "annotation_id"):
         value = row.get(name)
         if isinstance(value, int | str) and not isinstance(value, bool) and value != "":

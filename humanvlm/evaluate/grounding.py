@@ -73,7 +73,7 @@ def score_grounding(
     none = np.array([one.box is None for one in readings])
     right = [ious >= threshold for threshold in THRESHOLDS]
     vectors = np.column_stack([ious, *right, authors >= 0.5, none, np.ones(len(ious))])
-    contributions, metrics = with_parts(vectors, {"split": [one.part for one in expressions]}, _metrics)
+    contributions, metrics = with_parts(vectors, {"split": [one.part for one in expressions]}, summed_metrics)
     reasons = Counter(one.reason for one in readings)
     counts = {
         "missing": reasons.pop("missing", 0),
@@ -135,7 +135,8 @@ def _leaves(box: Box | None, width: float, height: float) -> bool:
     return box is not None and (box[0] < 0 or box[1] < 0 or box[2] > width or box[3] > height)
 
 
-def _metrics(sums: Array) -> dict[str, Array]:
+def summed_metrics(sums: Array) -> dict[str, Array]:
+    """Summed [iou, right at .5, at .75, by the authors, without a box, 1] to the metrics."""
     names = ("mean_iou", "acc50", "acc75", "acc50_authors", "unparseable")
     return {name: ratio(sums[..., place], sums[..., 5]) for place, name in enumerate(names)}
 

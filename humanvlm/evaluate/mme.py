@@ -56,7 +56,7 @@ def score_mme(halves: Sequence[Half], replies: Sequence[str | None]) -> Scored:
     contributions = np.concatenate([vectors * (given == name)[:, None] for name in categories], axis=1)
 
     def metrics(sums: Array) -> dict[str, Array]:
-        return _metrics(sums.reshape(*sums.shape[:-1], len(categories), 4), categories)
+        return summed_metrics(sums.reshape(*sums.shape[:-1], len(categories), 4), categories)
 
     return Scored(
         "mme",
@@ -80,13 +80,14 @@ def score_mme(halves: Sequence[Half], replies: Sequence[str | None]) -> Scored:
     )
 
 
-def _metrics(sums: Array, categories: Sequence[str]) -> dict[str, Array]:
+def summed_metrics(sums: Array, categories: Sequence[str]) -> dict[str, Array]:
+    """Summed (categories, [right, questions, pictures right, pictures]) to the metrics; absent categories add 0."""
     acc, plus = ratio(sums[..., 0], sums[..., 1]), ratio(sums[..., 2], sums[..., 3])
     scores = 100 * (acc + plus)
 
     def total(names: Sequence[str]) -> Array:
         places = [place for place, name in enumerate(categories) if name in names]
-        return np.asarray(scores[..., places].sum(axis=-1))
+        return np.asarray(np.nansum(scores[..., places], axis=-1))
 
     found = {"total": total((*PERCEPTION, *COGNITION)), "perception": total(PERCEPTION), "cognition": total(COGNITION)}
     found["acc"] = ratio(sums[..., 0].sum(axis=-1), sums[..., 1].sum(axis=-1))

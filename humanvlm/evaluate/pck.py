@@ -80,7 +80,7 @@ def score_points(
                 continue
             away = math.inf
             if name in points:
-                away = math.dist(_pixels(points[name], person.size, chosen), (x, y))
+                away = math.dist(to_pixels(points[name], person.size, chosen), (x, y))
             untold += name not in points
             rows.append([*(away <= share * max(person.box[2:]) for share in SHARES), 1.0])
             labels.append(name)
@@ -123,7 +123,8 @@ def _bounds(points: Mapping[str, Point]) -> Found | None:
     return Found((min(across), min(down), max(across), max(down)))
 
 
-def _pixels(point: Point, size: tuple[float, float], space: Space) -> Point:
+def to_pixels(point: Point, size: tuple[float, float], space: Space) -> Point:
+    """A point of a picture of this size (width, height) in pixels; space: what its numbers are in."""
     if space == "pixels":
         return point
     return point[0] / SCALE[space] * size[0], point[1] / SCALE[space] * size[1]

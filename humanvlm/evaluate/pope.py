@@ -33,6 +33,11 @@ def says_yes(reply: str) -> bool:
     return _NO.isdisjoint(reply.split(".")[0].replace(",", "").split(" "))
 
 
+def is_answer(reply: str) -> bool:
+    """Whether a reply holds yes, no or not, in any case; the official reading takes all others for a yes."""
+    return bool(_ANY.search(reply))
+
+
 def score_pope(probes: Sequence[Probe], replies: Sequence[str | None]) -> Scored:
     """Accuracy, precision, recall, F1 of "yes", and the share of yes; in 0..1, over all probes and by part.
 
@@ -44,7 +49,7 @@ def score_pope(probes: Sequence[Probe], replies: Sequence[str | None]) -> Scored
     ]
     yes, positive = np.array(said, dtype=bool), np.array([probe.positive for probe in probes], dtype=bool)
     vectors = np.column_stack([yes & positive, yes & ~positive, ~yes & ~positive, ~yes & positive]).astype(np.float64)
-    contributions, metrics = with_parts(vectors, {"split": [probe.part for probe in probes]}, _metrics)
+    contributions, metrics = with_parts(vectors, {"split": [probe.part for probe in probes]}, summed_metrics)
     return Scored(
         "pope",
         [probe.id for probe in probes],
@@ -63,12 +68,13 @@ def score_pope(probes: Sequence[Probe], replies: Sequence[str | None]) -> Scored
         metrics,
         {
             "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(reply is not None and not _ANY.search(reply) for reply in replies),
+            "unparseable": sum(reply is not None and not is_answer(reply) for reply in replies),
         },
     )
 
 
-def _metrics(sums: Array) -> dict[str, Array]:
+def summed_metrics(sums: Array) -> dict[str, Array]:
+    """Summed [true positives, false positives, true negatives, false negatives] to the metrics."""
     tp, fp, tn, fn = np.moveaxis(sums, -1, 0)
     total = tp + fp + tn + fn
     # As the official code would, were it not to divide by zero: no yes at all is a precision, recall and F1 of 0.

@@ -1,7 +1,5 @@
 """What people look at: plots of the scores, and one self-contained page with pictures, references and replies."""
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +7,18 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
-from humanvlm.evaluate.grounding import parse_box
-from humanvlm.evaluate.scoring import Record
-from humanvlm.evaluate.tasks import Sample, read_picture
+from humanvlm.evaluate.cards import draw_card
+from humanvlm.evaluate.kinds import KINDS
+from humanvlm.evaluate.leaderboard import Standing
+from humanvlm.evaluate.scoring import Scored
+from humanvlm.evaluate.slices import Slice
+from humanvlm.evaluate.tasks import Sample
 from humanvlm.shards import replace_durably
 
 SHOWN = 6  # best, worst and random samples of each task
-SIDE = 320
-TRUTH, FOUND = "#2ca02c", "#e4572e"
+BINS = 20
+CONFUSION = ("attributes", "pope")  # kinds whose answers are yes or no
 SYSTEMS = {
     "": ("model", "#1f77b4"),
     "most_common": ("commonest caption", "#bbbbbb"),
@@ -28,37 +27,40 @@ SYSTEMS = {
 NAMES = {f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)} | {
     "rouge_l": "ROUGE-L",
     "cider": "CIDEr",
+    "meteor": "METEOR",
+    "meteor_exact_stem": "METEOR, exact and stem only",
+    "f1": "F1",
+    "yes_ratio": "share of yes",
+    "acc75": "Acc@0.75",
+    "pck_0.05": "PCK@0.05",
+    "pck_0.1": "PCK@0.1",
+    "pck_0.2": "PCK@0.2",
     "mean_iou": "mean IoU",
     "acc50": "Acc@0.5",
     "acc50_authors": "Acc@0.5, authors' script",
     "balanced_accuracy": "balanced accuracy",
 }
-TITLES = {
-    "captions": ("Captions", "Each picture described in one sentence; sample scores are CIDEr, 0 to 10."),
-    "holdout": (
-        "Held-out crawl",
-        "Pictures of the crawl that were never trained on; sample scores are CIDEr, 0 to 10.",
-    ),
-    "vqa": ("Questions", "Open questions, scored as VQAv2: the share of annotators who said the same, 3 being enough."),
-    "rec": ("Where is …?", "Boxes for referring expressions; sample scores are intersection over union."),
-    "attributes": ("Attributes", "Yes/no questions about what a person appears to wear or do."),
-}
+HOLDOUT = ("Held-out crawl", "Pictures of the crawl that were never trained on; sample scores are CIDEr, 0 to 10.")
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """All there is to say of one task.
-
-    Score names are ``metric`` or ``metric.baseline``. contributions: a row a record, whose sum makes the scores.
-    """
+    """All there is to say of one task. Score names are ``metric`` or ``metric.baseline``."""
 
     task: str
+    kind: str
     samples: Sequence[Sample]
-    records: Sequence[Record]
+    scored: Scored
     scores: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     parts: Mapping[str, Mapping[str, float]]
-    contributions: NDArray[np.float64]
+    slices: Sequence[Slice] = ()
+
+    @property
+    def title(self) -> str:
+        """``Where is …? (refcoco)`` where the task is not called as its kind."""
+        title = HOLDOUT[0] if self.task == "holdout" else KINDS[self.kind].title
+        return title if self.task in (self.kind, "holdout") else f"{title} ({self.task})"
 
 
 def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:
@@ -66,7 +68,7 @@ def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:
     figure = _figure(9, 0.6 + 2.3 * len(results))
     for number, result in enumerate(results, 1):
         axes = figure.add_subplot(len(results), 1, number)
-        names = [name for name in result.scores if "." not in name]
+        names = _metric_names(result)
         systems = [system for system in SYSTEMS if f"{names[0]}{system and '.' + system}" in result.scores]
         width = 0.8 / len(systems)
         for place, system in enumerate(systems):
@@ -82,7 +84,7 @@ def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:
             bars = axes.bar(left, values, width * 0.92, yerr=errors, color=colour, label=label, error_kw={"lw": 1})
             axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=7)
         axes.set_xticks(range(len(names)), [NAMES.get(name, name) for name in names], fontsize=8)
-        axes.set_title(f"{TITLES[result.task][0]} ({len(result.records)} samples)", fontsize=9, loc="left")
+        axes.set_title(f"{result.title} ({len(result.scored.records)} samples)", fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(axis="y", labelsize=7)
         axes.set_ylim(
@@ -116,8 +118,11 @@ def write_page(
     absent: Mapping[str, str],
     baselines: Mapping[str, str],
     dropped: Mapping[str, int],
+    standings: Sequence[Standing],
+    run: str,
 ) -> Path:
-    """One HTML file with everything in it: scores, samples with their pictures, parse failures. Text is escaped."""
+    """One HTML file with everything in it: leaderboard, scores, samples with their pictures, slices, replies that could
+    not be read. Text is escaped. run: hash of what made the replies."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -126,13 +131,18 @@ def write_page(
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    columns = [(result.task, result.title, NAMES.get(name, name)) for result in results for name in [_main(result)]]
     text = environment.get_template("report.html.j2").render(
         tasks=[_view(result) for result in results],
         systems={system: label for system, (label, _) in SYSTEMS.items() if system in ("", *baselines)},
         baselines=baselines,
         absent=absent,
         dropped=dropped,
-        total=sum(len(result.records) for result in results),
+        standings=standings,
+        strangers=any(not cell.same for standing in standings for cell in standing.cells.values()),
+        columns=columns,
+        run=run,
+        total=sum(len(result.scored.records) for result in results),
     )
     work = path.with_name(f".{path.name}.work")
     work.write_text(text, encoding="utf-8")
@@ -140,27 +150,70 @@ def write_page(
     return path
 
 
+def _main(result: TaskResult) -> str:
+    return KINDS[result.kind].score
+
+
+def _metric_names(result: TaskResult) -> list[str]:
+    """Metrics of the model, the one that says most first; those of the 14 categories of MME are in its parts."""
+    names = [name for name in result.scores if not name.endswith((".most_common", ".mean_image")) and "[" not in name]
+    return sorted(names, key=lambda name: name != _main(result))
+
+
 def _view(result: TaskResult) -> dict[str, Any]:
-    title, what = TITLES[result.task]
-    names = [name for name in result.scores if "." not in name]
-    ranked = sorted(range(len(result.records)), key=lambda index: -result.records[index].score)
+    records = result.scored.records
+    ranked = sorted(range(len(records)), key=lambda index: -records[index].score)
     ends = min(SHOWN, max(1, len(ranked) // 3))
     middle = ranked[ends : len(ranked) - ends]
     random = sorted(Random(0).sample(middle, min(SHOWN, len(middle))))
-    failed = [index for index, record in enumerate(result.records) if record.prediction in (None, "")]
+    failed = [index for index, record in enumerate(records) if record.prediction in (None, "")]
     worst = ranked[::-1][: min(ends, len(ranked) - ends)]
     groups = {"Best": ranked[:ends], "Worst": worst, "Others, at random": random}
+    latencies = sorted(record.latency_s for record in records if record.latency_s)
     return {
         "task": result.task,
-        "title": title,
-        "what": what,
-        "count": len(result.records),
-        "rows": [_row(result, name) for name in names],
+        "kind": result.kind,
+        "title": result.title,
+        "what": HOLDOUT[1] if result.task == "holdout" else KINDS[result.kind].about,
+        "count": len(records),
+        "pictures": len({record.image for record in records}),
+        "rows": [_row(result, name) for name in _metric_names(result)],
+        "histogram": _histogram([record.score for record in records]),
         "parts": result.parts,
+        "confusion": _confusion(result) if result.kind in CONFUSION else [],
+        "slices": result.slices,
+        "drawn": result.kind in ("rec", "keypoints"),
         "groups": {name: [_card(result, index) for index in chosen] for name, chosen in groups.items() if chosen},
-        "failed": [result.records[index] for index in failed[:20]],
+        "failed": [records[index] for index in failed[:20]],
         "failures": len(failed),
+        "latency": latencies[len(latencies) // 2] if latencies else None,
     }
+
+
+def _histogram(scores: Sequence[float]) -> list[dict[str, float]]:
+    """Shares of the samples by score: bins of the range 0 to 1, or to the largest score where that is more."""
+    top = max(1.0, *scores)
+    counts, edges = np.histogram(scores, BINS, (0.0, top))
+    most = max(int(counts.max()), 1)
+    return [
+        {"low": float(low), "high": float(high), "count": int(count), "height": 100 * int(count) / most}
+        for count, low, high in zip(counts, edges, edges[1:], strict=False)
+    ]
+
+
+def _confusion(result: TaskResult) -> list[dict[str, Any]]:
+    """Answers by truth, of each part and of all; the worst balanced accuracy first."""
+    rows = []
+    parts = sorted({record.part for record in result.scored.records if record.part})
+    for part in parts if len(parts) > 1 else [""]:
+        cells = {f"{truth}_{said}": 0 for truth in ("yes", "no") for said in ("yes", "no", "unread")}
+        for record in result.scored.records:
+            if not part or record.part == part:
+                cells[f"{record.references[0]}_{record.prediction or 'unread'}"] += 1
+        truths = {truth: sum(cells[f"{truth}_{said}"] for said in ("yes", "no", "unread")) for truth in ("yes", "no")}
+        recalls = [cells[f"{truth}_{truth}"] / count for truth, count in truths.items() if count]
+        rows.append({"part": part or "all", "cells": cells, "truths": truths, "balanced": sum(recalls) / len(recalls)})
+    return sorted(rows, key=lambda row: (row["balanced"], row["part"]))
 
 
 def _row(result: TaskResult, name: str) -> dict[str, Any]:
@@ -175,30 +228,8 @@ def _row(result: TaskResult, name: str) -> dict[str, Any]:
 
 
 def _card(result: TaskResult, index: int) -> dict[str, Any]:
-    return {"record": result.records[index], "picture": _picture(result.samples[index], result.records[index])}
-
-
-def _picture(sample: Sample, record: Record) -> str:
-    """A small JPEG as a data URI; for boxes, the true one in green and the one found in red."""
-    image = read_picture(sample.picture)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    if "box" in sample.truth:
-        truth = sample.truth
-        _draw(
-            image,
-            [value / side for value, side in zip(truth["box"], (truth["width"], truth["height"]) * 2, strict=True)],
-            TRUTH,
-        )
-        if box := parse_box(record.reply, 1.0, 1.0):
-            _draw(image, box, FOUND)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=76)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _draw(image: Image.Image, box: Sequence[float], colour: str) -> None:
-    corners = [value * side for value, side in zip(box, image.size * 2, strict=True)]
-    ImageDraw.Draw(image).rectangle(corners, outline=colour, width=3)
+    record = result.scored.records[index]
+    return {"record": record, "picture": draw_card(result.kind, result.samples[index], record.prediction)}
 
 
 def _figure(width: float, height: float) -> Any:

@@ -20,6 +20,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import get, get_id, get_numbers, read_json, read_rows
 from humanvlm.evaluate.scored import Array, Scored
 
+Summed = Callable[[Array], dict[str, Array]]
 Metrics = Callable[[str, Array], dict[str, Array]]
 FIELD = "contribution"
 IDF_METRICS = ("cider",)
@@ -67,14 +68,16 @@ def with_contributions(records: Iterable[Mapping[str, Any]], contributions: Arra
 def read_run(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
     """The tasks of a folder of ``benchmark_scores``, or of a file of ``humanvlm score --out``.
 
-    metrics: (task, summed contributions) -> metrics; KeyError for tasks it does not know. Raises UserError, naming
-    file, row and key, when something is missing or malformed, and when records do not add up to the run's own scores.
+    metrics: (kind of task, summed contributions) -> metrics; KeyError for kinds it does not know. Raises UserError,
+    naming file, row and key, when something is missing or malformed, and when records do not add up to the run's own
+    scores.
     """
     if not path.is_dir():
         return _read_scores(path, metrics)
     scores = _numbers(read_json(path / "scores.json"), path / "scores.json")
     details = path / "details.json"
-    idf = _mapping(_mapping(read_json(details), details).get("idf", {}), details) if details.exists() else {}
+    told = _mapping(read_json(details), details) if details.exists() else {}
+    idf, kinds = (_mapping(told.get(key, {}), details) for key in ("idf", "kinds"))
     files = sorted((path / "samples").glob("*.jsonl"))
     if not files:
         raise UserError(f"{path}: no samples/*.jsonl; give a finished folder of benchmark_scores")
@@ -82,7 +85,8 @@ def read_run(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
     for file in files:
         reported = {name.partition(".")[2]: value for name, value in scores.items() if name.startswith(f"{file.stem}.")}
         rows = list(read_rows(file))
-        tasks[file.stem] = _task(file.stem, rows, reported, str(idf.get(file.stem, "")), file, metrics)
+        of_kind = partial(metrics, str(kinds.get(file.stem, file.stem)))
+        tasks[file.stem] = _task(file.stem, rows, reported, str(idf.get(file.stem, "")), file, of_kind)
     return tasks
 
 
@@ -94,7 +98,7 @@ def _read_scores(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
         )
     task, scores = str(value["task"]), _numbers(value["scores"], path)
     rows = _rows(value["per_sample"], path)
-    return {task: _task(task, rows, scores, str(value.get("idf", "")), path, metrics)}
+    return {task: _task(task, rows, scores, str(value.get("idf", "")), path, partial(metrics, task))}
 
 
 def _rows(value: Any, path: Path) -> list[tuple[str, Mapping[str, Any]]]:
@@ -115,7 +119,7 @@ def _task(
     scores: Mapping[str, float],
     idf: str,
     path: Path,
-    metrics: Metrics,
+    metrics: Summed,
 ) -> TaskRun:
     if not rows:
         raise UserError(f"{path}: no samples")
@@ -129,7 +133,7 @@ def _task(
     images = [str(name if row.get("image") is None else row["image"]) for name, (_, row) in zip(ids, rows, strict=True)]
     references = [json.dumps(row.get("references", ""), sort_keys=True) for _, row in rows]
     prompts = [str(row.get("prompt", "")) for _, row in rows]
-    contributions, named = _contributions(task, rows, scores, path, metrics)
+    contributions, named = _contributions(rows, scores, path, metrics)
     corpus = idf or hashlib.sha256(json.dumps(sorted(zip(ids, references, strict=True))).encode()).hexdigest()
     scored = Scored(task, ids, images, {}, contributions, named)
     found = named(contributions.sum(axis=0))
@@ -139,18 +143,17 @@ def _task(
 
 
 def _contributions(
-    task: str,
     rows: Sequence[tuple[str, Mapping[str, Any]]],
     scores: Mapping[str, float],
     path: Path,
-    metrics: Metrics,
+    metrics: Summed,
 ) -> tuple[Array, Callable[[Array], dict[str, Array]]]:
     stored = [FIELD in row for _, row in rows]
     if any(stored):
         vectors = [get_numbers(get(row, (FIELD,), where), f"{where}: {FIELD}") for where, row in rows]
         if len({len(vector) for vector in vectors}) != 1:
             raise UserError(f"{path}: contributions of unlike length; score it again")
-        sums, named = np.array(vectors), partial(metrics, task)
+        sums, named = np.array(vectors), metrics
         try:
             found = named(sums.sum(axis=0))
         except KeyError:  # a task whose metrics are not known here: its per-sample values remain

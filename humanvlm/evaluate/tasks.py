@@ -3,10 +3,11 @@
 A task is absent when its file is not there, or when no row is held out; it is then named, never scored as zero.
 """
 
+import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -17,9 +18,8 @@ from PIL import Image
 
 from humanvlm import prompts
 from humanvlm.evaluate.attributes import parse_answer
+from humanvlm.evaluate.grounding import Expression
 from humanvlm.evaluate.pictures import decode_picture
-from humanvlm.evaluate.ptb import tokenize
-from humanvlm.shards import list_shards, read_rows
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,32 @@ class ShardPicture:
 
 
 @dataclass(frozen=True)
+class EncodedPicture:
+    """A picture as base64 text, as it lies in MMBench's tables."""
+
+    text: str
+
+
+Picture = Path | ShardPicture | EncodedPicture
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One question about one picture. Samples with the same ``image`` are resampled together."""
+    """One question about one picture. Samples with the same ``image`` are resampled together.
+
+    truth: the row that the task's scorer takes, where the references do not say all. slices: attribute to level, such
+    as ``people`` to ``2``; what a person merely looks like is ``apparent``.
+    """
 
     id: str
     task: str
     image: str
-    picture: Path | ShardPicture
+    picture: Picture
     prompt: str
     references: tuple[str, ...]
-    truth: Mapping[str, Any] = field(default_factory=dict)
+    truth: Any = None
     part: str = ""
+    slices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -58,64 +73,39 @@ class Loaded:
     dropped: Sequence[tuple[str, str, str]] = ()
 
 
-def load_task(task: str, benchmarks: Path, human_caption: Path) -> Loaded | None:
-    """The samples of one task, or None when it is absent. Malformed rows are dropped as ``bad_row``."""
-    if task == "holdout":
-        loaded = Loaded(list(_held_out(human_caption)))
-        return loaded if loaded.samples else None
+def load_task(task: str, benchmarks: Path) -> Loaded | None:
+    """The samples of a task's own file, or None when it is absent. Malformed rows are dropped as ``bad_row``."""
     path = benchmarks / f"{task}.jsonl"
     return _read_benchmark(path, BENCHMARKS[task]) if path.exists() else None
 
 
-def choose(samples: Sequence[Sample], limit: int, seed: int) -> list[Sample]:
-    """At most ``limit`` samples (0: all), picked by hash, in their order."""
+def choose(samples: Sequence[Sample], limit: int, seed: int, *, whole: bool = False) -> list[Sample]:
+    """At most ``limit`` samples (0: all), picked by hash, in their order. whole: pictures are picked, each with all of
+    its samples."""
     if not limit or len(samples) <= limit:
         return list(samples)
-    ranked = sorted(samples, key=lambda sample: hashlib.sha256(f"{seed} {sample.key}".encode()).digest())
-    chosen = {sample.key for sample in ranked[:limit]}
-    return [sample for sample in samples if sample.key in chosen]
+    counts = Counter(sample.image if whole else sample.key for sample in samples)
+    chosen: set[str] = set()
+    for name in sorted(counts, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest()):
+        if counts[name] > limit:
+            break
+        chosen.add(name)
+        limit -= counts[name]
+    return [sample for sample in samples if (sample.image if whole else sample.key) in chosen]
 
 
-def read_picture(picture: Path | ShardPicture) -> Image.Image:
+def picture_bytes(picture: Picture) -> bytes:
+    """The bytes of the picture's file. Raises FileNotFoundError when it is missing."""
+    if isinstance(picture, ShardPicture):
+        return _shard_bytes(picture)
+    if isinstance(picture, EncodedPicture):
+        return base64.b64decode(picture.text)
+    return picture.read_bytes()
+
+
+def read_picture(picture: Picture) -> Image.Image:
     """The picture, upright, RGB. Raises FileNotFoundError when it is missing and ValueError when it does not decode."""
-    data = picture.read_bytes() if isinstance(picture, Path) else _shard_bytes(picture)
-    return decode_picture(data)
-
-
-def most_common_caption(human_caption: Path) -> str | None:
-    """The commonest training caption, in tokens; of equally common ones the first in the alphabet. None without any."""
-    counts: Counter[str] = Counter()
-    for shard in list_shards(human_caption):
-        for row in read_rows(shard, ["captions", "short", "captioner", "split"]):
-            if row["split"] == "train":
-                counts.update(" ".join(tokenize(caption)) for caption in _references(row))
-    return min(counts, key=lambda caption: (-counts[caption], caption)) if counts else None
-
-
-def training_pictures(human_caption: Path, count: int) -> Iterator[Image.Image]:
-    """The first ``count`` pictures of the training split, in the order of the shards."""
-    for shard in list_shards(human_caption):
-        for number, row in enumerate(read_rows(shard, ["split"])):
-            if count <= 0:
-                return
-            if row["split"] == "train":
-                count -= 1
-                yield read_picture(ShardPicture(shard, number))
-
-
-def _held_out(human_caption: Path) -> Iterator[Sample]:
-    for shard in list_shards(human_caption):
-        for number, row in enumerate(read_rows(shard, ["id", "captions", "short", "captioner", "split"])):
-            if row["split"] == "test":
-                picture = ShardPicture(shard, number)
-                yield Sample(row["id"], "holdout", row["id"], picture, prompts.SHORT_CAPTION, tuple(_references(row)))
-
-
-def _references(row: Mapping[str, Any]) -> list[str]:
-    """The texts that came with the picture, else the caption that was made for it."""
-    if row["captioner"] != "source":  # the row's own texts are then alt-texts, which nobody was taught
-        return [row["short"]]
-    return [text for text in row["captions"] or () if text.strip()] or [row["short"]]
+    return decode_picture(picture_bytes(picture))
 
 
 @lru_cache(maxsize=4)
@@ -157,7 +147,8 @@ def _sample(
         raise ValueError(f"image {str(image)!r} is outside of the benchmark's folder")
     if not references or not all(isinstance(text, str) and text.strip() for text in references):
         raise ValueError("no reference")
-    return Sample(str(row["id"]), task, str(image), folder / image, prompt, tuple(references), **rest)
+    slices = {str(name): str(level) for name, level in (row.get("slices") or {}).items()}
+    return Sample(str(row["id"]), task, str(image), folder / image, prompt, tuple(references), slices=slices, **rest)
 
 
 def _captions(row: Mapping[str, Any], folder: Path) -> Sample:
@@ -172,13 +163,13 @@ def _vqa(row: Mapping[str, Any], folder: Path) -> Sample:
 
 
 def _rec(row: Mapping[str, Any], folder: Path) -> Sample:
-    box = tuple(float(value) for value in row["box"])
+    x1, y1, x2, y2 = (float(value) for value in row["box"])
     width, height = int(row["width"]), int(row["height"])
-    if len(box) != 4 or not (box[0] < box[2] and box[1] < box[3] and width > 0 and height > 0):
+    if not (x1 < x2 and y1 < y2 and width > 0 and height > 0):
         raise ValueError(f"box {row['box']} of a {width}x{height} picture")
-    truth = {"box": box, "width": width, "height": height}
+    truth = Expression(str(row["id"]), str(row["image"]), row["expression"], (x1, y1, x2, y2), width, height)
     prompt = prompts.REC.format(expression=row["expression"])
-    return _sample(row, folder, "rec", prompt, [prompts.format_box(list(box), width, height)], truth=truth)
+    return _sample(row, folder, "rec", prompt, [prompts.format_box([x1, y1, x2, y2], width, height)], truth=truth)
 
 
 def _attributes(row: Mapping[str, Any], folder: Path) -> Sample:

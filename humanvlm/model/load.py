@@ -1,5 +1,7 @@
-"""Load a saved LLaVA checkpoint, and believe it only when every weight was found."""
+"""Load a saved image-text-to-text model, and believe it only when every weight was found."""
 
+import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +9,18 @@ import torch
 
 from humanvlm.errors import UserError
 
+log = logging.getLogger("humanvlm")
 
-def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32) -> tuple[Any, Any]:
-    """Model in evaluation mode and processor of a checkpoint folder (``model/`` of stage 2, or any saved LLaVA).
 
-    Only safetensors are read. transformers merely warns when keys are missing and goes on with random weights, so that
-    is an error here. Raises UserError naming the folder and the first missing, unexpected or ill-shaped key.
+def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, own: bool = True) -> tuple[Any, Any]:
+    """Model in evaluation mode and processor of a checkpoint folder: ``model/`` of stage 2, or, not ``own``, any
+    image-text-to-text model of Hugging Face.
+
+    Only safetensors are read, and no code that comes with them. transformers merely warns when keys are missing and
+    goes on with random weights, so that is an error here. Raises UserError naming the folder and the first missing or
+    ill-shaped key, or weight of ours without a place; of other models, weights without a place are logged.
     """
-    from transformers import AutoProcessor, LlavaForConditionalGeneration
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
     import humanvlm.model.tower  # noqa: F401  (registers the tower)
     from humanvlm.model.build import contiguous_head
@@ -23,21 +29,26 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32) -> t
     quiet()
     if not (folder / "config.json").exists():
         raise UserError(f"{folder}: no checkpoint (config.json); run `humanvlm stage2_checkpoint`")
+    remedy = "run `humanvlm stage2_checkpoint` again, or `dvc checkout`" if own else "name another folder or hub id"
+    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model, found = LlavaForConditionalGeneration.from_pretrained(
-            folder, dtype=dtype, output_loading_info=True, local_files_only=True, use_safetensors=True
+        model, found = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, use_safetensors=True, **local
         )
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0][:160]
-        raise UserError(
-            f"{folder}: does not load ({reason}); run `humanvlm stage2_checkpoint` again, or `dvc checkout`"
-        ) from None
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        processor = AutoProcessor.from_pretrained(folder, **local)
+    # The last two: a processor of pictures and films without torchvision, which only some models want.
+    except (OSError, ValueError, ImportError, AttributeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        if find_spec("torchvision") is None and not own:
+            remedy += ", or install torchvision, which some models need"
+        raise UserError(f"{folder}: does not load ({reason}); {remedy}") from None
+    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
         if keys := sorted(map(str, found[problem])):
-            raise UserError(
-                f"{folder}: {len(keys)} {problem.replace('_', ' ')}, first {keys[0]!r}; "
-                "the checkpoint is not of this model: run `humanvlm stage2_checkpoint` again"
-            )
-    contiguous_head(model)
+            what = f"{folder}: {len(keys)} {problem.replace('_', ' ')}, first {keys[0]!r}"
+            if problem == "unexpected_keys" and not own:
+                log.warning("%s; these weights are not used", what)
+                continue
+            raise UserError(f"{what}; the checkpoint is not of this model: {remedy}")
+    if hasattr(model, "lm_head"):
+        contiguous_head(model)
     return model.eval(), processor

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from humanvlm.cli import main
 from humanvlm.errors import UserError
 from humanvlm.evaluate.compare import as_text, compare, write
+from humanvlm.evaluate.meteor import installed
 from humanvlm.evaluate.runs import read_run, with_contributions
 from humanvlm.evaluate.scored import Array
 from humanvlm.evaluate.scoring import as_json, score, task_scores
@@ -20,6 +21,8 @@ from humanvlm.evaluate.tasks import Sample
 
 WORDS = ["a", "man", "woman", "in", "red", "blue", "hat", "on", "the", "beach", "with", "two", "dogs", "sits", "stands"]
 Edit = Callable[[dict[str, Any]], Any]
+
+METEOR = installed().name
 
 
 def captions(count: int, references: int = 5) -> list[Sample]:
@@ -41,7 +44,7 @@ def write_run(
         for sample in samples
     ]
     scored = score("captions", samples, replies)
-    scores = {f"captions.{name}": value for name, value in task_scores("captions", scored).items()}
+    scores = {f"captions.{name}": value for name, value in task_scores(scored).items()}
     rows: Any = map(as_json, scored.records)
     rows = list(with_contributions(rows, scored.contributions) if stored else rows)
     for row in rows:
@@ -57,7 +60,7 @@ def test_a_worse_run_is_found_and_the_scores_are_the_runs_own(tmp_path: Path) ->
     first, other = write_run(tmp_path / "a", samples, 0.2), write_run(tmp_path / "b", samples[::-1], 0.5)
     found = compare([first, other], rounds=999)
     rows = {row.metric: row for row in found.tasks[0].rows}
-    assert list(rows) == ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider"]
+    assert list(rows) == ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "cider", METEOR, "rouge_l"]
     for folder, field in ((first, "baseline"), (other, "score")):
         scores = json.loads((folder / "scores.json").read_text())
         assert {name: getattr(row, field) for name, row in rows.items()} == pytest.approx(
@@ -176,7 +179,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "captions: 20 common samples of 20 images" in done.output
     written = json.loads((tmp_path / "out.json").read_text())
-    assert written["tests"] == 6
+    assert written["tests"] == 7
     assert written["tasks"][0]["rows"][0]["metric"] == "bleu_1"
     for arguments, message in (
         ([str(runs[0])], "two runs at least"),

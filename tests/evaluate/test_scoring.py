@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humanvlm.evaluate.attributes import balanced_accuracy
+from humanvlm.evaluate.grounding import Expression
 from humanvlm.evaluate.scoring import intervals, parts, score, task_scores
 from humanvlm.evaluate.tasks import Sample, choose
 
@@ -31,7 +32,7 @@ def captions(references: list[tuple[str, ...]]) -> list[Sample]:
 def test_attribute_scores_are_bounded_and_blind_to_order(replies: list[str], random: Any) -> None:
     samples = attributes([random.choice(["yes", "no"]) for _ in replies])
     scored = score("attributes", samples, replies)
-    values = task_scores("attributes", scored)
+    values = task_scores(scored)
     assert all(0 <= value <= 1 for value in values.values())
     correct = [record.score for record in scored.records]
     assert values["balanced_accuracy"] == pytest.approx(
@@ -39,47 +40,47 @@ def test_attribute_scores_are_bounded_and_blind_to_order(replies: list[str], ran
     )
     order = random.sample(range(len(replies)), len(replies))
     again = score("attributes", [samples[i] for i in order], [replies[i] for i in order])
-    assert task_scores("attributes", again) == pytest.approx(values)
-    assert intervals("attributes", again, 50, 3) == intervals("attributes", scored, 50, 3)
+    assert task_scores(again) == pytest.approx(values)
+    assert intervals(again, 50, 3) == intervals(scored, 50, 3)
 
 
 def test_perfect_replies_score_full_marks() -> None:
-    box = Sample("b", "rec", "b.jpg", Path("b"), "?", ("",), {"box": (20, 10, 40, 50), "width": 200, "height": 100})
-    values = task_scores("rec", score("rec", [box], ["[10, 10, 20, 50]"]))
-    assert values == pytest.approx({"mean_iou": 1, "acc50": 1, "acc50_authors": 1, "unparseable": 0})
+    box = Sample("b", "rec", "b.jpg", Path("b"), "?", ("",), Expression("b", "b.jpg", "", (20, 10, 40, 50), 200, 100))
+    values = task_scores(score("rec", [box], ["[10, 10, 20, 50]"]))
+    assert values == pytest.approx({"mean_iou": 1, "acc50": 1, "acc75": 1, "acc50_authors": 1, "unparseable": 0})
     texts = ["a man in a red hat on a beach", "two women who walk on green grass"]
-    values = task_scores("captions", score("captions", captions([(text,) for text in texts]), texts))
+    values = task_scores(score("captions", captions([(text,) for text in texts]), texts))
     assert values["cider"] == pytest.approx(10)
     assert values["bleu_4"] == pytest.approx(1)
     assert values["rouge_l"] == pytest.approx(1)
 
 
 def test_what_cannot_be_read_is_counted_and_wrong() -> None:
-    box = Sample("b", "rec", "b.jpg", Path("b"), "?", ("",), {"box": (20, 10, 40, 50), "width": 200, "height": 100})
+    box = Sample("b", "rec", "b.jpg", Path("b"), "?", ("",), Expression("b", "b.jpg", "", (20, 10, 40, 50), 200, 100))
     scored = score("rec", [box, box], ["on the left", "[10, 10, 20, 50]"])
     assert [record.prediction for record in scored.records] == [None, [20, 10, 40, 50]]
-    assert task_scores("rec", scored)["acc50"] == 0.5
-    assert task_scores("rec", scored)["unparseable"] == 0.5
+    assert task_scores(scored)["acc50"] == 0.5
+    assert task_scores(scored)["unparseable"] == 0.5
 
 
 def test_a_sentence_is_no_worse_than_a_word_where_all_agree() -> None:
     question = Sample("q", "vqa", "q.jpg", Path("q"), "?", ("two",) * 10)
     for reply, value in (("Two.", 1.0), ("2", 1.0), ("the two", 1.0), ("three", 0.0)):
-        assert task_scores("vqa", score("vqa", [question], [reply])) == {"accuracy": value}
+        assert task_scores(score("vqa", [question], [reply])) == {"accuracy": value}
 
 
 def test_intervals_hold_the_score_and_cluster_by_picture() -> None:
     answers = ["yes", "no"] * 60
     replies = ["yes" if i % 8 < 6 else "no" for i in range(120)]
     scored = score("attributes", attributes(answers), replies)
-    value = task_scores("attributes", scored)["accuracy"]
-    low, high = intervals("attributes", scored, 500, 1)["accuracy"]
+    value = task_scores(scored)["accuracy"]
+    low, high = intervals(scored, 500, 1)["accuracy"]
     assert low <= value <= high
     same = attributes(["yes"] * 40)
     agreeing = ["yes", "yes", "no", "no"] * 10  # both questions of a picture right, or both wrong
-    low, high = intervals("attributes", score("attributes", same, agreeing), 2000, 1)["accuracy"]
+    low, high = intervals(score("attributes", same, agreeing), 2000, 1)["accuracy"]
     assert high - low == pytest.approx(2 * 1.96 * np.sqrt(0.25 / 20), rel=0.15)  # 20 pictures, not 40 questions
-    assert intervals("attributes", scored, 0, 1) == {}
+    assert intervals(scored, 0, 1) == {}
 
 
 def test_parts_and_choice() -> None:

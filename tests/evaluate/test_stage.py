@@ -1,108 +1,31 @@
-"""benchmark_scores on a real, tiny checkpoint: all tasks, baselines, drops, resumption, the page."""
+"""benchmark_scores on a real, tiny checkpoint: all tasks, baselines, drops, known replies, the page."""
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict
-from io import BytesIO
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
+from humanvlm import prompts
 from humanvlm.cli import main
-from humanvlm.config import Model
 from humanvlm.errors import UserError
-from humanvlm.evaluate import stage
-from humanvlm.evaluate.predict import load_replies, mean_picture, save_replies
-from humanvlm.evaluate.tasks import most_common_caption
-from humanvlm.model.build import build_llava
-from humanvlm.shards import IMAGE, write_json, write_shard
-from humanvlm.stage import artifact_files, run_stage
+from humanvlm.evaluate.asking import Local
+from humanvlm.evaluate.held_out import most_common_caption
+from humanvlm.shards import write_shard
+from humanvlm.stage import artifact_files
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("captions", pa.list_(pa.string())),
-        ("short", pa.string()),
-        ("captioner", pa.string()),
-        ("split", pa.string()),
-        ("image", IMAGE),
-    ]
-)
-
-
-def jpeg(shade: int) -> bytes:
-    buffer = BytesIO()
-    Image.fromarray(np.full((40, 60, 3), shade, np.uint8)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-def write_lines(path: Path, rows: Sequence[Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("stage2_checkpoint")
-    for part in build_llava(Model(**tiny_models, system_prompt="")):
-        part.save_pretrained(folder / "model")
-    write_json(folder / "report.json", {"outputs": [asdict(file) for file in artifact_files(folder)]})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def inputs(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    tmp_path = tmp_path_factory.mktemp("inputs")
-    benchmarks = tmp_path / "data" / "benchmarks"
-    (benchmarks / "images").mkdir(parents=True)
-    for number in range(4):
-        (benchmarks / "images" / f"{number}.jpg").write_bytes(jpeg(60 * number))
-    (benchmarks / "images" / "broken.jpg").write_bytes(b"no picture")
-    image = [f"images/{number}.jpg" for number in range(4)]
-    captions: list[Any] = [{"id": f"c{i}", "image": image[i], "references": [f"shade {i}"]} for i in range(4)]
-    captions += [{"id": "gone", "image": "images/gone.jpg", "references": ["nothing"]}]
-    captions += [{"id": "broken", "image": "images/broken.jpg", "references": ["nothing"]}]
-    captions += [{"id": "out", "image": "../../secret.jpg", "references": ["nothing"]}, "{not json", {"id": "bare"}]
-    write_lines(benchmarks / "captions.jsonl", captions)
-    box = {"box": [6, 4, 30, 20], "width": 60, "height": 40, "expression": "<b>the man</b>"}
-    write_lines(benchmarks / "rec.jsonl", [{"id": "r0", "image": image[0]} | box])
-    question = {"image": image[1], "attribute": "hat", "question": "Does he appear to wear a hat?"}
-    write_lines(benchmarks / "attributes.jsonl", [{"id": f"a{i}", "answer": "yes"} | question for i in range(2)])
-    rows = [
-        {
-            "id": f"h{i}",
-            "captions": ["A shade." if i < 4 else f"Shade {i}!"] if i != 5 else [],
-            "short": "short",
-            "captioner": "source",
-            "split": "test" if i > 3 else "train",
-            "image": {"bytes": jpeg(30 * i), "path": None},
-        }
-        for i in range(7)
-    ]
-    folder = tmp_path / "human_caption"
-    written = write_shard(folder / "shard-00000.parquet", rows, SCHEMA)
-    write_json(folder / "report.json", {"outputs": [asdict(written)]})
-    return {"stage2_checkpoint": checkpoint, "human_caption": folder, "data": tmp_path / "data"}
-
-
-def evaluate(inputs: dict[str, Path], out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
-    tasks = "tasks=[captions, vqa, rec, attributes, holdout]"
-    small = (tasks, "limit=0", "max_new_tokens=4", "bootstrap=20", "batch_size=2")
-    settings = [f"benchmark_scores.{value}" for value in (*small, *overrides)]
-    return run_stage("benchmark_scores", repo / "profiles" / "cpu.yaml", settings, inputs, out)
+from .small_run import SCHEMA, evaluate
 
 
 @pytest.fixture(scope="module")
 def whole(inputs: dict[str, Path], repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("whole") / "benchmark_scores"
-    evaluate(inputs, out, repo)
-    return out
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUMANVLM_PREDICTIONS", str(folder / "predictions"))
+        evaluate(inputs, folder / "benchmark_scores", repo)
+    return folder / "benchmark_scores"
 
 
 def test_all_tasks_are_scored_and_every_row_counted(whole: Path) -> None:
@@ -133,38 +56,43 @@ def test_all_tasks_are_scored_and_every_row_counted(whole: Path) -> None:
     assert {"plots/scores.png", "report.html"} <= set(report["plots"])
 
 
-def test_a_killed_run_asks_nothing_twice(
-    inputs: dict[str, Path], whole: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_second_run_asks_nothing_and_scores_the_same(
+    inputs: dict[str, Path], tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    make = stage._asker
-
-    def counting(stop: int) -> Any:
-        def asker(load: Any, config: Any) -> Any:
-            ask = make(load, config)
-
-            def count(pictures: Any, prompts: Any) -> Any:
-                if len(asked) >= stop:
-                    raise KeyboardInterrupt
-                asked.extend(prompts)
-                return ask(pictures, prompts)
-
-            return count
-
-        return asker
-
-    out = tmp_path / "out"
-    monkeypatch.setattr(stage, "_asker", counting(4))
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(inputs, out, repo)
-    with (out / ".work" / "predictions.jsonl").open("a") as file:
-        file.write('{"key": "torn')
-    monkeypatch.setattr(stage, "_asker", counting(100))
-    resumed = evaluate(inputs, out, repo)
-    assert len(asked) == 10 + 1  # each sample once, and the mean picture
-    assert resumed["rows"]["kept"] == 10
+    first = evaluate(inputs, tmp_path / "one", repo)
+    assert first["info"]["replies"] == {"made": 7, "known": 0}  # of 10: three ask what another does
+    monkeypatch.delattr(Local, "loaded")  # no model any more
+    second = evaluate(inputs, tmp_path / "two", repo)
+    assert second["info"]["replies"] == {"made": 0, "known": 7}
     for name in ("scores.json", "details.json", "samples/captions.jsonl", "samples/rec.jsonl", "report.html"):
-        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_a_change_asks_again_exactly_what_it_concerns(
+    inputs: dict[str, Path], tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 7 questions, 5 want a caption; the mean picture is not counted."""
+
+    def made(*overrides: str, **changed: Path) -> int:
+        report = evaluate(inputs | changed, tmp_path / "out", repo, *overrides)
+        return int(report["info"]["replies"]["made"])
+
+    assert made() == 7
+    assert made("bootstrap=10") == 0
+    assert made("limit=1") == 0
+    assert made("max_new_tokens=5") == 7
+    assert made("batch_size=4") == 7
+    assert made("dtype=bfloat16") == 7
+    other = Path(shutil.copytree(inputs["stage2_checkpoint"], tmp_path / "other"))
+    assert made("bootstrap=11", stage2_checkpoint=other) == 0  # the same bytes at another place
+    settings = json.loads((other / "model" / "generation_config.json").read_text())
+    (other / "model" / "generation_config.json").write_text(json.dumps(settings | {"top_k": 7}))
+    report = json.loads((other / "report.json").read_text())
+    report["outputs"] = [asdict(file) for file in artifact_files(other)]
+    (other / "report.json").write_text(json.dumps(report))
+    assert made(stage2_checkpoint=other) == 7
+    monkeypatch.setattr(prompts, "SHORT_CAPTION", "What do you see?")
+    assert made("bootstrap=12") == 5
 
 
 def test_what_cannot_be_evaluated_is_said_in_one_line(inputs: dict[str, Path], tmp_path: Path, repo: Path) -> None:
@@ -192,26 +120,6 @@ def test_alt_texts_are_no_captions_where_captions_are_made(tmp_path: Path) -> No
     row = {"captions": ["IMG_1.jpg"], "short": "A man.", "captioner": "template", "split": "train", "image": None}
     write_shard(tmp_path / "shard-00000.parquet", [{"id": "1"} | row], SCHEMA)
     assert most_common_caption(tmp_path) == "a man"
-
-
-def test_mean_picture_is_the_mean_the_model_sees(checkpoint: Path) -> None:
-    from humanvlm.model.load import load_checkpoint
-
-    images = load_checkpoint(checkpoint / "model")[1].image_processor
-    mean = mean_picture([Image.new("RGB", (50, 80), (shade, 0, 100)) for shade in (40, 80)], images)
-    assert np.abs(np.asarray(mean, int) - (60, 0, 100)).max() <= 1
-    seen = images(images=mean, return_tensors="np")["pixel_values"][0]
-    assert seen.shape[1:] == mean.size[::-1]
-
-
-def test_replies_survive_a_torn_line(tmp_path: Path) -> None:
-    path = tmp_path / "predictions.jsonl"
-    save_replies(path, [("a", "one\nline"), ("b", "zwei ü")])
-    with path.open("ab") as file:
-        file.write('{"key": "c", "reply": "ü'.encode()[:-1])
-    assert load_replies(path) == {"a": "one\nline", "b": "zwei ü"}
-    save_replies(path, [("c", "three")])
-    assert load_replies(path) == {"a": "one\nline", "b": "zwei ü", "c": "three"}
 
 
 def test_two_equal_runs_compare_without_a_difference(whole: Path, tmp_path: Path) -> None:
