@@ -59,8 +59,8 @@ MODES = {
         {"verify": "decode", "resize_mode": "keep_ratio", "image_size": 384, "encode_quality": 95},
         ["--resize_mode=keep_ratio", "--image_size=384", "--encode_quality=95", "--encode_format=jpg"],
     ),
-    "https": Mode(RAW.ours, RAW.theirs, setting=(1, 32), scheme="https"),
-    "https_roots": Mode(RAW.ours, RAW.theirs, setting=(2, 32), scheme="https", roots=True),
+    "https": Mode(RAW.ours, RAW.theirs, setting=(2, 32), scheme="https", roots=True),
+    "https_one_root": Mode(RAW.ours, RAW.theirs, setting=(1, 32), scheme="https"),
 }
 DEFAULT_MODES = ("raw", "no", "resize_384", "https")
 

@@ -19,12 +19,17 @@ TEXT_COLUMNS = ("reason", "short", "human_caption_hq", "detailed", "text", "capt
 INK, PAPER = "#222222", "#ffffff"
 
 
-def sample_rows(folder: Path, count: int) -> Iterator[dict[str, Any]]:
-    """At most ``count`` rows, evenly spaced over all shards of a folder; only their row groups are read."""
+def sample_rows(folder: Path, count: int, run: int = 1) -> Iterator[dict[str, Any]]:
+    """At most ``count`` rows, evenly spaced over all shards of a folder; only their row groups are read.
+
+    run: so many neighbours at each place; a row group costs as much for one row as for three.
+    """
     # The metadata of thousands of shards would take gigabytes: their row counts are enough.
     shards = [(path, open_shard(path).metadata.num_rows) for path in list_shards(folder)]
     total = sum(rows for _, rows in shards)
-    wanted = [number * total // count for number in range(count)] if total > count else list(range(total))
+    wanted = list(range(total))
+    if total > count:
+        wanted = [(number - number % run) * total // count + number % run for number in range(count)]
     with ThreadPoolExecutor() as pool:
         first = 0
         for path, rows in shards:
@@ -55,7 +60,7 @@ def _rows_of_group(path: Path, group: int, rows: list[int]) -> list[dict[str, An
 def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
     """The row's picture as upright RGB, or None when the row has none or it does not decode.
 
-    least: px that a side must keep; a larger JPEG is then decoded to an eighth, quarter or half of its size.
+    least: px that the longer side must keep; a larger JPEG is then decoded to an eighth, quarter or half of its size.
     """
     data = (row.get("image") or {}).get("bytes")
     if not data:
@@ -63,7 +68,8 @@ def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if least:
-                image.draft("RGB", (least, least))
+                longer = max(image.size)
+                image.draft("RGB", (least * image.width // longer, least * image.height // longer))
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
         return None

@@ -94,6 +94,8 @@ def test_rows_are_evenly_sampled_and_boxes_drawn(artifact: Path, tmp_path: Path)
     page = write_page(artifact, rows=10, out=tmp_path / "page.html").read_text(encoding="utf-8")
     assert re.findall(r"· (id\d+)", page) == [f"id{n}" for n in range(0, 100, 10)]
     assert [found["id"] for found in sample_rows(artifact, 1000)] == [f"id{n}" for n in range(100)]
+    assert [found["id"] for found in sample_rows(artifact, 6, run=3)] == ["id0", "id1", "id2", "id50", "id51", "id52"]
+    assert len({found["id"] for found in sample_rows(artifact, 99)}) == 99
     jpeg = re.search(r'<img src="data:image/jpeg;base64,([^"]+)" alt="" ', page)
     assert jpeg
     image = Image.open(io.BytesIO(base64.b64decode(jpeg[1])))

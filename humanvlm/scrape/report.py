@@ -25,7 +25,7 @@ class Shown:
 def present(out: Path, counts: Counts, results: Sequence[ShardResult]) -> Shown:
     """Draw the plots of a crawl, write its manifest, and return what the report says of it."""
     figures = merged(result.info for result in results)
-    contact_sheet(sample_rows(out, 24), out / "contact.jpg")
+    contact_sheet(sample_rows(out, 24, run=3), out / "contact.jpg")
     write_json(out / MANIFEST, {"files": [asdict(file) for result in results for file in result.files]})
     return Shown({**figures, "tables": tables(counts, figures)}, [*draw(counts, figures, out), "contact.jpg"])
 
