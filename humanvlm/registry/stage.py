@@ -124,6 +124,11 @@ def serving_wrapper() -> Path:
 
 def _scores(folder: Path, metric: str) -> dict[str, float]:
     path = folder / "scores.json"
+    if (model := read_report(folder).get("info", {}).get("model", "checkpoint")) != "checkpoint":
+        raise UserError(
+            f"{folder}: the scores of {model}, not of the checkpoint; run `humanvlm benchmark_scores` with "
+            "benchmark_scores.model=checkpoint, and others with --out"
+        )
     try:
         scores: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -42,6 +42,17 @@ def scores(folder: Path, cider: float, reference: str = "a man") -> Path:
     return folder
 
 
+def test_scores_of_another_model_are_refused(
+    checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    folder = scores(tmp_path / "s", 0.5)
+    outputs = [asdict(file) for file in artifact_files(folder)]
+    write_json(folder / "report.json", {"outputs": outputs, "info": {"model": "endpoint"}})
+    with pytest.raises(UserError, match="the scores of endpoint, not of the checkpoint"):
+        register(checkpoint, folder, tmp_path / "out", repo)
+
+
 def register(checkpoint: Path, benchmark: Path, out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
     inputs = {"stage2_checkpoint": checkpoint, "benchmark_scores": benchmark}
     run_stage("registered_model", repo / "profiles" / "cpu.yaml", overrides, inputs, out, force=True)
