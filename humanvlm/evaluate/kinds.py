@@ -154,7 +154,9 @@ def judge_mme(samples: Sequence[Sample], replies: Sequence[str], _: Spaces) -> J
 
 
 def mme_metrics(sums: Array) -> dict[str, Array]:
-    return mme.summed_metrics(sums.reshape(*sums.shape[:-1], len(CATEGORIES), 4), CATEGORIES)
+    """Of all categories; each by itself is a part of the task."""
+    found = mme.summed_metrics(sums.reshape(*sums.shape[:-1], len(CATEGORIES), 4), CATEGORIES)
+    return {name: value for name, value in found.items() if "[" not in name}
 
 
 def judge_choice(samples: Sequence[Sample], replies: Sequence[str], _: Spaces) -> Judged:

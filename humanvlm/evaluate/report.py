@@ -155,8 +155,8 @@ def _main(result: TaskResult) -> str:
 
 
 def _metric_names(result: TaskResult) -> list[str]:
-    """Metrics of the model, the one that says most first; those of the 14 categories of MME are in its parts."""
-    names = [name for name in result.scores if not name.endswith((".most_common", ".mean_image")) and "[" not in name]
+    """Metrics of the model, without its baselines; the one that says most comes first."""
+    names = [name for name in result.scores if name.rpartition(".")[2] not in SYSTEMS]
     return sorted(names, key=lambda name: name != _main(result))
 
 

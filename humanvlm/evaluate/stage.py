@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Mapping, Sequence
 
 from humanvlm.config import BenchmarkScores
@@ -20,6 +21,7 @@ from humanvlm.stage import Outcome, StageRun
 
 log = logging.getLogger("humanvlm")
 MEAN_PICTURES = 256
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 WHOLE = ("mme", "choice")  # whose pictures' questions are scored together
 Judgement = tuple[Scored, dict[str, float], dict[str, tuple[float, float]]]
 KINDS = {**{task: task for task in BENCHMARKS}, "holdout": "captions"}  # of the tasks that need no source
@@ -37,6 +39,8 @@ def run(run: StageRun) -> Outcome:
         raise UserError(f"benchmark_scores.tasks: unknown task {unknown[0]!r}; known: {known}")
     if taken := sorted(set(config.sources) & set(KINDS)):
         raise UserError(f"benchmark_scores.sources: {taken[0]!r} is a task of its own; choose another name")
+    if odd := [name for name in config.sources if not NAME.fullmatch(name)]:
+        raise UserError(f"benchmark_scores.sources: {odd[0]!r} is no name; letters, digits, _ and - make one")
     tasks, dropped, absent = _load(run, config)
     model = open_model(config, run.inputs["stage2_checkpoint"] / "model")
     store = open_predictions(model.identity)
