@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate.bleu import bleu, bleu_counts
-from humanvlm.evaluate.cider import Frequencies, cider
+from humanvlm.evaluate.cider import Frequencies, cider, frequencies
 from humanvlm.evaluate.files import pair
 from humanvlm.evaluate.formats_captions import read_candidates, read_pairs, read_references
 from humanvlm.evaluate.ngrams import MAX_N, corpus
@@ -26,9 +25,12 @@ from humanvlm.evaluate.scored import Scored
 
 Array = NDArray[np.float64]
 METRICS = ("bleu", "meteor", "rouge_l", "cider")
+CIDER = ("cider", "cider_d")  # one computation: what coco-caption calls CIDEr is CIDEr-D
+KNOWN = (*METRICS, "cider_d")
 ABSENT = {
     "spice": "it needs a scene-graph parser that runs in Java and a model of 384 MB",
-    "clipscore": "it needs the pictures and a CLIP model; humanvlm.evaluate.clipscore scores their embeddings",
+    "clipscore": "it needs the pictures and a CLIP model",
+    "refclipscore": "it needs the pictures and a CLIP model",
 }
 
 
@@ -65,7 +67,10 @@ def score_captions(
         tokens = tokenize_corpus(candidates)
         lines = iter(tokenize_corpus([text for group in references for text in group]))
         reference_tokens = [[next(lines) for _ in group] for group in references]
-        parts = [part(tokens, reference_tokens, metrics, idf) for part in (_ngram_part, _meteor_part, _rouge_part)]
+        meteor = _meteor_part(tokens, reference_tokens) if "meteor" in metrics else None
+        ngrams = _ngram_part(tokens, reference_tokens, metrics, idf) if {"bleu", *CIDER} & set(metrics) else None
+        rouge = _rouge_part(tokens, reference_tokens) if "rouge_l" in metrics else None
+        parts = (ngrams, meteor() if meteor else None, rouge)
     present = [part for part in parts if part is not None]
     bounds = np.cumsum([0, *(part.contributions.shape[1] for part in present)])
 
@@ -95,23 +100,36 @@ def score_caption_files(
     *,
     allow_missing: bool = False,
     idf: Path | None = None,
+    write_idf: Path | None = None,
     metrics: Sequence[str] = METRICS,
 ) -> Scored:
     """Score files (see ``formats_captions``). Without ``predictions`` the references' file holds pairs.
 
     A missing prediction is an error, or with ``allow_missing`` an empty caption that is counted as ``missing``.
+    ``idf``: a file of CIDEr's document frequencies; ``write_idf``: where to write those of these references.
     """
-    frequencies = Frequencies.load(idf) if idf else None
-    if predictions is None:
-        pairs = read_pairs(references)
-        candidates, groups = zip(*pairs.values(), strict=True) if pairs else ((), ())
-        return score_captions(list(pairs), candidates, groups, idf=frequencies, metrics=metrics)
-    wanted = read_references(references)
-    found = pair(wanted, read_candidates(predictions), references, predictions, allow_missing=allow_missing)
-    scored = score_captions(
-        list(wanted), [text or "" for text in found], list(wanted.values()), idf=frequencies, metrics=metrics
-    )
-    return replace(scored, counts={**scored.counts, "missing": sum(text is None for text in found)})
+    pinned = Frequencies.load(idf) if idf else None
+    found: Sequence[str | None]
+    with _without_garbage_collection():
+        if predictions is None:
+            pairs = read_pairs(references)
+            wanted = {key: texts for key, (_, texts) in pairs.items()}
+            found = [candidate for candidate, _ in pairs.values()]
+        else:
+            wanted = read_references(references)
+            found = pair(wanted, read_candidates(predictions), references, predictions, allow_missing=allow_missing)
+    groups = list(wanted.values())
+    scored = score_captions(list(wanted), [text or "" for text in found], groups, idf=pinned, metrics=metrics)
+    if write_idf:
+        reference_frequencies(groups).save(write_idf)
+    counts = {**scored.counts, "missing": sum(text is None for text in found)}
+    return replace(scored, counts=counts, idf=pinned.digest if pinned else "")
+
+
+def reference_frequencies(references: Sequence[Sequence[str]]) -> Frequencies:
+    """CIDEr's document frequencies of each picture's references."""
+    lines = iter(tokenize_corpus([text for group in references for text in group]))
+    return frequencies(corpus([[]] * len(references), [[_words(next(lines)) for _ in group] for group in references]))
 
 
 @contextmanager
@@ -137,8 +155,8 @@ def _check(
     if bare is not None:
         raise UserError(f"id {bare}: no references; leave it out or add some")
     for metric in metrics:
-        if metric not in METRICS:
-            raise UserError(f"metric {metric!r}: {ABSENT.get(metric, 'unknown')}; choose from {', '.join(METRICS)}")
+        if metric not in KNOWN:
+            raise UserError(f"metric {metric!r}: {ABSENT.get(metric, 'unknown')}; choose from {', '.join(KNOWN)}")
 
 
 Tokens = Sequence[Sequence[str]]
@@ -146,26 +164,17 @@ Tokens = Sequence[Sequence[str]]
 
 def _ngram_part(
     candidates: Tokens, references: Sequence[Tokens], metrics: Sequence[str], idf: Frequencies | None
-) -> _Part | None:
-    if not {"bleu", "cider"} & set(metrics):
-        return None
-    known: dict[int, list[str]] = {}
-
-    def words(tokens: Sequence[str]) -> list[str]:
-        """These two metrics split tokens at odd blanks too, such as that of "1 1/2"."""
-        if id(tokens) not in known:
-            known[id(tokens)] = " ".join(tokens).split()
-        return known[id(tokens)]
-
-    grams = corpus([words(line) for line in candidates], [[words(line) for line in group] for group in references])
+) -> _Part:
+    grams = corpus(list(map(_words, candidates)), [list(map(_words, group)) for group in references])
     counts = bleu_counts(grams)
     columns, contributions = {}, []
     if "bleu" in metrics:
         columns = {f"bleu_{n}": column for n, column in enumerate(bleu(counts).T.tolist(), 1)}
         contributions.append(counts)
-    if "cider" in metrics:
+    asked = [name for name in CIDER if name in metrics]
+    if asked:
         scores = cider(grams, idf)
-        columns["cider"] = scores.tolist()
+        columns |= dict.fromkeys(asked, scores.tolist())
         contributions.append(scores[:, None])
 
     def named(sums: Array, samples: Array) -> dict[str, Array]:
@@ -173,24 +182,31 @@ def _ngram_part(
         if "bleu" in metrics:
             scores = bleu(sums[..., : counts.shape[1]])
             found = {f"bleu_{n}": scores[..., n - 1] for n in range(1, MAX_N + 1)}
-        return found | ({"cider": sums[..., -1] / samples} if "cider" in metrics else {})
+        return found | dict.fromkeys(asked, sums[..., -1] / samples)
 
     return _Part(columns, np.column_stack(contributions), named)
 
 
-def _meteor_part(candidates: Tokens, references: Sequence[Tokens], metrics: Sequence[str], _: Any) -> _Part | None:
-    if "meteor" not in metrics:
-        return None
-    from humanvlm.evaluate.meteor import installed, meteor, meteor_statistics, summable
+def _words(tokens: Sequence[str]) -> list[str]:
+    """BLEU and CIDEr split tokens at odd blanks too, such as the one in "1 1/2"."""
+    return " ".join(tokens).split()
+
+
+def _meteor_part(candidates: Tokens, references: Sequence[Tokens]) -> Callable[[], _Part]:
+    """Starts at once; what it returns is to be called when the other metrics are done."""
+    from humanvlm.evaluate.meteor import installed, meteor, started, summable
 
     name = installed().name
     texts = [" ".join(line).replace("|||", "").replace("  ", " ") for line in candidates]  # as coco-caption does
-    statistics = meteor_statistics(texts, [[" ".join(line) for line in group] for group in references])
-    return _Part({name: meteor(statistics).tolist()}, summable(statistics), lambda sums, _: {name: meteor(sums)})
+    finished = started(texts, [[" ".join(line) for line in group] for group in references])
+
+    def part() -> _Part:
+        statistics = finished()
+        return _Part({name: meteor(statistics).tolist()}, summable(statistics), lambda sums, _: {name: meteor(sums)})
+
+    return part
 
 
-def _rouge_part(candidates: Tokens, references: Sequence[Tokens], metrics: Sequence[str], _: Any) -> _Part | None:
-    if "rouge_l" not in metrics:
-        return None
+def _rouge_part(candidates: Tokens, references: Sequence[Tokens]) -> _Part:
     scores = rouge_l(candidates, references)
     return _Part({"rouge_l": scores.tolist()}, scores[:, None], lambda sums, count: {"rouge_l": sums[..., 0] / count})

@@ -5,6 +5,7 @@ once from the references of a benchmark, then pinned. Scores with other frequenc
 """
 
 import gzip
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,10 +30,28 @@ class Frequencies:
     pictures: int
     counts: Mapping[str, int]
 
+    @property
+    def text(self) -> str:
+        """As JSON; equal frequencies have equal texts."""
+        return json.dumps({"pictures": self.pictures, "ngrams": dict(sorted(self.counts.items()))}, ensure_ascii=False)
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the text, in hex."""
+        return hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()
+
     def save(self, path: Path) -> None:
-        """Write the frequencies as gzipped JSON; equal frequencies give equal bytes."""
-        text = json.dumps({"pictures": self.pictures, "ngrams": dict(sorted(self.counts.items()))}, ensure_ascii=False)
-        path.write_bytes(gzip.compress(text.encode("utf-8", "replace"), mtime=0))
+        """Write the frequencies as gzipped JSON, atomically; equal frequencies give equal bytes.
+
+        Raises UserError when that is not possible.
+        """
+        work = path.with_name(f".{path.name}.work")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            work.write_bytes(gzip.compress(self.text.encode("utf-8", "replace"), mtime=0))
+            work.replace(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from None
 
     @classmethod
     def load(cls, path: Path) -> "Frequencies":

@@ -64,9 +64,14 @@ def _task(*options: Callable[[Any], Any]) -> Callable[[Callable[..., "Scored"]],
 
 
 METRICS = click.option(
-    "--metric", "metrics", multiple=True, metavar="NAME", help="bleu, meteor, rouge_l, cider; given again for more."
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="bleu, meteor, rouge_l, cider (which is CIDEr-D, as cider_d too); given again for more.",
 )
 IDF = click.option("--idf", type=FILE, metavar="FILE", help="CIDEr's document frequencies, of another corpus.")
+WRITE_IDF = click.option("--write-idf", type=FILE, metavar="FILE.json.gz", help="Write those of these references.")
 
 
 @_task(
@@ -74,20 +79,28 @@ IDF = click.option("--idf", type=FILE, metavar="FILE", help="CIDEr's document fr
     click.option("--predictions", type=FILE, metavar="FILE", help="Not with pairs, which hold the candidates too."),
     METRICS,
     IDF,
+    WRITE_IDF,
 )
 def _captions(
-    references: Path, predictions: Path | None, metrics: tuple[str, ...], idf: Path | None, allow_missing: bool
+    references: Path,
+    predictions: Path | None,
+    metrics: tuple[str, ...],
+    idf: Path | None,
+    write_idf: Path | None,
+    allow_missing: bool,
 ) -> "Scored":
     """COCO captions: BLEU-1 to 4, METEOR, ROUGE-L and CIDEr.
 
     References are COCO's annotations or an object of lists of captions by id, predictions COCO's results or an object
     of captions by id; or references alone, an object of candidate and references by id. CIDEr's document frequencies
-    are those of the references, unless --idf names others.
+    are those of the references, unless --idf names others: pin them to compare scores of parts of a benchmark.
     """
     from humanvlm.evaluate.captions import score_caption_files
 
     chosen = {"metrics": metrics} if metrics else {}
-    return score_caption_files(references, predictions, allow_missing=allow_missing, idf=idf, **chosen)
+    return score_caption_files(
+        references, predictions, allow_missing=allow_missing, idf=idf, write_idf=write_idf, **chosen
+    )
 
 
 @_task(REFERENCES, PREDICTIONS, METRICS, IDF)

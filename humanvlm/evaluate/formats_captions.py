@@ -28,8 +28,9 @@ def read_references(path: Path) -> dict[str, list[str]]:
     if "annotations" not in value:
         return _named(path, value, _texts)
     annotations = _rows(path, value, "annotations")
-    # An annotation without an id is one of its own.
-    by_id((get_id(row, ("id",), where), where, None) for where, row in annotations if "id" in row)
+    numbered = [row["id"] for _, row in annotations if "id" in row]  # one without an id is an annotation of its own
+    if len(set(map(str, numbered))) < len(numbered):
+        by_id((str(row["id"]), where, None) for where, row in annotations if "id" in row)
     images = _rows(path, value, "images") if value.get("images") else []
     pictures = [get_id(row, ("id",), where) for where, row in images]
     captions: dict[str, list[str]] = {key: [] for key in pictures}
@@ -111,7 +112,7 @@ def _starts_as_mapping(path: Path) -> bool:
 
 
 def _object(path: Path) -> Mapping[str, Any]:
-    """A JSON object, in none of whose objects a key comes twice."""
+    """A JSON object: COCO's, or one in none of whose objects a key comes twice."""
 
     def unique(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
@@ -124,7 +125,9 @@ def _object(path: Path) -> Mapping[str, Any]:
     with open_text(path) as file:
         text = file.read(MOST_JSON + 1)
     try:
-        value = json.loads(text, object_pairs_hook=unique) if len(text) <= MOST_JSON else read_json(path)
+        value = json.loads(text) if len(text) <= MOST_JSON else read_json(path)
+        if isinstance(value, dict) and "annotations" not in value:
+            value = json.loads(text, object_pairs_hook=unique)
     except (ValueError, RecursionError):
         value = read_json(path)  # says what is wrong with it
     if not isinstance(value, dict):

@@ -174,7 +174,7 @@ def score_detections(
             "beyond_most": sum(max(0, size - setting.most[-1]) for size in groups),
             "unknown_category": sum(detection.category not in known for detection in detections),
         },
-        resample,
+        resample=resample,
     )
 
 

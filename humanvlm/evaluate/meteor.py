@@ -6,57 +6,30 @@ paraphrases of up to seven words; function words weigh less than others; a penal
 which the words match.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.evaluate.meteor_align import align, match
+from humanvlm.evaluate.aside import aside
+from humanvlm.evaluate.meteor_align import Step, align, listed
+from humanvlm.evaluate.meteor_data import Resources, installed
 from humanvlm.evaluate.meteor_matches import EXACT, Matches, Texts, find_matches
-from humanvlm.evaluate.meteor_words import WordData, load_words, normalise
-from humanvlm.evaluate.paraphrases import ParaphraseTable, load_paraphrases
+from humanvlm.evaluate.meteor_words import normalise
+from humanvlm.evaluate.ngrams import numbered
 
+__all__ = ["installed", "meteor", "meteor_statistics", "started", "summable"]
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 ALPHA, BETA, GAMMA, DELTA = 0.85, 0.2, 0.6, 0.75
 WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
-MODEL = "meteor-1.5"
 # The columns of a picture's statistics: words and function words of candidate and reference; for each kind of match
 # content and function words of both; chunks; all matched words of both.
 STATISTICS = 4 + 4 * 4 + 3
-
-
-@dataclass(frozen=True)
-class Resources:
-    """METEOR's data. ``paraphrases`` is None, and ``words`` empty, where it is not installed."""
-
-    words: WordData = field(default_factory=WordData)
-    paraphrases: ParaphraseTable | None = None
-
-    @property
-    def name(self) -> str:
-        """What the metric is called with this data: ``meteor`` only when all of it is there."""
-        if self.paraphrases is not None:
-            return "meteor"
-        return "meteor_exact_stem_synonym" if self.words.synsets else "meteor_exact_stem"
-
-
-@cache
-def installed() -> Resources:
-    """METEOR's data as far as it is installed. Raises ModelError when a file is not the declared one."""
-    from humanvlm.model.language import cache_folder
-    from humanvlm.models import model_entry, model_file
-
-    try:
-        distribution(model_entry(MODEL).package or "")
-    except PackageNotFoundError:
-        return Resources()
-    sha256 = model_entry(MODEL).part("paraphrases").sha256
-    table = load_paraphrases(partial(model_file, MODEL, "paraphrases"), sha256, cache_folder())
-    return Resources(load_words(model_file(MODEL)), table)
+MANY = 1000  # pictures from which on a second process is worth its start
 
 
 def meteor_statistics(
@@ -67,17 +40,31 @@ def meteor_statistics(
     Of references with equal scores the first counts. ``resources`` are what is installed when not given.
     """
     data = resources or installed()
-    texts: dict[str, int] = {}
-    candidate = [texts.setdefault(text, len(texts)) for text in candidates]
-    reference = [texts.setdefault(text, len(texts)) for group in references for text in group]
+    texts, text = numbered([*candidates, *chain.from_iterable(references)])
     picture = np.repeat(np.arange(len(references)), [len(group) for group in references])
-    lines = [normalise(text, data.words.prefixes) for text in texts]
+    lines = [normalise(line, data.words.prefixes) for line in texts]
     # Each pair of texts is aligned once.
-    pairs = np.array(candidate, np.int64)[picture] * len(texts) + np.array(reference, np.int64)
+    pairs = text[picture] * len(texts) + text[len(candidates) :]
     distinct, inverse = np.unique(pairs, return_inverse=True)
     statistics = _statistics(lines, distinct // max(len(texts), 1), distinct % max(len(texts), 1), data)
-    best = _best(meteor(statistics)[inverse], picture)
-    return statistics[inverse[best]]
+    found: Array = statistics[inverse[_best(meteor(statistics)[inverse], picture)]]
+    return found
+
+
+def started(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Callable[[], Array]:
+    """``meteor_statistics`` of many pictures, of most of them in a second process that starts at once.
+
+    The returned function does the rest and gives all.
+    """
+    data = installed()
+    cut = len(candidates) * 2 // 3 if len(candidates) >= MANY else 0
+    most = aside(partial(meteor_statistics, candidates[:cut], references[:cut], data)) if cut else None
+
+    def finished() -> Array:
+        rest = meteor_statistics(candidates[cut:], references[cut:], data)
+        return rest if most is None else np.concatenate([most(), rest])
+
+    return finished
 
 
 def meteor(statistics: Array) -> Array:
@@ -114,7 +101,7 @@ def _best(scores: Array, picture: NDArray[np.int64]) -> NDArray[np.int64]:
 def _statistics(lines: Sequence[Sequence[str]], candidate: Ints, reference: Ints, data: Resources) -> Array:
     """The statistics of pairs of lines."""
     texts = Texts.of(lines)
-    found = find_matches(texts, candidate, reference, data.words, data.paraphrases)
+    found = find_matches(texts, candidate, reference, data.synonyms, data.paraphrases)
     sizes, begin = np.diff(texts.starts), texts.starts[:-1]
     chosen = _aligned(found, sizes[candidate], sizes[reference])
     function = np.array([word in data.words.function_words for word in texts.vocabulary], bool)
@@ -136,34 +123,65 @@ def _statistics(lines: Sequence[Sequence[str]], candidate: Ints, reference: Ints
 def _aligned(found: Matches, candidate_sizes: Ints, reference_sizes: Ints) -> Ints:
     """The rows that the alignments consist of, in their order."""
     certain = _certain(found, candidate_sizes, reference_sizes)
-    starts = np.searchsorted(found.pair, np.arange(len(reference_sizes) + 1))
-    open_pairs = np.unique(found.pair[~certain])
-    is_open = np.zeros(len(reference_sizes), bool)
-    is_open[open_pairs] = True
-    chosen = np.flatnonzero(~is_open[found.pair]).tolist()
-    exact = (found.kind == EXACT).tolist()
-    columns = (column.tolist() for column in (found.at, found.length, found.start, found.size))
-    matches = [match(*row) for row in zip(*columns, exact, range(len(exact)), strict=True)]
-    fixed = set(np.flatnonzero(certain).tolist())
-    for pair in open_pairs.tolist():
-        chosen += align(int(reference_sizes[pair]), matches[starts[pair] : starts[pair + 1]], fixed)
-    return np.sort(np.array(chosen, np.int64))
+    searched = np.flatnonzero(~certain)
+    columns = [column[searched] for column in (found.at, found.length, found.start, found.size)]
+    exact = found.kind[searched] == EXACT
+    matches = listed(zip(*(column.tolist() for column in (*columns, exact, searched)), strict=True))
+    gains = np.array([one[4] for one in matches], np.int64)
+    chosen = [align(steps, matches) for steps in _steps(found, certain, gains, reference_sizes)]
+    return np.sort(np.concatenate([np.flatnonzero(certain), np.array(list(chain.from_iterable(chosen)), np.int64)]))
 
 
-def _certain(found: Matches, candidate_sizes: Ints, reference_sizes: Ints) -> NDArray[np.bool_]:
+def _steps(found: Matches, certain: Bools, gains: Ints, reference_sizes: Ints) -> Iterator[Sequence[Step]]:
+    """The steps of each pair that has a choice. ``gains``: of the matches that are not certain."""
+    ends = np.cumsum(reference_sizes)
+    place = (ends - reference_sizes)[found.pair] + found.at  # among the words of all pairs' references
+    total = int(reference_sizes.sum())
+    searched = place[~certain]
+    is_open = _covers(searched, found.length[~certain], total) > 0
+    first, last = np.full(total, -1), np.full(total, -1)
+    first[place[certain]] = found.start[certain]
+    last[(place + found.length)[certain] - 1] = (found.start + found.size)[certain]
+    pair = np.repeat(np.arange(len(reference_sizes)), reference_sizes)
+    # A step begins at each open word, after it, and where a pair begins.
+    begins = is_open.copy()
+    begins[1:] |= is_open[:-1] | (pair[1:] != pair[:-1])
+    begins[:1] = True
+    step = np.flatnonzero(begins & np.isin(pair, found.pair[~certain]))
+    stop = np.minimum(np.append(step[1:], total), ends[pair[step]])
+    of, one = pair[step], is_open[step]
+    low, high = np.searchsorted(searched, step, "left"), np.searchsorted(searched, step, "right")
+    most = np.zeros(len(step), np.int64)
+    most[low < high] = np.maximum.reduceat(gains, low[low < high]) if len(gains) else 0
+    columns = (
+        np.where(one, step - (ends - reference_sizes)[of], first[step]),
+        np.where(one, 0, last[stop - 1]),
+        np.where(one, most, 0),
+        np.where(one, low, -1),
+        np.where(one, high, -1),
+    )
+    rows = list(zip(*(column.tolist() for column in columns), strict=True))
+    bounds = [*np.flatnonzero(np.diff(of, prepend=-1)).tolist(), len(of)]
+    return (rows[begin:end] for begin, end in pairwise(bounds))
+
+
+def _certain(found: Matches, candidate_sizes: Ints, reference_sizes: Ints) -> Bools:
     """Which matches no other match of their pair overlaps."""
     certain = np.ones(len(found.pair), bool)
     for sizes, first, count in ((candidate_sizes, found.start, found.size), (reference_sizes, found.at, found.length)):
         start = (np.cumsum(sizes) - sizes)[found.pair] + first
-        covers = np.zeros(sizes.sum() + 1, np.int64)
-        np.add.at(covers, start, 1)
-        np.add.at(covers, start + count, -1)
-        several = np.concatenate([[0], np.cumsum(np.cumsum(covers) > 1)])
+        several = np.concatenate([[0], np.cumsum(_covers(start, count, int(sizes.sum())) > 1)])
         certain &= several[start + count] == several[start]
     return certain
 
 
-def _chunk_starts(found: Matches, chosen: Ints) -> NDArray[np.bool_]:
+def _covers(start: Ints, count: Ints, total: int) -> Ints:
+    """How many of the spans each of ``total`` words is in."""
+    edges = np.bincount(start, minlength=total + 1) - np.bincount(start + count, minlength=total + 1)
+    return np.cumsum(edges)[:total]
+
+
+def _chunk_starts(found: Matches, chosen: Ints) -> Bools:
     """Which matches of alignments do not go on where the one before ends, in both sentences."""
     pair, at, start = found.pair[chosen], found.at[chosen], found.start[chosen]
     after, after_start = at + found.length[chosen], start + found.size[chosen]

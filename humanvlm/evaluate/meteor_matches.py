@@ -4,16 +4,18 @@ A match joins words of a candidate with words of a reference: the same word, one
 phrase with a paraphrase of it in METEOR's table, in either direction.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.evaluate.meteor_words import WordData
+from humanvlm.evaluate.ngrams import numbered
 from humanvlm.evaluate.paraphrases import ParaphraseTable
 from humanvlm.evaluate.stems import stem
+from humanvlm.evaluate.wordnet import WordNet
 
 Ints = NDArray[Any]
 EXACT, STEM, SYNONYM, PARAPHRASE = range(4)
@@ -25,17 +27,14 @@ class Texts:
     """Normalised lines. words: of all lines in turn, as numbers in the vocabulary; starts: line n has the words
     starts[n]:starts[n + 1]."""
 
-    lines: Sequence[Sequence[str]]
     vocabulary: Mapping[str, int]
     words: Ints
     starts: Ints
 
     @classmethod
     def of(cls, lines: Sequence[Sequence[str]]) -> "Texts":
-        vocabulary: dict[str, int] = {}
-        words = [vocabulary.setdefault(word, len(vocabulary)) for line in lines for word in line]
-        starts = _starts(np.array([len(line) for line in lines], np.int64))
-        return cls(lines, vocabulary, np.array(words, np.int64), starts)
+        starts = np.cumsum([0, *(len(line) for line in lines)])
+        return cls(*numbered(list(chain.from_iterable(lines))), starts)
 
 
 @dataclass(frozen=True)
@@ -53,26 +52,104 @@ class Matches:
     kind: Ints
 
 
+@dataclass(frozen=True)
+class _Spans:
+    """Words or phrases in texts, and which: text n has the rows starts[n]:starts[n + 1]."""
+
+    start: Ints
+    size: Ints
+    what: Ints
+    starts: Ints
+
+
+@dataclass(frozen=True)
+class _Relations:
+    """Which word or phrase of a candidate matches which one of a reference, sorted by the former; how, and which one
+    among several it is in the paraphrase table."""
+
+    ours: Ints
+    theirs: Ints
+    kind: Ints
+    nth: Ints
+
+    @classmethod
+    def of(cls, ours: Ints, theirs: Ints, kind: Ints, nth: Ints) -> "_Relations":
+        order = np.argsort(ours, kind="stable")
+        return cls(ours[order], theirs[order], kind[order], nth[order])
+
+
 def find_matches(
-    texts: Texts, candidate: Ints, reference: Ints, words: WordData, table: ParaphraseTable | None
+    texts: Texts, candidate: Ints, reference: Ints, synonyms: WordNet | None, table: ParaphraseTable | None
 ) -> Matches:
     """The matches of pairs of texts, given by their numbers."""
-    rows = [_word_matches(texts, candidate, reference, words)]
-    if table is not None:
-        rows += _phrase_matches(table, texts, candidate, reference)
-    lines = texts.lines
-    pair, at, length, start, size, kind, order = (np.concatenate(column) for column in zip(*rows, strict=True))
-    same = np.array([lines[c] == lines[r] for c, r in zip(candidate.tolist(), reference.tolist(), strict=True)], bool)
+    found = [_words(texts, synonyms), *([_phrases(texts, table)] if table is not None else [])]
+    parts = [_joined(spans, relations, candidate, reference) for spans, relations in found]
+    pair, at, length, start, size, kind, nth = (np.concatenate(column) for column in zip(*parts, strict=True))
+    sizes = np.diff(texts.starts)
+    in_place = np.bincount(pair[(kind == EXACT) & (at == start)], minlength=len(reference))
+    same = (in_place == sizes[candidate]) & (in_place == sizes[reference])
     kept = ~same[pair] | (kind == EXACT)  # identical sentences need no others
+    order = np.where(kind == _FROM_CANDIDATE, start << 40 | size << 20 | nth, length << 40 | nth << 20 | start)
     ranked = np.lexsort((order[kept], kind[kept], at[kept], pair[kept]))
     return Matches(*(column[kept][ranked] for column in (pair, at, length, start, size, np.minimum(kind, PARAPHRASE))))
 
 
-def _starts(counts: Ints) -> Ints:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+def _joined(spans: _Spans, relations: _Relations, candidate: Ints, reference: Ints) -> tuple[Ints, ...]:
+    """(pair, at, length, start, size, kind, nth) of each span of a reference that one of its candidate matches."""
+    count = int(spans.what.max(initial=0)) + 1
+    used = np.unique(candidate)
+    text, own = _rows(spans.starts, used)
+    row, relation = _join(relations.ours, spans.what[own])
+    keys = used[text[row]] * count + relations.theirs[relation]
+    by_key = np.argsort(keys)
+    pair, other = _rows(spans.starts, reference)
+    left, right = _join(keys[by_key], candidate[pair] * count + spans.what[other])
+    right = by_key[right]
+    own, other, relation = own[row[right]], other[left], relation[right]
+    sides = (spans.start[other], spans.size[other], spans.start[own], spans.size[own])
+    return pair[left], *sides, relations.kind[relation], relations.nth[relation]
 
 
-def _spans(starts: Ints, which: Ints) -> tuple[Ints, Ints]:
+def _words(texts: Texts, synonyms: WordNet | None) -> tuple[_Spans, _Relations]:
+    """Every word matches itself, and every other word of its stem or of one of its sets of synonyms."""
+    every = np.arange(len(texts.vocabulary))
+    words = list(texts.vocabulary)
+    parts = [(every, every, EXACT), (*_sharing(every, numbered([stem(word) for word in words])[1]), STEM)]
+    if synonyms is not None:
+        parts.append((*_sharing(*synonyms.senses(words)), SYNONYM))
+    ours, theirs = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    kind = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
+    one = np.ones(len(texts.words), np.int64)
+    start = np.arange(len(texts.words)) - np.repeat(texts.starts[:-1], np.diff(texts.starts))
+    return _Spans(start, one, texts.words, texts.starts), _Relations.of(ours, theirs, kind, np.zeros_like(ours))
+
+
+def _phrases(texts: Texts, table: ParaphraseTable) -> tuple[_Spans, _Relations]:
+    """Phrases of the table, which match in either direction."""
+    found = table.occurrences(list(texts.vocabulary), texts.words, texts.starts)
+    phrase, nth, other = table.among(found.node)
+    useful = np.flatnonzero(np.isin(found.node, np.concatenate([phrase, other])))
+    useful = useful[np.argsort(found.text[useful], kind="stable")]
+    starts = np.searchsorted(found.text[useful], np.arange(len(texts.starts)))
+    kind = np.repeat([PARAPHRASE, _FROM_CANDIDATE], len(phrase))
+    ours, theirs = np.concatenate([other, phrase]), np.concatenate([phrase, other])
+    relations = _Relations.of(ours, theirs, kind, np.concatenate([nth, nth]))
+    return _Spans(found.start[useful], found.size[useful], found.node[useful], starts), relations
+
+
+def _sharing(word: Ints, key: Ints) -> tuple[Ints, Ints]:
+    """Each two different words that share a key, once in each direction."""
+    order = np.argsort(key, kind="stable")
+    word, key = word[order], key[order]
+    first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
+    group = np.repeat(np.arange(len(first)), np.diff(first, append=len(key)))
+    row, other = _rows(np.append(first, len(key)), group)
+    count = int(word.max(initial=0)) + 1
+    pairs = np.unique((word[row] * count + word[other])[word[row] != word[other]])
+    return pairs // count, pairs % count
+
+
+def _rows(starts: Ints, which: Ints) -> tuple[Ints, Ints]:
     """All rows of some groups, given where groups start: (number of the group among these, row)."""
     counts = starts[which + 1] - starts[which]
     rows = np.arange(counts.sum()) + np.repeat(starts[which] - np.cumsum(counts) + counts, counts)
@@ -81,91 +158,8 @@ def _spans(starts: Ints, which: Ints) -> tuple[Ints, Ints]:
 
 def _join(keys: Ints, wanted: Ints) -> tuple[Ints, Ints]:
     """All (row of wanted, row of keys) that are equal; keys are sorted."""
-    low = np.searchsorted(keys, wanted)
-    inside = np.flatnonzero(low < len(keys))
-    inside = inside[keys[low[inside]] == wanted[inside]]
-    low, high = low[inside], np.searchsorted(keys, wanted[inside], "right")
-    counts = high - low
-    return np.repeat(inside, counts), np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)
-
-
-Row = tuple[Ints, Ints, Ints, Ints, Ints, Ints, Ints]
-"""pair, at, length, start, size, kind, and the order among matches of one word and kind."""
-
-
-def _word_matches(texts: Texts, candidate: Ints, reference: Ints, words: WordData) -> Row:
-    word, other, kind = _relations(texts.vocabulary, words)
-    starts = np.searchsorted(word, np.arange(len(texts.vocabulary) + 1))
-    count = max(len(texts.vocabulary), 1)
-    # The candidates' words, by (text, word).
-    used = np.unique(candidate)
-    text, token = _spans(texts.starts, used)
-    keys = used[text] * count + texts.words[token]
-    by_key = np.argsort(keys, kind="stable")
-    keys, place = keys[by_key], (token - texts.starts[used[text]])[by_key]
-    pair, token = _spans(texts.starts, reference)
-    row, relation = _spans(starts, texts.words[token])
-    left, right = _join(keys, candidate[pair[row]] * count + other[relation])
-    row, relation = row[left], relation[left]
-    one = np.ones(len(row), np.int64)
-    at = (token - texts.starts[reference[pair]])[row]
-    return pair[row], at, one, place[right], one, kind[relation], place[right]
-
-
-def _relations(vocabulary: Mapping[str, int], words: WordData) -> tuple[Ints, Ints, Ints]:
-    """(word, other, kind) for every word and itself, and every other word of its stem or of one of its synsets."""
-    every = np.arange(len(vocabulary))
-    stems = _sharing((number, (stem(word),)) for word, number in vocabulary.items())
-    synonyms = _sharing((vocabulary[word], sets) for word, sets in words.synonyms(vocabulary))
-    parts = [(every, every, EXACT), (*stems, STEM), (*synonyms, SYNONYM)]
-    word, other = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
-    kind = np.concatenate([np.full(len(part[0]), part[2]) for part in parts])
-    order = np.argsort(word, kind="stable")
-    return word[order], other[order], kind[order]
-
-
-def _sharing(keys: Iterable[tuple[int, Iterable[str]]]) -> tuple[Ints, Ints]:
-    """Each two different words that share a key, once in each direction."""
-    by_key: dict[str, list[int]] = {}
-    for word, found in keys:
-        for key in found:
-            by_key.setdefault(key, []).append(word)
-    pairs = {(a, b) for group in by_key.values() if len(group) > 1 for a in group for b in group if a != b}
-    both = np.array(sorted(pairs), np.int64).reshape(-1, 2)
-    return both[:, 0], both[:, 1]
-
-
-def _phrase_matches(table: ParaphraseTable, texts: Texts, candidate: Ints, reference: Ints) -> list[Row]:
-    found = table.occurrences(texts.vocabulary, texts.words, texts.starts)
-    phrase, entry, other = table.among(found.node)
-    if not len(phrase):
-        return []
-    useful = np.isin(found.node, np.concatenate([phrase, other]))
-    text, start, size, node = (column[useful] for column in (found.text, found.start, found.size, found.node))
-    starts = np.searchsorted(text, np.arange(len(texts.lines) + 1))
-    pair, right = _spans(starts, reference)
-    pair_, left = _spans(starts, candidate)
-    rows = []
-    for kind, (one, first), (two, second) in (
-        (PARAPHRASE, (pair, right), (pair_, left)),
-        (_FROM_CANDIDATE, (pair_, left), (pair, right)),
-    ):
-        a, b, nth = _paraphrased(one, node[first], two, node[second], phrase, entry, other)
-        at, length = (column[(first[a] if kind == PARAPHRASE else second[b])] for column in (start, size))
-        begin, count = (column[(second[b] if kind == PARAPHRASE else first[a])] for column in (start, size))
-        order = (length << 40 | nth << 20 | begin) if kind == PARAPHRASE else (begin << 40 | count << 20 | nth)
-        rows.append((one[a], at, length, begin, count, np.full(len(a), kind), order))
-    return rows
-
-
-def _paraphrased(
-    one: Ints, node: Ints, two: Ints, other_node: Ints, phrase: Ints, entry: Ints, other: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Rows of the first side and of the second, of the same pair, where the second is a paraphrase of the first; and
-    which one in the table."""
-    a, relation = _join(phrase, node)
-    span = int(max(node.max(initial=0), other.max(initial=0), other_node.max(initial=0))) + 1
-    keys = two * span + other_node
-    by_key = np.argsort(keys, kind="stable")
-    row, hit = _join(keys[by_key], one[a] * span + other[relation])
-    return a[row], by_key[hit], entry[relation[row]]
+    order = np.argsort(wanted)  # looked up in sorted order, which the processor's caches like
+    ordered = wanted[order]
+    low = np.searchsorted(keys, ordered)
+    counts = np.searchsorted(keys, ordered, "right") - low
+    return np.repeat(order, counts), np.arange(counts.sum()) + np.repeat(low - np.cumsum(counts) + counts, counts)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -70,13 +71,31 @@ class Corpus:
 
 def corpus(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> Corpus:
     """The corpus of each picture's candidate and references, in the order of the pictures."""
-    numbers: dict[tuple[str, ...], int] = {}
-    candidate = [numbers.setdefault(tuple(tokens), len(numbers)) for tokens in candidates]
-    reference = [numbers.setdefault(tuple(tokens), len(numbers)) for group in references for tokens in group]
+    texts = [tuple(tokens) for tokens in candidates]
+    texts += [tuple(tokens) for group in references for tokens in group]
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    number = [numbers[text] for text in texts]
+    candidate, reference = number[: len(candidates)], number[len(candidates) :]
     picture = np.repeat(np.arange(len(references)), [len(group) for group in references])
-    words = [word for tokens in numbers for word in tokens]
+    words = list(chain.from_iterable(numbers))
     sizes = np.array([len(tokens) for tokens in numbers], np.int64)
     return Corpus(words, sizes, *_count(words, sizes), *(_ints(values) for values in (candidate, picture, reference)))
+
+
+def _ranked(values: Ints) -> tuple[Ints, Ints]:
+    """A row of each distinct value, in ascending order, and which of them each value is (like ``unique``, faster)."""
+    order = np.argsort(values)
+    ordered = values[order]
+    new = np.append(True, ordered[1:] != ordered[:-1])[: len(values)]
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.cumsum(new) - 1
+    return order[new], rank
+
+
+def numbered(words: Sequence[str]) -> tuple[dict[str, int], Ints]:
+    """The distinct words with their numbers, in order of appearance, and the number of each word."""
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys(words))}
+    return vocabulary, np.fromiter(map(vocabulary.__getitem__, words), np.int64, len(words))
 
 
 def _ints(values: Any) -> Ints:
@@ -84,8 +103,7 @@ def _ints(values: Any) -> Ints:
 
 
 def _count(words: Sequence[str], sizes: Ints) -> tuple[Ints, Ints, Ints, Ints, Ints]:
-    vocabulary: dict[str, int] = {}
-    word = _ints([vocabulary.setdefault(word, len(vocabulary)) for word in words])
+    vocabulary, word = numbered(words)
     text = np.repeat(np.arange(len(sizes)), sizes)
     room = np.repeat(np.cumsum(sizes), sizes) - np.arange(len(words))
     gram, place, total = np.zeros(len(words), np.int64), np.arange(len(words)), 0
@@ -93,7 +111,7 @@ def _count(words: Sequence[str], sizes: Ints) -> tuple[Ints, Ints, Ints, Ints, I
     for order in range(1, MAX_N + 1):
         kept = room[place] >= order
         place, gram = place[kept], gram[kept] * max(len(vocabulary), 1) + word[place[kept] + order - 1]
-        _, first, gram = np.unique(gram, return_index=True, return_inverse=True)
+        first, gram = _ranked(gram)
         keys, count = np.unique(text[place] * max(len(first), 1) + gram, return_counts=True)
         firsts.append(place[first])
         orders.append(np.full(len(first), order))

@@ -68,6 +68,7 @@ def score_reg_files(
     from humanvlm.evaluate.captions import METRICS, score_captions
     from humanvlm.evaluate.cider import Frequencies
 
+    pinned = Frequencies.load(idf) if idf else None
     regions, region_of = formats.read_regions(references)
     found = formats.read_region_replies(predictions, region_of, references)
     said = pair(regions, found, references, predictions, allow_missing=allow_missing)
@@ -75,12 +76,12 @@ def score_reg_files(
         list(regions),
         [reply or "" for reply in said],
         [[expression.text for expression in group] for group in regions.values()],
-        idf=Frequencies.load(idf) if idf else None,
+        idf=pinned,
         metrics=metrics or METRICS,
     )
     images = [group[0].image for group in regions.values()]
     counts = {**scored.counts, "missing": sum(reply is None for reply in said)}
-    return replace(scored, task="reg", images=images, counts=counts)
+    return replace(scored, task="reg", images=images, counts=counts, idf=pinned.digest if pinned else "")
 
 
 def score_keypoints_files(
@@ -187,6 +188,8 @@ def write_result(path: Path, result: Result) -> None:
         value["intervals"] = {name: list(interval) for name, interval in result.intervals.items()}
     if result.official:
         value["official"] = dict(result.official)
+    if scored.idf:
+        value["idf"] = scored.idf
     value |= {
         "counts": dict(scored.counts),
         "samples": len(scored.ids),

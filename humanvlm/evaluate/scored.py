@@ -20,7 +20,8 @@ class Scored:
 
     ids, images: one a sample; samples with the same image are resampled together. per_sample: named columns, one value
     a sample. contributions: (samples, k). metrics: summed contributions (..., k) to named values (...). counts: what a
-    reader must know beside the scores, such as replies that could not be parsed, or predictions that are missing.
+    reader must know beside the scores, such as replies that could not be parsed, or predictions that are missing. idf:
+    digest of the corpus that CIDEr's document frequencies are from; '' when they are those of the references.
     """
 
     task: str
@@ -30,6 +31,7 @@ class Scored:
     contributions: Array
     metrics: Callable[[Array], dict[str, Array]]
     counts: Mapping[str, int] = field(default_factory=dict)
+    idf: str = ""
 
     @property
     def scores(self) -> dict[str, float]:

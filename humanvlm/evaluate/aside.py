@@ -1,0 +1,45 @@
+"""Work in a second process, where that is safe and there is a second processor."""
+
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def aside(work: Callable[[], Value]) -> Callable[[], Value]:
+    """Start ``work`` in a forked child, if possible. The returned function, to be called once, gives its result.
+
+    Where there is no child, or it fails, the work is done when its result is asked for.
+    """
+    if not _is_useful():
+        return work
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            os.close(reading)
+            with os.fdopen(writing, "wb") as file:
+                pickle.dump(work(), file, pickle.HIGHEST_PROTOCOL)
+            status = 0
+        finally:
+            os._exit(status)  # neither the parent's handlers nor its buffers are the child's
+    os.close(writing)
+
+    def result() -> Value:
+        with os.fdopen(reading, "rb") as file:
+            data = file.read()
+        _, status = os.waitpid(child, 0)
+        return pickle.loads(data) if status == 0 else work()  # noqa: S301 - it is this program that wrote it
+
+    return result
+
+
+def _is_useful() -> bool:
+    """A forked child must not need what threads of its parent hold, such as those of PyTorch."""
+    alone = threading.active_count() == 1 and "torch" not in sys.modules
+    return sys.platform == "linux" and alone and len(os.sched_getaffinity(0)) > 1
