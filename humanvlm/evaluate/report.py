@@ -1,5 +1,6 @@
 """What people look at: plots of the scores, and one self-contained page with pictures, references and replies."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,11 +165,12 @@ def _view(result: TaskResult) -> dict[str, Any]:
     records = result.scored.records
     ranked = sorted(range(len(records)), key=lambda index: -records[index].score)
     ends = min(SHOWN, max(1, len(ranked) // 3))
-    middle = ranked[ends : len(ranked) - ends]
+    best = _of_distinct_pictures(result, ranked, ends)
+    worst = _of_distinct_pictures(result, [index for index in reversed(ranked) if index not in best], ends)
+    middle = [index for index in ranked if index not in (*best, *worst)]
     random = sorted(Random(0).sample(middle, min(SHOWN, len(middle))))
     failed = [index for index, record in enumerate(records) if record.prediction in (None, "")]
-    worst = ranked[::-1][: min(ends, len(ranked) - ends)]
-    groups = {"Best": ranked[:ends], "Worst": worst, "Others, at random": random}
+    groups = {"Best": best, "Worst": worst, "Others, at random": random}
     latencies = sorted(record.latency_s for record in records if record.latency_s)
     return {
         "task": result.task,
@@ -188,6 +190,17 @@ def _view(result: TaskResult) -> dict[str, Any]:
         "failures": len(failed),
         "latency": latencies[len(latencies) // 2] if latencies else None,
     }
+
+
+def _of_distinct_pictures(result: TaskResult, order: Sequence[int], count: int) -> list[int]:
+    """The first ``count`` samples in this order, each picture once as long as there are others."""
+    seen: Counter[str] = Counter()
+    turns: list[tuple[int, int, int]] = []
+    for index in order:
+        image = result.scored.records[index].image
+        turns.append((seen[image], len(turns), index))
+        seen[image] += 1
+    return [index for _, _, index in sorted(turns)[:count]]
 
 
 def _histogram(scores: Sequence[float]) -> list[dict[str, float]]:
