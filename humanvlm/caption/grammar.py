@@ -134,8 +134,8 @@ def short_caption(writer: Writer, most: int) -> str:
         text = sentence(" ".join(part for index, part in enumerate(parts) if index not in dropped))
         if word_count(text) <= most:
             return text
-    bare = f"{kinds(writer)} {'are' if many else 'is'} in the picture"
-    return within([(0, sentence(bare))], most)
+    bare = [f"{who} {'are' if many else 'is'} in the picture" for who in (kinds(writer), counted_people(writer))]
+    return next((text for text in map(sentence, bare) if word_count(text) <= most), "")
 
 
 def _subject(writer: Writer, person: Person, *, extras: bool = True) -> str:
@@ -189,9 +189,14 @@ def kinds(writer: Writer) -> str:
     facts = writer.facts
     nouns = [writer.noun(person) for person in facts.people]
     if not nouns or "person" in nouns or facts.people_count != len(nouns):
-        return counted(max(facts.people_count, 1), "person")
+        return counted_people(writer)
     ranked = sorted(set(nouns), key=lambda noun: (-nouns.count(noun), noun))
     return join([counted(nouns.count(noun), noun) for noun in ranked])
+
+
+def counted_people(writer: Writer) -> str:
+    """A person; five people."""
+    return counted(max(writer.facts.people_count, 1), "person")
 
 
 def detailed_caption(writer: Writer, most: int) -> str:

@@ -91,6 +91,13 @@ def captions(
     return write(facts, key, min_probability=least, short_max_words=short, detailed_max_words=detailed)
 
 
+def test_four_kinds_of_people_do_not_fit_into_twelve_words() -> None:
+    guesses = [{"stage": Guess("child", 1.0)}, {"stage": Guess("teenager", 1.0)}]
+    guesses += [{"gender": Guess("female", 1.0)}, {"gender": Guess("male", 1.0)}]
+    people = tuple(Person((0.0, 0.0, 0.0, 0.0), None, "left", "close-up", **guess) for guess in guesses)
+    assert captions(Facts(640, 480, 4, people, "dim", "low", False), short=12)[0] == "Four people are in the picture."
+
+
 @settings(max_examples=200, deadline=None)
 @given(pictures(), st.integers(SMALLEST_LIMIT, 40), st.integers(SMALLEST_LIMIT, 120), st.text(max_size=8))
 def test_limits_hold_and_captions_are_never_empty(facts: Facts, short: int, detailed: int, key: str) -> None:
