@@ -29,6 +29,11 @@ def default_workers() -> int:
     return int(value)
 
 
+def forks_safely() -> bool:
+    """Whether a forked child can work: it has no threads, and must not need what those of its parent hold."""
+    return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
+
+
 def map_shards(
     fn: Callable[[Task], Result],
     tasks: Sequence[Task],
@@ -41,8 +46,8 @@ def map_shards(
 
     workers: local processes, default ``default_workers()``; 1 runs in this process. address: a Ray address
     (default HUMANVLM_RAY_ADDRESS), which needs the ``ray`` extra. fork: ``fn`` uses no inference runtime, whose threads
-    and locks do not survive a fork; workers then start at once, where this process has one thread and the system forks
-    safely. Raises what ``fn`` raises, and UserError when a worker process dies (memory, signal).
+    and locks do not survive a fork; workers then start at once, where that is safe. Raises what ``fn`` raises, and
+    UserError when a worker process dies (memory, signal).
     """
     address = address or os.environ.get("HUMANVLM_RAY_ADDRESS")
     workers = min(workers or default_workers(), max(len(tasks), 1))
@@ -50,8 +55,7 @@ def map_shards(
         return _map_ray(fn, tasks, address)
     if workers == 1:
         return map(fn, tasks)
-    forks = fork and sys.platform == "linux" and threading.active_count() == 1
-    context: Any = multiprocessing.get_context("fork" if forks else "spawn")
+    context: Any = multiprocessing.get_context("fork" if fork and forks_safely() else "spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     return _results(pool, [pool.submit(fn, task) for task in tasks])
 

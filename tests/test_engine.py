@@ -2,11 +2,19 @@
 
 import os
 import signal
+import threading
 
 import pytest
 
-from humanvlm.engine import default_workers, map_shards
+from humanvlm import engine
+from humanvlm.engine import default_workers, forks_safely, map_shards
 from humanvlm.errors import UserError
+
+KNOWN: list[int] = []
+
+
+def known(_: int) -> list[int]:
+    return KNOWN
 
 
 def square(value: int) -> int:
@@ -30,14 +38,34 @@ def test_every_task_once(workers: int) -> None:
     assert sorted(map_shards(square, list(range(7)), workers)) == [value**2 for value in range(7)]
 
 
-def test_errors_pass_through() -> None:
+@pytest.mark.parametrize("fork", [False, True])
+def test_errors_pass_through(fork: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "forks_safely", lambda: True)
     with pytest.raises(UserError, match="row 3"):
-        list(map_shards(fail_on_three, list(range(5)), 2))
+        list(map_shards(fail_on_three, list(range(5)), 2, fork=fork))
 
 
-def test_a_dead_worker_is_one_clear_error() -> None:
+@pytest.mark.parametrize("fork", [False, True])
+def test_a_dead_worker_is_one_clear_error(fork: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "forks_safely", lambda: True)
     with pytest.raises(UserError, match="a worker process died"):
-        list(map_shards(die_on_three, list(range(5)), 2))
+        list(map_shards(die_on_three, list(range(5)), 2, fork=fork))
+
+
+def test_forked_workers_have_what_their_parent_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "forks_safely", lambda: True)
+    KNOWN.append(5)
+    assert list(map_shards(known, [0, 0, 0], 2, fork=True)) == [[5]] * 3
+    assert list(map_shards(known, [0, 0, 0], 2)) == [[]] * 3
+
+
+def test_nothing_is_forked_beside_threads() -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    assert not forks_safely()
+    stop.set()
+    thread.join()
 
 
 def test_workers_come_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,10 @@
 
 import os
 import pickle
-import sys
-import threading
 from collections.abc import Callable
 from typing import TypeVar
+
+from humanvlm.engine import forks_safely
 
 Value = TypeVar("Value")
 
@@ -15,7 +15,7 @@ def aside(work: Callable[[], Value]) -> Callable[[], Value]:
 
     Where there is no child, or it fails, the work is done when its result is asked for.
     """
-    if not _is_useful():
+    if not forks_safely() or len(os.sched_getaffinity(0)) < 2:
         return work
     reading, writing = os.pipe()
     child = os.fork()
@@ -37,9 +37,3 @@ def aside(work: Callable[[], Value]) -> Callable[[], Value]:
         return pickle.loads(data) if status == 0 else work()  # noqa: S301 - it is this program that wrote it
 
     return result
-
-
-def _is_useful() -> bool:
-    """A forked child must not need what threads of its parent hold, such as those of PyTorch."""
-    alone = threading.active_count() == 1 and "torch" not in sys.modules
-    return sys.platform == "linux" and alone and len(os.sched_getaffinity(0)) > 1

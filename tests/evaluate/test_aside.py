@@ -14,7 +14,8 @@ from humanvlm.evaluate.aside import aside
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other tests have imported or started does not matter here."""
-    monkeypatch.setattr(module, "_is_useful", lambda: True)
+    monkeypatch.setattr(module, "forks_safely", lambda: True)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
 
 
 @pytest.mark.usefixtures("alone")
