@@ -176,11 +176,13 @@ class Faults:
         """``/cut/WHEN``: the length announced is less than the picture's; the rest comes later, or at once."""
         length = len(self.picture) - 500
         announced = b"Content-Length: %d\r\n\r\n" % length
-        out.write(b"HTTP/1.1 200 OK\r\n" + JPEG + announced + self.picture[:length])
+        whole = b"HTTP/1.1 200 OK\r\n" + JPEG + announced + self.picture
         if url.name == "later":
+            out.write(whole[:-500])
             await out.drain()
             await asyncio.sleep(0.3)
-        out.write(self.picture[length:])
+            whole = whole[-500:]
+        out.write(whole)  # in one piece, so that it is read as one
 
     async def get_chunks(self, url: URL, out: asyncio.StreamWriter) -> None:
         """``/chunks/END``: the picture in chunks, whose last line is missing, or is no number."""
