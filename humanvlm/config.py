@@ -21,6 +21,11 @@ class ConfigError(UserError):
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files and folders that the parameters name and the stage reads: a change of their content makes it stale."""
+        return ()
+
 
 class RawScrape(Section):
     """Download of the URL index into shards. Times in seconds, sizes in bytes, picture sizes in pixels."""
@@ -233,6 +238,11 @@ class BenchmarkScores(Section):
     baselines: bool = Field(True, description="most common training caption; model shown the mean training picture")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="in which the checkpoint is asked")
     seed: int = 7
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        named = [name for source in self.sources.values() for name in (source.references, source.questions) if name]
+        return (*named, *(f"{run}/{name}" for run in self.leaderboard for name in ("scores.json", "details.json")))
 
 
 class RegisteredModel(Section):

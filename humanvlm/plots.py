@@ -68,8 +68,8 @@ def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if least:
-                longer = max(image.size)
-                image.draft("RGB", (least * image.width // longer, least * image.height // longer))
+                width, height = (max(1, least * side // max(image.size)) for side in image.size)
+                image.draft("RGB", (width, height))
             return ImageOps.exif_transpose(image).convert("RGB")
     except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
         return None

@@ -292,9 +292,15 @@ def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
     inputs = {key: identity(folder) for key, folder in run.inputs.items()}
     snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code)}
+    if files := [Path(name) for section in run.stage.sections for name in getattr(run.params, section).files]:
+        snapshot["files"] = {str(path): sha256_file(path) for name in files for path in _files_of(name)}
     if run.stage.honours_tombstones:
         snapshot["tombstones"] = tombstones.load().digest
     return hashlib.sha256(json.dumps([run.stage.name, snapshot], sort_keys=True).encode()).hexdigest(), snapshot
+
+
+def _files_of(path: Path) -> list[Path]:
+    return sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path] if path.is_file() else []
 
 
 def _finished(out: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from humanvlm.card import write_card
-from humanvlm.plots import contact_sheet, funnel, sample_rows
+from humanvlm.plots import contact_sheet, funnel, sample_rows, thumbnail
 from humanvlm.shards import IMAGE, shard_name, write_json, write_shard
 from humanvlm.show import write_page
 from humanvlm.stage import StageError
@@ -88,6 +88,15 @@ def test_texts_of_the_web_stay_texts(artifact: Path, tmp_path: Path, dropped: bo
     assert all(str(link).startswith("http://a.example/") for link in links)
     sources = [attributes["src"] for tag, attributes in tags if tag == "img"]
     assert all(str(source).startswith("data:image/") for source in sources)
+
+
+def test_pictures_of_extreme_ratio_have_thumbnails() -> None:
+    for size in ((1000, 2), (2, 1000), (1, 1)):
+        file = io.BytesIO()
+        Image.new("RGB", size).save(file, "JPEG")
+        image = thumbnail({"image": {"bytes": file.getvalue()}}, 160)
+        assert image is not None
+        assert max(image.size) == min(max(size), 160)
 
 
 def test_rows_are_evenly_sampled_and_boxes_drawn(artifact: Path, tmp_path: Path) -> None:

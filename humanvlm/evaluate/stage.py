@@ -86,7 +86,8 @@ def _load(run: StageRun, config: BenchmarkScores) -> tuple[dict[str, list[Sample
             whole = _kind(task, config) in WHOLE
             tasks[task] = choose(loaded.samples, config.limit, config.seed, whole=whole)
         else:
-            absent[task] = f"no usable row in {benchmarks / task}.jsonl"
+            source = config.sources.get(task)
+            absent[task] = f"no usable row in {source.references if source else f'{benchmarks / task}.jsonl'}"
     for task, why in absent.items():
         log.warning("benchmark_scores: task %s is absent: %s", task, why)
     if not tasks:

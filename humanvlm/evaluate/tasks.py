@@ -185,4 +185,3 @@ BENCHMARKS: dict[str, Callable[[Mapping[str, Any], Path], Sample]] = {
     "rec": _rec,
     "attributes": _attributes,
 }
-TASKS = (*BENCHMARKS, "holdout")

@@ -55,6 +55,11 @@ def test_published_benchmarks_and_other_runs_are_on_the_page(
     assert "truth: yes" in page
     details = json.loads((tmp_path / "two" / "details.json").read_text())
     assert details["kinds"] == {"attributes": "attributes", "popular": "pope", "coco": "keypoints"}
+    (tmp_path / "pope.jsonl").write_text((tmp_path / "pope.jsonl").read_text().replace("yes", "no"))
+    again = evaluate(
+        inputs, tmp_path / "two", repo, "tasks=[attributes]", "baselines=false", sources, f"leaderboard=[{other}]"
+    )
+    assert again["metrics"]["popular.accuracy"] == 1 - report["metrics"]["popular.accuracy"]
     with pytest.raises(UserError, match=r"leaderboard: gone/scores\.json: no such file"):
         evaluate(inputs, tmp_path / "three", repo, "tasks=[attributes]", "leaderboard=[gone]")
     with pytest.raises(UserError, match="'vqa' is a task of its own"):
