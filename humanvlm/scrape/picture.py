@@ -19,8 +19,9 @@ from PIL import Image
 from humanvlm.config import RawScrape
 from humanvlm.scrape.exif import orientation, strip, upright_exif
 from humanvlm.scrape.jpeg import skeleton
+from humanvlm.scrape.pixels import Size, decode, encode, turned
 from humanvlm.scrape.reasons import RefusedError
-from humanvlm.scrape.resize import Plan, Size, fit, plan, resample
+from humanvlm.scrape.resize import Plan, fit, plan, resample
 
 AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")  # major ones; readers refuse a file with another
 # What browsers show. Other decoders (TIFF, PSD, EPS, ...) are not offered to untrusted bytes.
@@ -43,15 +44,6 @@ READERS = {
     "AVIF": "Avif",
     "JPEG2000": "Jpeg2K",
     "BMP": "Bmp",
-}
-TRANSPOSITIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
 }
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383}  # px, of libjpeg and libwebp
 MAX_SCANS = 200  # each scan of a progressive JPEG visits the whole picture, however few bytes it has
@@ -100,7 +92,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
                 return Picture(data, upright[0], upright[1], kind, digest, digest)
             return _picture(stored, upright, kind, digest)
     resizing = resizing or Plan(upright, upright)
-    return _picture(_encode(image, turn, resizing, config), resizing.canvas, config.encode_format.upper(), digest)
+    return _picture(_encode(image, data, turn, resizing, config), resizing.canvas, config.encode_format.upper(), digest)
 
 
 def _check_hashes(data: bytes, sha256: str | None, md5: str | None) -> str:
@@ -193,25 +185,17 @@ def _stripped(data: bytes, kind: str, size: Size, config: RawScrape) -> bytes | 
         return None
 
 
-def _encode(image: Any, turn: int, resizing: Plan, config: RawScrape) -> bytes:
+def _encode(image: Any, data: bytes, turn: int, resizing: Plan, config: RawScrape) -> bytes:
     """The picture as RGB or grey, at its new size, upright."""
     _check_storable(resizing, config)
     profile = image.info.get("icc_profile") or b""
     exif = upright_exif(image) if config.exif == "keep" else b""
     with _refusing():
         scaled = resizing.scaled if turn < 5 else resizing.scaled[::-1]
-        image.draft(None, scaled)
-        image.load()
-        picture = resample(_flat(image), scaled)
-        if turn != 1:
-            picture = picture.transpose(TRANSPOSITIONS[turn])
-        picture = fit(picture, resizing.canvas)
-        fitting = len(profile) <= MAX_PROFILE and PROFILE_SPACES.get(profile[16:20]) == picture.mode
-        picture.info = {}  # comments, XMP and a resolution would be written too
-        sink = io.BytesIO()
-        quality, icc = config.encode_quality, profile if fitting else None
-        picture.save(sink, config.encode_format, quality=quality, icc_profile=icc, exif=exif)
-    return sink.getvalue()
+        pixels = fit(turned(resample(decode(image, data, scaled), scaled), turn), resizing.canvas)
+        space = "L" if pixels.shape[2] == 1 else "RGB"
+        fitting = len(profile) <= MAX_PROFILE and PROFILE_SPACES.get(profile[16:20]) == space
+        return encode(pixels, config.encode_format, config.encode_quality, profile if fitting else b"", exif)
 
 
 def _check_storable(resizing: Plan, config: RawScrape) -> None:
@@ -222,19 +206,3 @@ def _check_storable(resizing: Plan, config: RawScrape) -> None:
     if max(resizing.canvas) > MAX_SIDE[config.encode_format]:
         width, height = resizing.canvas
         raise RefusedError("unstorable_size", f"{width}x{height} is too long for {config.encode_format}")
-
-
-def _flat(image: Any) -> Image.Image:
-    """RGB or grey (L) with 8 bits; what is transparent becomes white."""
-    if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion would cut off at 255
-        import numpy as np
-
-        return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white: Image.Image = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
-    if image.mode in ("RGB", "L"):
-        return image  # type: ignore[no-any-return]
-    return image.convert("L" if image.mode == "1" else "RGB")  # type: ignore[no-any-return]

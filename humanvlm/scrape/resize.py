@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from functools import cache
 from math import sqrt
 from types import ModuleType
-from typing import Any
 
-from PIL import Image
+import numpy as np
 
 from humanvlm.config import RawScrape
+from humanvlm.scrape.pixels import Pixels, Size
 
-Size = tuple[int, int]
 # Up to here two taps an axis are within 1.5 dB of an area average (photographs, against Lanczos); beyond, they alias.
 LINEAR_SHRINK = 1.5
 
@@ -55,17 +54,17 @@ def _within(size: Size, pixels: int) -> Size:
     return width, min(max(1, round(height * scale)), pixels // width)
 
 
-def resample(image: Image.Image, size: Size) -> Image.Image:
-    """An RGB or L picture at another size.
+def resample(pixels: Pixels, size: Size) -> Pixels:
+    """RGB or grey pixels (height, width, channels) at another size (width, height).
 
     Shrinking by up to 1.5 is bilinear; by less than 2 bilinear to twice the size, then a mean of 2x2 (a box filter,
     half the time of an area average at such ratios); from 2 on an area average. Enlarging is bicubic.
     """
-    if image.size == size:
-        return image
+    height, width, channels = pixels.shape
+    if (width, height) == size:
+        return pixels
     cv2 = _cv2()
-    pixels = _pixels(image)
-    shrink = max(image.width / size[0], image.height / size[1])
+    shrink = max(width / size[0], height / size[1])
     if shrink < 1:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
     elif shrink <= LINEAR_SHRINK:
@@ -74,15 +73,19 @@ def resample(image: Image.Image, size: Size) -> Image.Image:
         if shrink < 2:
             pixels = cv2.resize(pixels, (2 * size[0], 2 * size[1]), interpolation=cv2.INTER_LINEAR)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return _image(pixels, image.mode)
+    return pixels.reshape(size[1], size[0], channels)  # OpenCV drops the last axis of grey
 
 
-def fit(image: Image.Image, canvas: Size) -> Image.Image:
-    """The centre of the picture, cut to ``canvas`` and padded with white where it is smaller."""
-    if image.size == canvas:
-        return image
-    result = Image.new(image.mode, canvas, "white")
-    result.paste(image, ((canvas[0] - image.width) // 2, (canvas[1] - image.height) // 2))
+def fit(pixels: Pixels, canvas: Size) -> Pixels:
+    """The centre of the picture, cut to ``canvas`` (width, height) and padded with white where it is smaller."""
+    height, width, channels = pixels.shape
+    if (width, height) == canvas:
+        return pixels
+    left, top = (canvas[0] - width) // 2, (canvas[1] - height) // 2
+    result = np.full((canvas[1], canvas[0], channels), 255, np.uint8)
+    kept = pixels[max(0, -top) : canvas[1] - top, max(0, -left) : canvas[0] - left]
+    top, left = max(0, top), max(0, left)
+    result[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
     return result
 
 
@@ -92,26 +95,3 @@ def _cv2() -> ModuleType:
 
     cv2.setNumThreads(1)  # shards are the unit of parallelism
     return cv2
-
-
-def _pixels(image: Image.Image) -> Any:
-    """The pixels as an array, RGB with Pillow's fourth filler byte and without a copy where Pillow allows it."""
-    import numpy as np
-    import pyarrow as pa
-
-    try:
-        buffer = pa.array(image).buffers()[-1]
-    except ValueError:  # large pictures lie in several blocks
-        return np.asarray(image)
-    bands = 4 if image.mode == "RGB" else 1
-    flat = np.frombuffer(buffer, np.uint8, image.width * image.height * bands)
-    return flat.reshape(image.height, image.width, bands)
-
-
-def _image(pixels: Any, mode: str) -> Image.Image:
-    import pyarrow as pa
-
-    if pixels.ndim == 3 and pixels.shape[2] == 4:
-        column = pa.FixedSizeListArray.from_arrays(pa.array(pixels.reshape(-1)), 4)
-        return Image.fromarrow(column, mode, (pixels.shape[1], pixels.shape[0]))
-    return Image.fromarray(pixels, mode) if pixels.ndim == 2 else Image.fromarray(pixels)
