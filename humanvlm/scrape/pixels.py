@@ -1,14 +1,16 @@
 """Encoded pictures to arrays of pixels and back.
 
-JPEG goes through libjpeg-turbo with nothing in between (simplejpeg), which takes two thirds of the time that Pillow
-takes with the same library; whatever that will not read, and all other formats, go through Pillow.
+A JPEG is read by libjpeg-turbo with nothing in between (simplejpeg), in four fifths of the time that Pillow takes with
+the same library; whatever that will not read, and all other formats, go through Pillow.
 
-Pixels are uint8 arrays (height, width, channels): 1 grey; 3 RGB; or 4, RGB and a filler byte, which resampling is
-faster with.
+Pixels are uint8 arrays (height, width, channels) as OpenCV has them: 1 channel is grey, 3 are blue, green and red, and
+4 the same with a filler byte, which resampling is faster with.
 """
 
 import io
 import threading
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,15 +22,23 @@ Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 SCALES = (8, 4, 2, 1)  # those that libjpeg decodes to faster than to the whole
 SCRATCH = 16 << 20  # bytes a thread keeps for the pixels of its next picture: fresh memory costs a tenth of a decode
-COLOURS = {1: "GRAY", 3: "RGB", 4: "RGBX"}
 MAX_SEGMENT = 65_533  # bytes of a JPEG segment without marker and length (ITU-T T.81, B.1.1.4)
 ICC = b"ICC_PROFILE\0"  # ICC.1:2022, annex B.4
 
 _scratch = threading.local()
 
 
+@cache
+def opencv() -> ModuleType:
+    """OpenCV, which takes long to load and would start threads of its own."""
+    import cv2
+
+    cv2.setNumThreads(1)  # shards are the unit of parallelism
+    return cv2
+
+
 def decode(image: Image.Image, data: bytes, size: Size) -> Pixels:
-    """RGB or grey pixels of ``data``, of which ``image`` has read the header; what is transparent becomes white.
+    """Pixels of ``data``, of which ``image`` has read the header; what is transparent becomes white.
 
     size: width and height that will be needed; a JPEG is decoded to the smallest eighth, quarter or half that holds it
     (scaled DCT). The array may be overwritten by the thread's next call. Raises whatever Pillow does.
@@ -41,7 +51,7 @@ def decode(image: Image.Image, data: bytes, size: Size) -> Pixels:
     image.draft(None, size)
     image.load()
     pixels: Pixels = np.asarray(_flat(image))
-    return pixels if pixels.ndim == 3 else pixels[:, :, None]
+    return pixels[:, :, None] if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, ::-1])
 
 
 def _decode_jpeg(image: Image.Image, data: bytes, size: Size) -> Pixels:
@@ -49,7 +59,7 @@ def _decode_jpeg(image: Image.Image, data: bytes, size: Size) -> Pixels:
     width, height = image.size
     scale = next(scale for scale in SCALES if scale == 1 or (width >= scale * size[0] and height >= scale * size[1]))
     least = {"min_width": -(-width // scale), "min_height": -(-height // scale), "min_factor": scale}
-    colours = COLOURS[4 if image.mode == "RGB" else 1]
+    colours = "BGRX" if image.mode == "RGB" else "GRAY"
     needed = least["min_width"] * least["min_height"] * 4
     pixels: Pixels = simplejpeg.decode_jpeg(data, colours, buffer=_buffer(needed), **least)
     return pixels
@@ -93,11 +103,9 @@ def turned(pixels: Pixels, orientation: int) -> Pixels:
 def encode(pixels: Pixels, kind: str, quality: int, icc: bytes = b"", exif: bytes = b"") -> bytes:
     """A picture file. kind: jpeg (baseline, 4:2:0) or webp; exif: a block as Pillow makes it, one segment at most."""
     if kind == "jpeg":
-        channels = pixels.shape[2]
-        chroma = "Gray" if channels == 1 else "420"
-        data: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality, COLOURS[channels], chroma)
+        data: bytes = opencv().imencode(".jpg", pixels, [opencv().IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         return _with_metadata(data, icc, exif)
-    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, :3] if pixels.shape[2] > 1 else pixels[:, :, 0]))
+    image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 2::-1] if pixels.shape[2] > 1 else pixels[:, :, 0]))
     sink = io.BytesIO()
     options: dict[str, Any] = {"icc_profile": icc or None, "exif": exif}
     image.save(sink, kind, quality=quality, **options)

@@ -1,14 +1,12 @@
 """Picture sizes of the resize modes, and resampling that is fast and free of visible aliasing."""
 
 from dataclasses import dataclass
-from functools import cache
 from math import sqrt
-from types import ModuleType
 
 import numpy as np
 
 from humanvlm.config import RawScrape
-from humanvlm.scrape.pixels import Pixels, Size
+from humanvlm.scrape.pixels import Pixels, Size, opencv
 
 # Up to here two taps an axis are within 1.5 dB of an area average (photographs, against Lanczos); beyond, they alias.
 LINEAR_SHRINK = 1.5
@@ -55,7 +53,7 @@ def _within(size: Size, pixels: int) -> Size:
 
 
 def resample(pixels: Pixels, size: Size) -> Pixels:
-    """RGB or grey pixels (height, width, channels) at another size (width, height).
+    """Pixels (height, width, channels) at another size (width, height).
 
     Shrinking by up to 1.5 is bilinear; by less than 2 bilinear to twice the size, then a mean of 2x2 (a box filter,
     half the time of an area average at such ratios); from 2 on an area average. Enlarging is bicubic.
@@ -63,7 +61,7 @@ def resample(pixels: Pixels, size: Size) -> Pixels:
     height, width, channels = pixels.shape
     if (width, height) == size:
         return pixels
-    cv2 = _cv2()
+    cv2 = opencv()
     shrink = max(width / size[0], height / size[1])
     if shrink < 1:
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC)
@@ -87,11 +85,3 @@ def fit(pixels: Pixels, canvas: Size) -> Pixels:
     top, left = max(0, top), max(0, left)
     result[top : top + kept.shape[0], left : left + kept.shape[1]] = kept
     return result
-
-
-@cache
-def _cv2() -> ModuleType:
-    import cv2
-
-    cv2.setNumThreads(1)  # shards are the unit of parallelism
-    return cv2
