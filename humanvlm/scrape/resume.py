@@ -133,7 +133,7 @@ def _adopt(run: StageRun) -> None:
 
 
 def _sorted(parts: list[Hashes]) -> Hashes:
-    return np.unique(np.concatenate([NONE, *parts]))
+    return np.unique(np.concatenate(parts)) if parts else NONE  # np.unique loads numpy.ma, which a new crawl can spare
 
 
 def _settings_path(out: Path) -> Path:

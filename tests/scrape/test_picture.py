@@ -90,6 +90,12 @@ def test_malformed_pictures_are_refused_with_a_reason() -> None:
     assert reason(data, RawScrape(max_pixels=64 * 48)) == "ok"
 
 
+@pytest.mark.parametrize(("scans", "expected"), [(0, "ok"), (100, "ok"), (201, "image_bomb")])
+def test_a_progressive_jpeg_of_very_many_scans_is_a_bomb(scans: int, expected: str) -> None:
+    assert reason(photo(64, 48, progressive=True) + b"\xff\xda" * scans) == expected
+    assert reason(photo(64, 48) + b"\xff\xda" * scans) == "ok"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "AVIF", "JPEG2000"])
 def test_formats_of_the_web_are_read_by_content(kind: str) -> None:
     data = photo(20, 10, kind)
