@@ -55,12 +55,12 @@ def decode(image: Image.Image, data: bytes, size: Size) -> Pixels:
 
 
 def _decode_jpeg(image: Image.Image, data: bytes, size: Size) -> Pixels:
-    """Raises ValueError for damaged data."""
+    """The pixels of an RGB or grey JPEG. Raises ValueError for damaged data, and for what libjpeg only warns of."""
     width, height = image.size
     scale = next(scale for scale in SCALES if scale == 1 or (width >= scale * size[0] and height >= scale * size[1]))
     least = {"min_width": -(-width // scale), "min_height": -(-height // scale), "min_factor": scale}
-    colours = "BGRX" if image.mode == "RGB" else "GRAY"
-    needed = least["min_width"] * least["min_height"] * 4
+    colours, channels = ("BGRX", 4) if image.mode == "RGB" else ("GRAY", 1)
+    needed = least["min_width"] * least["min_height"] * channels
     pixels: Pixels = simplejpeg.decode_jpeg(data, colours, buffer=_buffer(needed), **least)
     return pixels
 
