@@ -20,11 +20,11 @@ import torch
 from pictures import build_pictures
 from PIL import Image
 
-from humanvlm import prompts
-from humanvlm.config import Model
-from humanvlm.evaluate.pictures import decode_picture
+from humanvlm.config.loading import Model
+from humanvlm.data import prompts
+from humanvlm.data.image import decode_picture
+from humanvlm.inference.generate import Generated, by_length, generate_batch
 from humanvlm.model.build import build_llava
-from humanvlm.model.generate import Generated, by_length, generate_batch
 from humanvlm.model.load import load_checkpoint
 
 QUESTIONS = (

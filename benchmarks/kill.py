@@ -32,11 +32,11 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from humanvlm.profiles import profile_path
-from humanvlm.sample.server import HEADERS_FILE, Handler, Server, read_folder
+from humanvlm.config.profiles import profile_path
+from humanvlm.data.shards import read_rows, shard_name
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.store import DUPLICATE, read_records
-from humanvlm.shards import read_rows, shard_name
+from humanvlm.synthetic.server import HEADERS_FILE, Handler, Server, read_folder
 
 # Small indexes are one process's work; here several share them.
 COMMAND = "import humanvlm.scrape.stage as stage; stage.LANE_ROWS = {lane_rows}; from humanvlm.cli import main; main()"

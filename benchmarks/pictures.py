@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from humanvlm.sample.sources import backgrounds, crop, random_crop
+from humanvlm.synthetic.sources import backgrounds, crop, random_crop
 
 LONG_SIDES = (500, 600, 640, 720, 800, 800, 900, 1000, 1024, 1200)  # px
 RATIOS = ((4, 3), (3, 2), (3, 2), (16, 9), (1, 1), (3, 4), (2, 3))  # width : height

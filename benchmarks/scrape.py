@@ -27,7 +27,7 @@ from measure import Usage, measured
 from pictures import build_pictures, describe_sizes
 from PIL import Image
 
-from humanvlm.profiles import profile_path
+from humanvlm.config.profiles import profile_path
 
 STATE = Path(__file__).parents[1] / ".state"
 VERSION = "1.47.0"

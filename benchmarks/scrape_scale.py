@@ -34,15 +34,15 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from humanvlm.index import SCHEMA
-from humanvlm.profiles import profile_path
+from humanvlm.config.profiles import profile_path
+from humanvlm.index.build import SCHEMA
+from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import stage
 from humanvlm.scrape.crawl import Lane, crawl
 from humanvlm.scrape.fetch import Fetched
 from humanvlm.scrape.plan import plan
 from humanvlm.scrape.progress import Progress
 from humanvlm.scrape.reasons import RefusedError
-from humanvlm.stage import run_stage
 
 HOME = Path(__file__).parents[1] / ".state" / "bench"
 CHUNK = 100_000

@@ -22,9 +22,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.evaluate.scored import Scored
-from humanvlm.evaluate.slices import slice_scores
-from humanvlm.evaluate.statistics import Difference, bootstrap, paired
+from humanvlm.evaluate.stats.scored import Scored
+from humanvlm.evaluate.stats.slices import slice_scores
+from humanvlm.evaluate.stats.statistics import Difference, bootstrap, paired
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]

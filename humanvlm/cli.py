@@ -11,7 +11,7 @@ import click
 
 from humanvlm import __version__
 from humanvlm.errors import UserError
-from humanvlm.evaluate.cli_score import score
+from humanvlm.evaluate.cli import score
 
 STAGE_HELP = {
     "raw_scrape": "Download the URL index into image-text shards.",
@@ -78,7 +78,7 @@ def _stage_command(name: str, help_text: str) -> click.Command:
     ) -> None:
         if name == "raw_scrape":
             _start_lightly()
-        from humanvlm.stage import run_stage
+        from humanvlm.pipeline.runner import run_stage
 
         retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
         run_stage(name, params, overrides, _named_inputs(name, inputs), out, force, retry)
@@ -110,7 +110,7 @@ def _start_lightly() -> None:
 
 
 def _named_inputs(stage: str, inputs: tuple[str, ...]) -> dict[str, Path]:
-    from humanvlm.stages import STAGES
+    from humanvlm.pipeline.stages import STAGES
 
     known = list(STAGES[stage].inputs)
     folders = {}
@@ -131,8 +131,8 @@ for _name, _help in STAGE_HELP.items():
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
 def run(params: Path, overrides: tuple[str, ...]) -> None:
     """Run every stage in order in this folder, without DVC; up-to-date stages are skipped."""
-    from humanvlm.stage import run_stage
-    from humanvlm.stages import STAGES
+    from humanvlm.pipeline.runner import run_stage
+    from humanvlm.pipeline.stages import STAGES
 
     for name in STAGES:
         run_stage(name, params, overrides)
@@ -143,7 +143,7 @@ def run(params: Path, overrides: tuple[str, ...]) -> None:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
 def profile(name: str, out: Path) -> None:
     """Write the parameter file of profile NAME (cpu, paper, photos, or a path)."""
-    from humanvlm.profiles import write_profile
+    from humanvlm.config.profiles import write_profile
 
     write_profile(name, out)
     click.echo(f"{out}: profile {name}")
@@ -155,7 +155,7 @@ def profile(name: str, out: Path) -> None:
 @click.option("--seed", default=7, show_default=True)
 def sample(out: Path, scenes: int, seed: int) -> None:
     """Build the synthetic crawl: index, site, ground truth, instruction and benchmark files."""
-    from humanvlm.sample.build import build_sample
+    from humanvlm.synthetic.build import build_sample
 
     build_sample(out, scenes=scenes, seed=seed)
 
@@ -169,7 +169,7 @@ def sample(out: Path, scenes: int, seed: int) -> None:
 def index(source: str, out: Path, base_url: str | None, url_column: str | None, text_column: str | None) -> None:
     """Make OUT/index.parquet from SOURCE: a folder, a txt/csv/jsonl/parquet URL list, a Hugging Face dataset, or the
     released HumanCaption/FaceCaption files."""
-    from humanvlm.index import build_index
+    from humanvlm.index.build import build_index
 
     click.echo(build_index(source, out, base_url=base_url, url_column=url_column, text_column=text_column))
 
@@ -179,7 +179,7 @@ def index(source: str, out: Path, base_url: str | None, url_column: str | None, 
 @click.option("--port", default=8099, show_default=True)
 def serve(folder: Path, port: int) -> None:
     """Serve FOLDER over HTTP on 127.0.0.1 until interrupted."""
-    from humanvlm.sample.server import serve_forever
+    from humanvlm.synthetic.server import serve_forever
 
     serve_forever(folder, port)
 
@@ -191,7 +191,7 @@ def serve(folder: Path, port: int) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="Page to write; default .state/show/ARTIFACT.html")
 def show(artifact: Path, rows: int, dropped: bool, out: Path | None) -> None:
     """A few rows of any ARTIFACT as one HTML page: pictures with boxes and captions."""
-    from humanvlm.show import write_page
+    from humanvlm.inspect.pages import write_page
 
     click.echo(write_page(artifact, rows=rows, dropped=dropped, out=out))
 
@@ -225,8 +225,8 @@ def compare(runs: tuple[Path, ...], out: Path | None, seed: int) -> None:
 def forget(ids: str | None, urls: str | None, sha256: str | None, near_duplicates: bool) -> None:
     """Takedown: remove samples from every artifact in this folder, and record them in tombstones.csv, which later runs
     honour. Without options: apply the recorded tombstones again, as after checking out older artifacts."""
-    from humanvlm.forget import forget as take_down
-    from humanvlm.tombstones import Tombstones, read_list
+    from humanvlm.data.tombstones import Tombstones, read_list
+    from humanvlm.takedown.forget import forget as take_down
 
     asked = Tombstones()
     for kind, source in (("id", ids), ("url", urls), ("sha256", sha256)):
@@ -239,7 +239,7 @@ def forget(ids: str | None, urls: str | None, sha256: str | None, near_duplicate
 @click.option("--artifacts", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True)
 def summary(artifacts: Path) -> None:
     """Rows, scores, and where to look."""
-    from humanvlm.summary import summarize
+    from humanvlm.inspect.summary import summarize
 
     click.echo(summarize(artifacts))
 

@@ -15,7 +15,7 @@ import great_expectations as gx
 import great_expectations.expectations as gxe
 import pyarrow as pa
 
-from humanvlm.shards import list_shards, read_rows
+from humanvlm.data.shards import list_shards, read_rows
 
 COMMON = ("id", "url", "split", "width", "height", "sha256")
 # Columns whose words are counted; the longest caption the dataset allows is part of its definition.
@@ -70,7 +70,7 @@ def _words(text: str | None) -> int | None:
 
 
 def validate(name: str, folder: Path) -> list[Expected]:
-    """Run the suite of an artifact. Raises humanvlm.shards.ShardError when a shard is damaged or lacks a column."""
+    """Run the suite of an artifact. Raises ShardError when a shard is damaged or lacks a column."""
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = gx.data_context.types.base.ProgressBarsConfig(globally=False)
     batch = (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from humanvlm.shards import home, open_shard
-from humanvlm.stage import read_report
+from humanvlm.data.shards import home, open_shard
+from humanvlm.pipeline.runner import read_report
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +24,7 @@ TILES = (6, 2)
 
 
 def describe_artifact(folder: Path) -> dict[str, Any]:
-    """Metadata of a complete artifact. Raises humanvlm.stage.StageError when it has no report."""
+    """Metadata of a complete artifact. Raises humanvlm.pipeline.runner.StageError when it has no report."""
     report = read_report(folder)
     rows = report["rows"]
     return {
@@ -59,7 +59,7 @@ def _drops(rows: Mapping[str, Any]) -> dg.TableMetadataValue:
 
 
 def _mlflow_hint() -> dg.MetadataValue[Any]:
-    from humanvlm.tracking import tracking_uri
+    from humanvlm.pipeline.tracking import tracking_uri
 
     uri = tracking_uri()
     if uri is None:

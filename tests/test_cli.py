@@ -7,8 +7,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from humanvlm.cli import STAGE_HELP, main
-from humanvlm.profiles import profile_path
-from humanvlm.stages import STAGES
+from humanvlm.config.profiles import profile_path
+from humanvlm.pipeline.stages import STAGES
 
 
 def test_every_stage_has_a_command() -> None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.models import model_file
+from humanvlm.weights.catalog import model_file
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

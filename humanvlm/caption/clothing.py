@@ -9,7 +9,7 @@ from humanvlm.caption import pose
 from humanvlm.caption.attributes import Picture
 from humanvlm.caption.boxes import Box, clip
 from humanvlm.caption.colour import colour_shares, lab_of
-from humanvlm.caption.facts import Guess
+from humanvlm.data.facts import Guess
 
 
 def clothing_colours(

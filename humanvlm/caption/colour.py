@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import Guess
+from humanvlm.data.facts import Guess
 
 NAMES = (
     *("black", "grey", "white", "red", "dark red", "pink", "orange", "brown", "beige"),

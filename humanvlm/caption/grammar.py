@@ -9,7 +9,7 @@ from random import Random
 
 from humanvlm.caption.colour import FAMILIES
 from humanvlm.caption.english import article, counted, join, number, plural, sentence, within, word_count
-from humanvlm.caption.facts import Facts, Guess, Person
+from humanvlm.data.facts import Facts, Guess, Person
 
 PRONOUNS = {"female": ("she", "her"), "male": ("he", "his"), "": ("they", "their")}
 DECADES = {

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.caption.english import counted, sentence, within, word_count
-from humanvlm.caption.facts import Facts, facts_from_json
 from humanvlm.caption.grammar import (
     Writer,
     appearance,
@@ -22,10 +21,11 @@ from humanvlm.caption.grammar import (
 )
 from humanvlm.caption.source import human_sentences
 from humanvlm.caption.stage import Drop, Tally, add_up, draw_plots, file_of, shard_result, share
-from humanvlm.card import write_card
-from humanvlm.config import HumanCaptionHQ
-from humanvlm.shards import list_shards, open_shard, read_rows
-from humanvlm.stage import Counts, Outcome, ShardResult, StageRun
+from humanvlm.config.loading import HumanCaptionHQ
+from humanvlm.data.facts import Facts, facts_from_json
+from humanvlm.data.shards import list_shards, open_shard, read_rows
+from humanvlm.inspect.cards import write_card
+from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageRun
 
 PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),

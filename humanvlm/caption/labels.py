@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from humanvlm.caption.facts import Guess
+from humanvlm.data.facts import Guess
 
 
 @cache

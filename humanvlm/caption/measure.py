@@ -14,8 +14,8 @@ from humanvlm.caption.attributes import Picture
 from humanvlm.caption.boxes import Box, area_of, box_of, clip, overlap
 from humanvlm.caption.clothing import clothing_colours
 from humanvlm.caption.colour import colour_shares, lab_of
-from humanvlm.caption.facts import Facts, Guess, Person, Thing
 from humanvlm.caption.labels import best_guess
+from humanvlm.data.facts import Facts, Guess, Person, Thing
 
 DESCRIBED = 4  # people described one by one; the others are only counted
 DRESSED = 1  # people whose garment and eyewear are asked of the label network, which takes longest

@@ -5,7 +5,7 @@ points that were not seen.
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import Guess
+from humanvlm.data.facts import Guess
 
 LEAST = 0.3  # MoveNet's own threshold: points below are not seen
 NOSE, SHOULDERS, WRISTS, HIPS, KNEES, ANKLES = 0, (5, 6), (9, 10), (11, 12), (13, 14), (15, 16)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.curate.detections import Face, Picture, clip, overlaps
-from humanvlm.models import ModelEntry, model_file
+from humanvlm.data.detections import Face, Picture, clip, overlaps
+from humanvlm.weights.catalog import ModelEntry, model_file
 
 MIN_SCORE = 0.5
 MAX_OVERLAP = 0.3

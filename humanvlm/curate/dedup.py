@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.curate.detections import Picture
+from humanvlm.data.detections import Picture
 
 HASH_BITS = 64
 MAX_FREE_BLOCKS = 3

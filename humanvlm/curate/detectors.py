@@ -8,8 +8,8 @@ of the picture that was passed in, clipped to it. Every model runs on one thread
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from humanvlm.curate.detections import Detection, Face, Picture
-from humanvlm.models import ModelEntry, ModelError, model_entry
+from humanvlm.data.detections import Detection, Face, Picture
+from humanvlm.weights.catalog import ModelEntry, ModelError, model_entry
 
 
 class FaceDetector(Protocol):

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from humanvlm.curate.detections import Box, Detection, Face, Picture, overlaps
 from humanvlm.curate.detectors import FaceDetector
+from humanvlm.data.detections import Box, Detection, Face, Picture, overlaps
 
 MAX_PEOPLE = 8
 UPPER_SHARE = 0.35  # of a standing person's height, when that is more than the width

@@ -5,8 +5,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from humanvlm.curate.detections import Picture
-from humanvlm.models import ModelEntry, model_file
+from humanvlm.data.detections import Picture
+from humanvlm.weights.catalog import ModelEntry, model_file
 
 MEAN_BGR = np.array([104, 117, 123], dtype=np.float32)
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from humanvlm.curate.detections import Face, Picture, clip, overlaps
-from humanvlm.models import ModelEntry, model_file
+from humanvlm.data.detections import Face, Picture, clip, overlaps
+from humanvlm.weights.catalog import ModelEntry, model_file
 
 MIN_SCORE = 0.5
 MAX_OVERLAP = 0.4

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from humanvlm.config import HumanScenes
-from humanvlm.curate.detections import Detection, Face, Picture
+from humanvlm.config.loading import HumanScenes
 from humanvlm.curate.detectors import (
     FaceDetector,
     NsfwClassifier,
@@ -22,6 +21,7 @@ from humanvlm.curate.detectors import (
     load_person_detector,
 )
 from humanvlm.curate.faces import find_faces
+from humanvlm.data.detections import Detection, Face, Picture
 
 SHARPNESS_SIDE = 256
 

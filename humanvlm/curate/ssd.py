@@ -5,8 +5,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from humanvlm.curate.detections import Detection, Picture, clip
-from humanvlm.models import ModelEntry, model_file
+from humanvlm.data.detections import Detection, Picture, clip
+from humanvlm.weights.catalog import ModelEntry, model_file
 
 MIN_SCORE = 0.3
 SIZE = 300

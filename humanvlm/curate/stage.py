@@ -14,14 +14,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm import tombstones
-from humanvlm.card import write_card
-from humanvlm.config import HumanScenes
+from humanvlm.config.loading import HumanScenes
 from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
-from humanvlm.plots import contact_sheet, funnel
-from humanvlm.shards import (
+from humanvlm.data import tombstones
+from humanvlm.data.shards import (
     ShardError,
     ShardFile,
     list_shards,
@@ -31,8 +29,10 @@ from humanvlm.shards import (
     sha256_file,
     write_shard,
 )
-from humanvlm.stage import Counts, Outcome, ShardResult, StageRun
-from humanvlm.tombstones import FORGOTTEN, Tombstones
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones
+from humanvlm.inspect.cards import write_card
+from humanvlm.inspect.plots import contact_sheet, funnel
+from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageRun
 
 FLOATS = pa.list_(pa.float32())
 FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])

@@ -5,7 +5,7 @@ import pickle
 from collections.abc import Callable
 from typing import TypeVar
 
-from humanvlm.engine import forks_safely
+from humanvlm.pipeline.engine import forks_safely
 
 Value = TypeVar("Value")
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from humanvlm.data.shards import replace_durably
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import write_json
-from humanvlm.evaluate.runs import IDF_METRICS, Metrics, TaskRun, read_run
-from humanvlm.evaluate.statistics import Difference, holm, paired
-from humanvlm.shards import replace_durably
+from humanvlm.evaluate.saved_runs import IDF_METRICS, Metrics, TaskRun, read_run
+from humanvlm.evaluate.stats.statistics import Difference, holm, paired
 
 ALPHA = 0.05
 
@@ -198,7 +198,7 @@ def write(comparison: Comparison, path: Path) -> None:
     elif path.suffix == ".html":
         from jinja2 import Environment, PackageLoader, StrictUndefined
 
-        loader = PackageLoader("humanvlm.evaluate", "templates")
+        loader = PackageLoader("humanvlm.evaluate.report", "templates")
         page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         page.filters["p"] = _p
         path.parent.mkdir(parents=True, exist_ok=True)

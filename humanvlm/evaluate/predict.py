@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.asking import CORRUPT, PACKAGES, Model, Reply, Request
-from humanvlm.evaluate.predictions import Predictions, digest
-from humanvlm.evaluate.tasks import Picture, Sample, picture_bytes
-from humanvlm.stage import progress
+from humanvlm.evaluate.tasks.samples import Picture, Sample, picture_bytes
+from humanvlm.inference.base import CORRUPT, PACKAGES, Model, Reply, Request
+from humanvlm.inference.cache import Predictions, digest
+from humanvlm.pipeline.runner import progress
 
 log = logging.getLogger("humanvlm")
 Dropped = tuple[str, str, str]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate import formats
-from humanvlm.evaluate.boxes import Space
 from humanvlm.evaluate.files import pair, write_json
-from humanvlm.evaluate.keypoints import Kind
-from humanvlm.evaluate.scored import Scored
+from humanvlm.evaluate.stats.scored import Scored
+from humanvlm.evaluate.tasks import formats
+from humanvlm.evaluate.tasks.boxes import Space
+from humanvlm.evaluate.tasks.keypoints import Kind
 
 FEW_PARTS = 6
 
@@ -35,7 +35,7 @@ class Result:
 
 
 def score_vqa_files(questions: Path | None, annotations: Path, predictions: Path, *, allow_missing: bool) -> Scored:
-    from humanvlm.evaluate.vqa import score_vqa
+    from humanvlm.evaluate.tasks.vqa import score_vqa
 
     asked = formats.read_vqa(questions, annotations)
     found = formats.read_vqa_results(predictions)
@@ -52,7 +52,7 @@ def score_grounding_files(
     reference_sides: bool,
     allow_missing: bool,
 ) -> Scored:
-    from humanvlm.evaluate.grounding import score_grounding
+    from humanvlm.evaluate.tasks.grounding import score_grounding
 
     expressions = formats.read_expressions(references, sides=reference_sides)
     found = formats.read_box_replies(predictions, expressions)
@@ -65,8 +65,8 @@ def score_reg_files(
     references: Path, predictions: Path, *, allow_missing: bool, idf: Path | None = None, metrics: Sequence[str] = ()
 ) -> Scored:
     """Expressions for regions, as captions; the regions of a picture are resampled together."""
-    from humanvlm.evaluate.captions import METRICS, score_captions
-    from humanvlm.evaluate.cider import Frequencies
+    from humanvlm.evaluate.metrics.cider import Frequencies
+    from humanvlm.evaluate.tasks.captions import METRICS, score_captions
 
     pinned = Frequencies.load(idf) if idf else None
     regions, region_of = formats.read_regions(references)
@@ -93,11 +93,11 @@ def score_keypoints_files(
     allow_missing: bool,
 ) -> Scored:
     """An image without results is a fact about a detector, no error; a person without a reply (pck) is one."""
-    from humanvlm.evaluate import formats_coco
-    from humanvlm.evaluate.keypoints import score_detections
+    from humanvlm.evaluate.tasks import formats_coco
+    from humanvlm.evaluate.tasks.keypoints import score_detections
 
     if kind == "pck":
-        from humanvlm.evaluate.pck import score_points
+        from humanvlm.evaluate.metrics.pck import score_points
 
         people = formats_coco.read_people(references)
         said = formats_coco.read_point_replies(predictions)
@@ -110,7 +110,7 @@ def score_keypoints_files(
 
 def score_pope_files(references: Sequence[Path], predictions: Sequence[Path], *, allow_missing: bool) -> Scored:
     """One file of predictions for each of references. With several, ids are told apart by the file's name."""
-    from humanvlm.evaluate.pope import score_pope
+    from humanvlm.evaluate.tasks.pope import score_pope
 
     if len(references) != len(predictions):
         raise UserError(f"{len(references)} --references and {len(predictions)} --predictions; give one for each")
@@ -127,7 +127,7 @@ def score_pope_files(references: Sequence[Path], predictions: Sequence[Path], *,
 
 
 def score_mme_files(references: Path, predictions: Path | None, *, allow_missing: bool) -> Scored:
-    from humanvlm.evaluate.mme import score_mme
+    from humanvlm.evaluate.tasks.mme import score_mme
 
     halves, replies = formats.read_mme(references)
     if (predictions is None) == (replies is None):
@@ -143,7 +143,7 @@ def score_mme_files(references: Path, predictions: Path | None, *, allow_missing
 
 
 def score_choice_files(references: Path, predictions: Path, *, allow_missing: bool) -> Scored:
-    from humanvlm.evaluate.choice import score_choice
+    from humanvlm.evaluate.tasks.choice import score_choice
 
     rotations = formats.read_rotations(references)
     found = formats.read_choices(predictions)
@@ -152,7 +152,7 @@ def score_choice_files(references: Path, predictions: Path, *, allow_missing: bo
 
 
 def score_attributes_files(references: Path, predictions: Path, *, allow_missing: bool) -> Scored:
-    from humanvlm.evaluate.attributes import score_attributes
+    from humanvlm.evaluate.tasks.attributes import score_attributes
 
     names, truths, promised = formats.read_labels(references)
     found = formats.read_presences(predictions)
@@ -168,12 +168,12 @@ def finish(scored: Scored, bootstrap: int, seed: int) -> Result:
     """The scores with intervals from ``bootstrap`` resamples of the images (0: none)."""
     intervals: Mapping[str, tuple[float, float]] = {}
     if bootstrap:
-        from humanvlm.evaluate import statistics
+        from humanvlm.evaluate.stats import statistics
 
         intervals = statistics.bootstrap(scored, bootstrap, seed)
     official: Mapping[str, Any] = {}
     if scored.task == "vqa":
-        from humanvlm.evaluate.vqa import official_report
+        from humanvlm.evaluate.tasks.vqa import official_report
 
         official = official_report(scored)
     return Result(scored, intervals, official)

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from humanvlm.evaluate import statistics
-from humanvlm.evaluate.kinds import KINDS, Spaces
-from humanvlm.evaluate.scored import Array
-from humanvlm.evaluate.scored import Scored as Summed
-from humanvlm.evaluate.tasks import Sample
+from humanvlm.evaluate.stats import statistics
+from humanvlm.evaluate.stats.scored import Array
+from humanvlm.evaluate.stats.scored import Scored as Summed
+from humanvlm.evaluate.tasks.kinds import KINDS, Spaces
+from humanvlm.evaluate.tasks.samples import Sample
 
 
 @dataclass(frozen=True)

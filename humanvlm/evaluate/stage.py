@@ -5,19 +5,19 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 
-from humanvlm.config import BenchmarkScores
+from humanvlm.config.loading import BenchmarkScores
 from humanvlm.errors import UserError
-from humanvlm.evaluate.asking import Model, Reply, open_model
-from humanvlm.evaluate.held_out import held_out, most_common_caption, training_pictures
-from humanvlm.evaluate.outputs import write
 from humanvlm.evaluate.predict import Dropped, mean_picture, predict, predict_one
-from humanvlm.evaluate.predictions import Predictions, open_predictions
-from humanvlm.evaluate.report import TaskResult
+from humanvlm.evaluate.report.outputs import write
+from humanvlm.evaluate.report.page import TaskResult
 from humanvlm.evaluate.scoring import Scored, intervals, parts, score, task_scores
-from humanvlm.evaluate.slices import Slice, slice_scores
-from humanvlm.evaluate.sources import load_source
-from humanvlm.evaluate.tasks import BENCHMARKS, Loaded, Sample, choose, load_task
-from humanvlm.stage import Outcome, StageRun
+from humanvlm.evaluate.stats.slices import Slice, slice_scores
+from humanvlm.evaluate.tasks.held_out import held_out, most_common_caption, training_pictures
+from humanvlm.evaluate.tasks.samples import BENCHMARKS, Loaded, Sample, choose, load_task
+from humanvlm.evaluate.tasks.sources import load_source
+from humanvlm.inference.base import Model, Reply, open_model
+from humanvlm.inference.cache import Predictions, open_predictions
+from humanvlm.pipeline.runner import Outcome, StageRun
 
 log = logging.getLogger("humanvlm")
 MEAN_PICTURES = 256

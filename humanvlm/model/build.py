@@ -14,12 +14,12 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from humanvlm.config import Model
+from humanvlm.config.loading import Model
+from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.language import load_language_model, source_of, unavailable
 from humanvlm.model.tower import load_tower
-from humanvlm.models import model_entries, model_file
-from humanvlm.prompts import IMAGE_TOKEN
+from humanvlm.weights.catalog import model_entries, model_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.errors import UserError
-from humanvlm.models import model_entries, model_entry, model_file
+from humanvlm.weights.catalog import model_entries, model_entry, model_file
 
 log = logging.getLogger("humanvlm")
 
@@ -53,7 +53,7 @@ def unavailable(name: str, error: Exception) -> UserError:
     """One line for what transformers says in twenty."""
     reason = str(error).splitlines()[0][:160]
     return UserError(
-        f"model {name!r} does not load ({reason}); name an entry of humanvlm/models.yaml that has a package, a local "
+        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, a local "
         "folder, or a hub id with the hub reachable (HF_HUB_OFFLINE unset)"
     )
 

@@ -8,16 +8,15 @@ import json
 import logging
 import warnings
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from humanvlm import tracking
-from humanvlm.config import RegisteredModel
+from humanvlm.config.loading import RegisteredModel
+from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
+from humanvlm.pipeline import tracking
+from humanvlm.pipeline.runner import Counts, Outcome, StageRun, read_report
 from humanvlm.registry.promotion import Scored, decide
-from humanvlm.shards import write_json
-from humanvlm.stage import Counts, Outcome, StageRun, read_report
 
 log = logging.getLogger("humanvlm")
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -117,9 +116,8 @@ def benchmark_identity(folder: Path, task: str) -> str:
 
 
 def serving_wrapper() -> Path:
-    """``mlflow/serving.py``, from the checkout or from the installed package."""
-    checkout = Path(__file__).parents[2] / "mlflow" / "serving.py"
-    return checkout if checkout.exists() else Path(str(files("humanvlm"))) / "_mlflow" / "serving.py"
+    """The file of the registered model's code, which MLflow copies."""
+    return Path(__file__).with_name("serving.py")
 
 
 def _scores(folder: Path, metric: str) -> dict[str, float]:

@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.errors import UserError
 from humanvlm.scrape import store
 from humanvlm.scrape.addresses import Policy, parse_url
@@ -30,7 +31,6 @@ from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import Progress, write_progress
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.urls import IndexRow, read_index
-from humanvlm.tombstones import FORGOTTEN, Tombstones
 
 OPEN_SHARDS = 4
 GATES = 20_000

@@ -19,9 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from humanvlm.data.shards import replace_durably
 from humanvlm.errors import UserError
 from humanvlm.scrape.urls import open_index, read_batches
-from humanvlm.shards import replace_durably
 
 PLAN = "plan.npz"
 MOST_BITS = 8  # more bucket files than a process may open by default

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from humanvlm.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
+from humanvlm.data.shards import write_json
+from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
+from humanvlm.pipeline.runner import Counts, ShardResult
 from humanvlm.scrape.figures import merged, ranked
-from humanvlm.shards import write_json
-from humanvlm.stage import Counts, ShardResult
 
 MANIFEST = "manifest.json"
 HOSTS = 20

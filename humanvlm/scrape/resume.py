@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
+from humanvlm.data.shards import STORE, write_json
+from humanvlm.data.tombstones import Tombstones
+from humanvlm.pipeline.runner import ShardResult, StageRun
 from humanvlm.scrape import store
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import Hashes, Plan, Slice, load_plan, plan, save_plan
 from humanvlm.scrape.reasons import retriable
-from humanvlm.shards import STORE, write_json
-from humanvlm.stage import ShardResult, StageRun
-from humanvlm.tombstones import Tombstones
 
 # What decides which bytes are stored; pictures stored under other settings are fetched again.
 CONTENT = (

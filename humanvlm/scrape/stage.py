@@ -7,9 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from humanvlm import engine
-from humanvlm.card import write_card
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
+from humanvlm.data.shards import ShardFile, sha256_file
+from humanvlm.data.tombstones import load as load_tombstones
+from humanvlm.inspect.cards import write_card
+from humanvlm.pipeline import engine
+from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.scrape import resume, store
 from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.crawl import Lane, crawl_lane
@@ -17,9 +20,6 @@ from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import watching
 from humanvlm.scrape.report import MANIFEST, present
 from humanvlm.scrape.urls import open_index
-from humanvlm.shards import ShardFile, sha256_file
-from humanvlm.stage import Counts, Outcome, ShardResult, StageError, StageRun
-from humanvlm.tombstones import load as load_tombstones
 
 LANE_ROWS = 500  # fewer are not worth a process of their own
 CARD = """Image-text pairs downloaded by `humanvlm raw_scrape`, one row a sample: the picture as it was served (turned
@@ -59,7 +59,7 @@ def local_server(config: RawScrape) -> Iterator[Policy]:
     if not config.local_hosts:
         yield Policy(config.allow_private_hosts)
         return
-    from humanvlm.sample.server import serve
+    from humanvlm.synthetic.server import serve
 
     with serve({host: Path(folder) for host, folder in config.local_hosts.items()}) as port:
         yield Policy(config.allow_private_hosts, tuple(config.local_hosts), port)

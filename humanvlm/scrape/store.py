@@ -14,11 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from humanvlm.scrape.figures import figures_of
-from humanvlm.scrape.journal import Journal
-from humanvlm.scrape.plan import Hashes, id_hashes, url_hashes
-from humanvlm.scrape.urls import IndexRow
-from humanvlm.shards import (
+from humanvlm.data.shards import (
     IMAGE,
     ShardFile,
     file_sizes,
@@ -29,8 +25,12 @@ from humanvlm.shards import (
     write_json,
     write_shard,
 )
-from humanvlm.stage import Counts, ShardResult
-from humanvlm.tombstones import FORGOTTEN, Tombstones
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones
+from humanvlm.pipeline.runner import Counts, ShardResult
+from humanvlm.scrape.figures import figures_of
+from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.plan import Hashes, id_hashes, url_hashes
+from humanvlm.scrape.urls import IndexRow
 
 DUPLICATE = "duplicate_url"
 SECONDS = pa.timestamp("s", tz="UTC")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from humanvlm.data.shards import open_shard
 from humanvlm.errors import UserError
-from humanvlm.shards import open_shard
 
 OPTIONAL = ("text", "captions", "license", "sha256", "md5")
 BATCH = 10_000

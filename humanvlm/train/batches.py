@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from humanvlm.config import Training
+from humanvlm.config.loading import Training
+from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.build import image_tokens
-from humanvlm.prompts import IMAGE_TOKEN
 from humanvlm.train.samples import Pictures, Sample, Turns
 
 IGNORED = -100

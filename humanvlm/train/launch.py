@@ -14,10 +14,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from humanvlm.engine import default_workers
+from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
-from humanvlm.shards import write_json
-from humanvlm.stage import Counts, Outcome, StageRun
+from humanvlm.pipeline.engine import default_workers
+from humanvlm.pipeline.runner import Counts, Outcome, StageRun
 
 WORKER = "humanvlm.train.worker"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from PIL import Image, ImageOps
 
+from humanvlm.data.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
+from humanvlm.data.shards import list_shards, open_shard, read_folder, read_rows
 from humanvlm.errors import UserError
-from humanvlm.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
-from humanvlm.shards import list_shards, open_shard, read_folder, read_rows
 
 Turns = tuple[tuple[str, str], ...]
 

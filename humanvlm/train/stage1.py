@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from humanvlm.shards import replace_durably
-from humanvlm.stage import Outcome, StageRun
+from humanvlm.data.shards import replace_durably
+from humanvlm.pipeline.runner import Outcome, StageRun
 from humanvlm.train.launch import train
 from humanvlm.train.recipe import Recipe, Source
 from humanvlm.train.samples import caption_samples

@@ -19,9 +19,9 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from humanvlm.config import Training
+from humanvlm.config.loading import Training
+from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
-from humanvlm.shards import write_json
 
 log = logging.getLogger("humanvlm")
 COMPLETE = "complete.json"

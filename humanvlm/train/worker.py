@@ -15,11 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humanvlm.config import Params, Training
+from humanvlm.config.loading import Params, Training
+from humanvlm.data.shards import replace_durably, write_json
 from humanvlm.errors import UserError
-from humanvlm.shards import replace_durably, write_json
-from humanvlm.stage import Counts, StageRun
-from humanvlm.stages import STAGES
+from humanvlm.pipeline.runner import Counts, StageRun
+from humanvlm.pipeline.stages import STAGES
 from humanvlm.train.launch import die_with_parent
 from humanvlm.train.recipe import Recipe, Source
 from humanvlm.train.samples import Sample

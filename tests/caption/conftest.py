@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from humanvlm.shards import IMAGE, write_shard
+from humanvlm.data.shards import IMAGE, write_shard
 
 BOX = pa.list_(pa.float32())
 FACES = pa.list_(pa.struct([("box", BOX), ("score", pa.float32()), ("points", BOX)]))

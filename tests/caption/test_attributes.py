@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from humanvlm.caption import attributes
-from humanvlm.plots import picture_of
+from humanvlm.inspect.plots import picture_of
 
 Rows = dict[str, dict[str, Any]]
 

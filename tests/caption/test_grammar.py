@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from humanvlm.caption.attributes import EXPRESSIONS
 from humanvlm.caption.colour import NAMES
 from humanvlm.caption.english import article, counted, join, plural, sentence, within, word_count
-from humanvlm.caption.facts import Facts, Guess, Person, Thing
 from humanvlm.caption.grammar import SHOTS, SMALLEST_LIMIT, write
 from humanvlm.caption.labels import vocabulary
 from humanvlm.caption.measure import STAGES
+from humanvlm.data.facts import Facts, Guess, Person, Thing
 
 LABELS = (
     "dog",

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from humanvlm.caption import pose
 from humanvlm.caption.colour import NAMES, colour_names, colour_shares
-from humanvlm.caption.facts import facts_from_json
 from humanvlm.caption.labels import vocabulary
 from humanvlm.caption.measure import measure, pair
-from humanvlm.plots import picture_of
+from humanvlm.data.facts import facts_from_json
+from humanvlm.inspect.plots import picture_of
 
 COLOURS = {
     **{"red": (200, 30, 30), "orange": (240, 120, 20), "yellow": (250, 220, 40), "green": (40, 140, 50)},

@@ -10,8 +10,8 @@ from PIL import Image
 
 from humanvlm.caption.english import word_count
 from humanvlm.caption.stage import split_of
-from humanvlm.shards import read_folder
-from humanvlm.stage import run_stage
+from humanvlm.data.shards import read_folder
+from humanvlm.pipeline.runner import run_stage
 
 Reports = dict[str, tuple[Path, dict[str, Any]]]
 
@@ -19,7 +19,7 @@ Reports = dict[str, tuple[Path, dict[str, Any]]]
 @pytest.fixture(scope="module")
 def reports(artifact: Path, repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Reports:
     """Both stages, captioned from facts and from the index's texts: name -> artifact and report."""
-    folder, params, found = tmp_path_factory.mktemp("captions"), repo / "profiles" / "cpu.yaml", {}
+    folder, params, found = tmp_path_factory.mktemp("captions"), repo / "humanvlm" / "profiles" / "cpu.yaml", {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUMANVLM_WORKERS", "1")
         for captioner in ("template", "source"):
@@ -97,7 +97,7 @@ def test_workers_do_not_change_the_bytes(
 ) -> None:
     monkeypatch.setenv("HUMANVLM_WORKERS", "2")
     again = run_stage(
-        "human_caption", repo / "profiles" / "cpu.yaml", [], {"human_scenes": artifact}, tmp_path / "again"
+        "human_caption", repo / "humanvlm" / "profiles" / "cpu.yaml", [], {"human_scenes": artifact}, tmp_path / "again"
     )
     assert again["outputs"] == reports["template"][1]["outputs"]
 

@@ -7,9 +7,9 @@ import skimage.data
 from PIL import Image
 
 from humanvlm.curate.blazeface import anchors, blend, decode, letterbox
-from humanvlm.curate.detections import Detection, Picture, clip, overlaps
 from humanvlm.curate.detectors import load_face_detector, load_nsfw_classifier, load_person_detector
 from humanvlm.curate.faces import find_faces
+from humanvlm.data.detections import Detection, Picture, clip, overlaps
 from humanvlm.errors import UserError
 
 FACE_DETECTORS = ["blazeface-full-range", "blazeface-short-range", "retinaface-mobilenet0.25"]

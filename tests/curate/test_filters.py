@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humanvlm.config import HumanScenes
-from humanvlm.curate.detections import Detection, Face
+from humanvlm.config.loading import HumanScenes
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Models, Scene, decode
+from humanvlm.data.detections import Detection, Face
 
 NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), dtype=np.uint8)
 FACE = Face((10, 10, 60, 70), 0.9, (0.0,) * 12)

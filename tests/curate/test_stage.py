@@ -13,8 +13,8 @@ import skimage.data
 from PIL import Image
 
 from humanvlm.curate import stage as curate
-from humanvlm.shards import IMAGE, ShardError, read_folder, shard_name, write_json, write_shard
-from humanvlm.stage import run_stage
+from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_json, write_shard
+from humanvlm.pipeline.runner import run_stage
 
 SCRAPED = pa.schema(
     [
@@ -76,7 +76,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def curated(repo: Path, crawl: Path, out: Path, *, force: bool = False) -> dict:
-    return run_stage("human_scenes", repo / "profiles" / "cpu.yaml", (), {"raw_scrape": crawl}, out, force)
+    return run_stage("human_scenes", repo / "humanvlm" / "profiles" / "cpu.yaml", (), {"raw_scrape": crawl}, out, force)
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from humanvlm.config import Model
-from humanvlm.shards import write_json
-from humanvlm.stage import artifact_files
+from humanvlm.config.loading import Model
+from humanvlm.data.shards import write_json
+from humanvlm.pipeline.runner import artifact_files
 
 from .small_run import write_inputs
 

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from humanvlm.shards import IMAGE, write_json, write_shard
-from humanvlm.stage import run_stage
+from humanvlm.data.shards import IMAGE, write_json, write_shard
+from humanvlm.pipeline.runner import run_stage
 
 SCHEMA = pa.schema(
     [
@@ -80,4 +80,4 @@ def write_inputs(folder: Path) -> dict[str, Path]:
 def evaluate(inputs: Mapping[str, Path], out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
     """Run ``benchmark_scores`` and return its report. overrides: ``key=value`` of its section."""
     settings = [f"benchmark_scores.{value}" for value in (*SETTINGS, *overrides)]
-    return run_stage("benchmark_scores", repo / "profiles" / "cpu.yaml", settings, inputs, out)
+    return run_stage("benchmark_scores", repo / "humanvlm" / "profiles" / "cpu.yaml", settings, inputs, out)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from humanvlm.evaluate.attributes import balanced_accuracy, parse_answer
-from humanvlm.evaluate.grounding import iou, iou_authors, parse_box
-from humanvlm.evaluate.vqa import accuracy, normalise
+from humanvlm.evaluate.tasks.attributes import balanced_accuracy, parse_answer
+from humanvlm.evaluate.tasks.grounding import iou, iou_authors, parse_box
+from humanvlm.evaluate.tasks.vqa import accuracy, normalise
 
 SIDE = st.floats(0, 500, allow_nan=False)
 BOX = st.tuples(SIDE, SIDE, st.floats(1, 500), st.floats(1, 500)).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 from humanvlm.cli import main
 from humanvlm.errors import UserError
 from humanvlm.evaluate.compare import as_text, compare, write
-from humanvlm.evaluate.meteor import installed
-from humanvlm.evaluate.runs import read_run, with_contributions
-from humanvlm.evaluate.scored import Array
+from humanvlm.evaluate.metrics.meteor.score import installed
+from humanvlm.evaluate.saved_runs import read_run, with_contributions
 from humanvlm.evaluate.scoring import as_json, score, task_scores
 from humanvlm.evaluate.scoring import metrics as by_task
-from humanvlm.evaluate.tasks import Sample
+from humanvlm.evaluate.stats.scored import Array
+from humanvlm.evaluate.tasks.samples import Sample
 
 WORDS = ["a", "man", "woman", "in", "red", "blue", "hat", "on", "the", "beach", "with", "two", "dogs", "sits", "stands"]
 Edit = Callable[[dict[str, Any]], Any]

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.asking import CORRUPT, Reply, Request
 from humanvlm.evaluate.predict import GIVE_UP, Predicted, mean_picture, predict, predict_one
-from humanvlm.evaluate.predictions import Predictions
-from humanvlm.evaluate.tasks import Sample
+from humanvlm.evaluate.tasks.samples import Sample
+from humanvlm.inference.base import CORRUPT, Reply, Request
+from humanvlm.inference.cache import Predictions
 
 from .small_run import SETTINGS, evaluate, jpeg
 
@@ -179,7 +179,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 COUNTED = """
 import os, sys, time
-import humanvlm.evaluate.asking as asking
+import humanvlm.inference.base as asking
 from humanvlm.cli import main
 log = os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 make = asking.Local._answer
@@ -199,7 +199,7 @@ def test_killed_at_any_moment_no_reply_is_made_twice(
     """The command itself, killed by SIGKILL while it asks; what it asked is counted in its own process."""
     settings = [*(f"--set=benchmark_scores.{value}" for value in SETTINGS), "--set=benchmark_scores.batch_size=1"]
     folders = [f"--in={name}={path}" for name, path in inputs.items()]
-    params = ["--params", str(repo / "profiles" / "cpu.yaml"), "--out", str(tmp_path / "out")]
+    params = ["--params", str(repo / "humanvlm" / "profiles" / "cpu.yaml"), "--out", str(tmp_path / "out")]
 
     def start(log: Path) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-c", COUNTED, str(log), "benchmark_scores", *params, *settings, *folders]

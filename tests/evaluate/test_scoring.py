@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.evaluate.attributes import balanced_accuracy
-from humanvlm.evaluate.grounding import Expression
 from humanvlm.evaluate.scoring import intervals, parts, score, task_scores
-from humanvlm.evaluate.tasks import Sample, choose
+from humanvlm.evaluate.tasks.attributes import balanced_accuracy
+from humanvlm.evaluate.tasks.grounding import Expression
+from humanvlm.evaluate.tasks.samples import Sample, choose
 
 REPLIES = st.lists(st.sampled_from(["yes", "no", "No.", "Yes, he does", "unsure", ""]), min_size=1, max_size=30)
 

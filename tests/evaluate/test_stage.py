@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from humanvlm import prompts
 from humanvlm.cli import main
+from humanvlm.data import prompts
+from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
-from humanvlm.evaluate.asking import Local
-from humanvlm.evaluate.held_out import most_common_caption
-from humanvlm.shards import write_shard
-from humanvlm.stage import artifact_files
+from humanvlm.evaluate.tasks.held_out import most_common_caption
+from humanvlm.inference.base import Local
+from humanvlm.pipeline.runner import artifact_files
 
 from .small_run import SCHEMA, evaluate
 

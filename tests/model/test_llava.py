@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from humanvlm.config import Model
+from humanvlm.config.loading import Model
 from humanvlm.errors import UserError
+from humanvlm.inference.generate import chat_text, generate
 from humanvlm.model.build import build_llava, image_tokens
-from humanvlm.model.generate import chat_text, generate
 from humanvlm.model.language import load_language_model
 from humanvlm.model.load import load_checkpoint
 

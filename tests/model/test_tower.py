@@ -9,7 +9,7 @@ from PIL import Image
 from humanvlm.errors import UserError
 from humanvlm.model.build import image_tokens, load_vision_tower
 from humanvlm.model.tower import MobileNetV2Tokens, TokensConfig, load_tower, rename
-from humanvlm.models import model_file
+from humanvlm.weights.catalog import model_file
 
 NAME = "mobilenet-v2-imagenet"
 CATS = {281, 282, 285}  # tabby, tiger cat, Egyptian cat

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.stages import STAGES
+from humanvlm.pipeline.stages import STAGES
 from orchestration.dvc_graph import load_graph
 
 REPO = Path(__file__).parents[2]

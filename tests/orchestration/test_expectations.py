@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from humanvlm.data.shards import shard_name, write_shard
 from humanvlm.errors import UserError
-from humanvlm.shards import shard_name, write_shard
 
 pytest.importorskip("great_expectations")
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from humanvlm.data.shards import IMAGE, shard_name, write_shard
 from humanvlm.errors import UserError
-from humanvlm.shards import IMAGE, shard_name, write_shard
 from orchestration.metadata import describe_artifact
 
 

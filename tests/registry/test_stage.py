@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from humanvlm.config import Model
+from humanvlm.config.loading import Model
+from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
-from humanvlm.shards import write_json
-from humanvlm.stage import artifact_files, run_stage
+from humanvlm.pipeline.runner import artifact_files, run_stage
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_scores_of_another_model_are_refused(
 
 def register(checkpoint: Path, benchmark: Path, out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
     inputs = {"stage2_checkpoint": checkpoint, "benchmark_scores": benchmark}
-    run_stage("registered_model", repo / "profiles" / "cpu.yaml", overrides, inputs, out, force=True)
+    run_stage("registered_model", repo / "humanvlm" / "profiles" / "cpu.yaml", overrides, inputs, out, force=True)
     value: dict[str, Any] = json.loads((out / "registration.json").read_text())
     return value
 
@@ -132,5 +132,5 @@ print("answered")
 
 
 def test_the_server_folder_is_no_package(repo: Path) -> None:
-    assert (repo / "mlflow" / "serving.py").exists()
+    assert (repo / "humanvlm" / "registry" / "serving.py").exists()
     assert not (repo / "mlflow" / "__init__.py").exists()

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.scrape.addresses import (
+from humanvlm.scrape.addresses import (  # fmt: skip
     GuardedResolver,
     Policy,
     PrivateAddressError,
@@ -20,7 +20,7 @@ from humanvlm.scrape.addresses import (
     check_literal,
     is_public,
     parse_url,
-)  # fmt: skip
+)
 from humanvlm.scrape.reasons import RefusedError
 
 PRIVATE = [

@@ -8,15 +8,9 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
 from humanvlm.scrape import consent as module
-from humanvlm.scrape.consent import (
-    Consent,
-    FetchedText,
-    SitePolicy,
-    check_headers,
-    parse_tdmrep,
-)
+from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, parse_tdmrep
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import parse_rules
 

@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
+from humanvlm.data.shards import read_folder, read_rows
+from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import addresses, fetch
-from humanvlm.shards import read_folder, read_rows
-from humanvlm.stage import run_stage
 
 from .certificates import authority, server_context, sign
 from .conftest import bomb_png, jpeg

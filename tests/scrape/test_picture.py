@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
 from humanvlm.scrape.picture import MAX_SCANS, prepare
 from humanvlm.scrape.reasons import RefusedError
 

@@ -15,16 +15,16 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from humanvlm.config import RawScrape
+from humanvlm.config.loading import RawScrape
+from humanvlm.data.shards import read_folder, read_rows
+from humanvlm.data.tombstones import Tombstones
 from humanvlm.errors import UserError
+from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.crawl import Lane, crawl_lane
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import plan
 from humanvlm.scrape.urls import sample_id
-from humanvlm.shards import read_folder, read_rows
-from humanvlm.stage import run_stage
-from humanvlm.tombstones import Tombstones
 
 from .conftest import jpeg
 

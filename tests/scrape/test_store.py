@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from humanvlm.shards import home, list_shards, read_folder
-from humanvlm.show import write_page
-from humanvlm.stage import StageError, check_files
+from humanvlm.data.shards import home, list_shards, read_folder
+from humanvlm.inspect.pages import write_page
+from humanvlm.pipeline.runner import StageError, check_files
 
 from .test_stage import here, ids, scrape, write_index, write_params, write_site
 

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from humanvlm.shards import IMAGE, shard_name, write_json, write_shard
+from humanvlm.data.shards import IMAGE, shard_name, write_json, write_shard
 
 SCHEMA = pa.schema(
     [

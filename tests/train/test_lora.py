@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from humanvlm.config import Model, Stage2
+from humanvlm.config.loading import Model, Stage2
 from humanvlm.model.build import build_llava
 from humanvlm.train.stage2 import merge, with_lora
 

@@ -1,0 +1,130 @@
+"""Keypoints that a model tells in words, "left eye at (120, 45)", and the percentage of correct keypoints (PCK).
+
+PCK@t: a visible keypoint is right when it is at most t times the longer side of the person's box away from the truth
+(Yang and Ramanan 2013, with the box of the person as in COCO instead of the torso).
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from humanvlm.evaluate.stats.parts import ratio, with_parts
+from humanvlm.evaluate.stats.scored import Array, Scored
+from humanvlm.evaluate.tasks.boxes import SCALE, Found, Space, choose_space
+from humanvlm.evaluate.tasks.keypoints import NAMES
+
+SHARES = (0.05, 0.1, 0.2)
+Point = tuple[float, float]
+_MOST_TEXT = 1 << 16
+_NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
+_PLAIN = rf"[\[({{]\s*+{_NUMBER}(?:\s*+,\s*+|\s++){_NUMBER}"
+_KEYED = rf"\{{\s*+[\"']?x[\"']?\s*+:\s*+{_NUMBER}\s*+,\s*+[\"']?y[\"']?\s*+:\s*+{_NUMBER}"
+_PAIR = r"[\[(]\s*+x\s*+=\s*+" + _NUMBER + r"\s*+,\s*+y\s*+=\s*+" + _NUMBER
+_BETWEEN = r"[\"'*`]*+\s*+(?:is\s++)?(?:located\s++|visible\s++)?(?:at\s++|:\s*+|=\s*+)?(?:coordinates?\s++)?"
+
+
+def _pattern(name: str) -> re.Pattern[str]:
+    spelt = r"[\s_-]?".join(re.escape(word) for word in name.split("_"))
+    return re.compile(rf"(?<![a-z]){spelt}{_BETWEEN}(?:{_KEYED}|{_PAIR}|{_PLAIN})", re.I)
+
+
+_PATTERNS = {name: _pattern(name) for name in NAMES}
+
+
+@dataclass(frozen=True)
+class Person:
+    """box: x, y, width, height in pixels. points: (17, 3) x, y, visibility. size: of the picture, in pixels."""
+
+    id: str
+    image: str
+    box: tuple[float, float, float, float]
+    points: Array
+    size: tuple[float, float]
+
+
+def parse_points(text: str) -> dict[str, Point]:
+    """COCO's keypoints in a reply, by name, as written: ``left eye at (x, y)``, ``left_eye: [x, y]``, or JSON."""
+    text = text.rpartition("</think>")[2][:_MOST_TEXT]
+    found = {}
+    for name, pattern in _PATTERNS.items():
+        if match := pattern.search(text):
+            x, y = (float(number) for number in match.groups() if number is not None)
+            if math.isfinite(x) and math.isfinite(y):
+                found[name] = (x, y)
+    return found
+
+
+def score_points(
+    people: Sequence[Person],
+    replies: Sequence[str | Mapping[str, Point] | None],
+    *,
+    space: Space | Literal["auto"] = "auto",
+) -> Scored:
+    """PCK@0.05, @0.1 and @0.2 over all visible keypoints, in 0..1; one that is not told is wrong.
+
+    counts: ``missing`` and ``unparseable`` replies, ``keypoints`` to be found, ``untold`` ones among them,
+    ``ambiguous_space`` (see ``boxes.choose_space``).
+    """
+    told = [parse_points(reply) if isinstance(reply, str) else dict(reply or {}) for reply in replies]
+    bounds = [_bounds(points) for points in told]
+    sizes = [person.size for person in people]
+    chosen, ambiguous = choose_space(bounds, sizes) if space == "auto" else (space, 0)
+    rows, labels, owners, untold = [], [], [], 0
+    for number, (person, points) in enumerate(zip(people, told, strict=True)):
+        for name, (x, y, visible) in zip(NAMES, person.points, strict=True):
+            if visible <= 0:
+                continue
+            away = math.inf
+            if name in points:
+                away = math.dist(to_pixels(points[name], person.size, chosen), (x, y))
+            untold += name not in points
+            rows.append([*(away <= share * max(person.box[2:]) for share in SHARES), 1.0])
+            labels.append(name)
+            owners.append(number)
+    vectors = np.array(rows, dtype=np.float64).reshape(-1, len(SHARES) + 1)
+    parted, metrics = with_parts(vectors, {"keypoint": labels}, _metrics)
+    contributions = np.zeros((len(people), parted.shape[1]))
+    np.add.at(contributions, np.array(owners, dtype=np.intp), parted)
+    return Scored(
+        "pck",
+        [person.id for person in people],
+        [person.image for person in people],
+        {
+            "reply": [reply if isinstance(reply, str | None) else None for reply in replies],
+            "points": [{name: list(point) for name, point in points.items()} for points in told],
+            "right_at_0.1": contributions[:, 1].tolist(),
+            "keypoints": contributions[:, len(SHARES)].tolist(),
+        },
+        contributions,
+        metrics,
+        {
+            "missing": sum(reply is None for reply in replies),
+            "unparseable": sum(reply is not None and not points for reply, points in zip(replies, told, strict=True)),
+            "keypoints": len(rows),
+            "untold": untold,
+            "ambiguous_space": ambiguous,
+            f"space_{chosen}": sum(bool(points) for points in told),
+        },
+    )
+
+
+def _metrics(sums: Array) -> dict[str, Array]:
+    return {f"pck@{share}": ratio(sums[..., place], sums[..., -1]) for place, share in enumerate(SHARES)}
+
+
+def _bounds(points: Mapping[str, Point]) -> Found | None:
+    if not points:
+        return None
+    across, down = zip(*points.values(), strict=True)
+    return Found((min(across), min(down), max(across), max(down)))
+
+
+def to_pixels(point: Point, size: tuple[float, float], space: Space) -> Point:
+    """A point of a picture of this size (width, height) in pixels; space: what its numbers are in."""
+    if space == "pixels":
+        return point
+    return point[0] / SCALE[space] * size[0], point[1] / SCALE[space] * size[1]

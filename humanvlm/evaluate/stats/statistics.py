@@ -1,0 +1,372 @@
+"""How far a score, and the difference of two models, can be trusted.
+
+Images are what is sampled: all samples of an image stay together, in intervals (drawn with replacement) and in tests
+(the two models' outputs for an image change places). Nothing depends on the order of the samples. Memory is bounded:
+draws are made in blocks of ``CELLS`` numbers.
+
+A scorer whose metrics are no function of a sum has an attribute ``resample``, called with weights (draws, images) that
+say how often each image counts, their columns in the order of ``sorted(set(images))``; each metric comes back as an
+array (draws,).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import cast
+
+import numpy as np
+
+from humanvlm.errors import UserError
+from humanvlm.evaluate.stats.scored import Array, Scored
+
+Interval = tuple[float, float]
+Evaluate = Callable[[Array], dict[str, Array]]
+Draw = Callable[[np.random.Generator, int, int], Array]
+CELLS = 4_000_000  # numbers of one block of draws: 32 MB
+KEPT_CELLS = 1_000_000  # draws up to this size are kept for the next call
+BLOCKS = 200  # left out in turn, where metrics are no function of a sum
+ENUMERATED = 13  # with at most so many differing images, every exchange is tried: 8,192
+STRICT = 10  # below so many images, ties count in full
+FEW = 10  # below so many differing images, their variance alone says too little
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One metric of two models on the same samples; ``difference`` is second - first.
+
+    low, high: its interval. p: two-sided, of one test; ``holm`` corrects for many. detectable: the smallest true
+    difference that such a test finds with the given power, None when no image differs. differing: images on which the
+    two models contribute something else.
+    """
+
+    metric: str
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    detectable: float | None
+    images: int
+    differing: int
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is drawn from. evaluate: weights (draws, images) -> metrics. leave_out: metrics without each image (or block
+    of images) in turn. sums: the summed contributions of each image; None where metrics are no function of a sum."""
+
+    images: Sequence[str]
+    evaluate: Evaluate
+    leave_out: Callable[[], dict[str, Array]]
+    sums: Array | None
+
+
+def bootstrap(scored: Scored, resamples: int = 1000, seed: int = 7, level: float = 0.95) -> dict[str, Interval]:
+    """An interval for every metric, from resampled images.
+
+    BCa (Efron 1987), its normal quantiles replaced by those of Student's t times sqrt(n / (n - 1)), which undoes the
+    narrowness of small resamples (Hesterberg 2015). A metric that is a share of right answers gets Wilson's interval
+    with the effective sample size of its clusters (Korn and Graubard 1998): no resample of 30 right answers holds a
+    wrong one. Undefined metrics (not finite) are left out; of fewer than two images, or with no resamples, all are.
+    """
+    corpus = corpus_of(scored)
+    count = len(corpus.images)
+    if not resamples or count < 2:
+        return {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = {name: float(value[0]) for name, value in corpus.evaluate(np.ones((1, count))).items()}
+        draws = [corpus.evaluate(weights) for weights in _draws(_resample, count, resamples, seed)]
+        left_out = corpus.leave_out()
+        scales = {} if corpus.sums is None else _shares(scored)
+    found = {}
+    for name, value in values.items():
+        replicates = np.concatenate([draw[name] for draw in draws])
+        replicates = replicates[np.isfinite(replicates)]
+        if not math.isfinite(value) or 2 * len(replicates) < resamples:
+            continue
+        if name in scales:
+            error = _jackknife_error(left_out[name])
+            found[name] = _wilson(value, scales[name], error, count, len(scored.ids), level)
+        else:
+            found[name] = _bca(value, replicates, left_out[name], count, level)
+    return found
+
+
+def paired(
+    first: Scored, second: Scored, rounds: int = 9999, seed: int = 7, level: float = 0.95, power: float = 0.8
+) -> list[Difference]:
+    """Compare two models metric by metric; both were scored on the same samples, in any order.
+
+    The p-value is that of the exchange test (Noreen 1989): were the models alike, their outputs for any image might
+    change places. With up to 13 differing images all exchanges are tried. Ties, which are common among right and wrong
+    answers, count half (the mid-p of Fagerland et al. 2013), with fewer than 10 images in full. A scorer that
+    resamples for itself is tested, with Student's t, by the bootstrap's error of its difference instead.
+
+    The interval is Student's, of the jackknife's error; with fewer than 10 differing images two more are added that
+    differ by as much as the largest, one either way (Bonett and Price 2012). Raises UserError when the samples are not
+    the same, or fewer than two images.
+    """
+    _check_same_samples(first, second)
+    a, b = corpus_of(first), corpus_of(second)
+    count = len(a.images)
+    if count < 2:
+        raise UserError(f"{first.task}: {count} image; two models can be compared on at least 2")
+    whole = np.ones((1, count))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ours, theirs = a.evaluate(whole), b.evaluate(whole)
+        ours_without, theirs_without = a.leave_out(), b.leave_out()
+        exchanged = _exchange(first, second, a.sums, b.sums, rounds, seed)
+        errors = {} if exchanged.values else _resampled_errors(a, b, seed)
+    differences = []
+    for name in (name for name in ours if name in theirs):
+        one, other = float(ours[name][0]), float(theirs[name][0])
+        if not (math.isfinite(one) and math.isfinite(other)):
+            continue
+        left_out = theirs_without[name] - ours_without[name]
+        centre, error, size = _difference_error(other - one, left_out, exchanged.differing)
+        if errors:
+            centre, error, size = other - one, errors[name], count
+        reach = t_quantile(0.5 + level / 2, size - 1)
+        p = _exchange_p(other - one, exchanged, name) if exchanged.values else _t_p(other - one, error, size - 1)
+        detectable = (reach + t_quantile(power, size - 1)) * error if error > 0 else None
+        span = (centre - reach * error, centre + reach * error)
+        differences.append(Difference(name, one, other, other - one, *span, p, detectable, count, exchanged.differing))
+    return differences
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's (1979) step-down p-values: reject those below alpha, and one false rejection in all has chance alpha."""
+    order = sorted(range(len(p)), key=lambda index: p[index])
+    adjusted, least = [0.0] * len(p), 0.0
+    for rank, index in enumerate(order):
+        least = max(least, min(1.0, (len(p) - rank) * p[index]))
+        adjusted[index] = least
+    return adjusted
+
+
+def resampler(scored: Scored) -> Evaluate | None:
+    """How a scorer evaluates resamples itself; None when its metrics are functions of a sum."""
+    return cast(Evaluate | None, getattr(scored, "resample", None))
+
+
+def corpus_of(scored: Scored) -> Corpus:
+    """The images of a scorer's result, and its metrics as functions of how often each image counts."""
+    if resample := resampler(scored):
+        names = sorted(set(scored.images))
+        return Corpus(names, resample, lambda: resample(_blocks_left_out(len(names))), None)
+    images, sums = image_sums(scored)
+    total = sums.sum(axis=0)
+    return Corpus(images, lambda weights: scored.metrics(weights @ sums), lambda: scored.metrics(total - sums), sums)
+
+
+def image_sums(scored: Scored) -> tuple[list[str], Array]:
+    """The images in order, and the summed contributions of each: (images, k)."""
+    # Sorted by id too: floating-point sums depend on the order of their terms.
+    ordered = sorted(zip(scored.images, scored.ids, range(len(scored.ids)), strict=True))
+    images = sorted(set(scored.images))
+    place = {image: number for number, image in enumerate(images)}
+    sums = np.zeros((len(images), scored.contributions.shape[1]))
+    np.add.at(sums, [place[image] for image, _, _ in ordered], scored.contributions[[row for _, _, row in ordered]])
+    return images, sums
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """Student's t, to three digits (Abramowitz and Stegun 26.7.5; exact for 1 and 2 degrees of freedom)."""
+    if freedom == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if freedom == 2:
+        return (2 * probability - 1) / math.sqrt(2 * probability * (1 - probability))
+    x = _NORMAL.inv_cdf(probability)
+    terms = (
+        (x**3 + x) / 4,
+        (5 * x**5 + 16 * x**3 + 3 * x) / 96,
+        (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / 384,
+        (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / 92160,
+    )
+    return x + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
+
+
+def _t_p(difference: float, error: float, freedom: int) -> float:
+    """Two-sided, by Wallace's (1959) normal approximation."""
+    if not error > 0:
+        return float(difference == 0)
+    z = math.sqrt(freedom * math.log1p((difference / error) ** 2 / freedom)) * (8 * freedom + 1) / (8 * freedom + 3)
+    return 2 * _NORMAL.cdf(-z)
+
+
+def _bca(value: float, replicates: Array, left_out: Array, count: int, level: float) -> Interval:
+    near = 1e-9 * max(1.0, abs(value))
+    below = np.mean(replicates < value - near) + np.mean(np.abs(replicates - value) <= near) / 2
+    least = 1 / (len(replicates) + 1)
+    bias = _NORMAL.inv_cdf(min(max(float(below), least), 1 - least))
+    left_out = left_out[np.isfinite(left_out)]
+    away = left_out.mean() - left_out
+    spread = float((away**2).sum()) ** 1.5
+    skew = float((away**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    reach = t_quantile(0.5 + level / 2, count - 1) * math.sqrt(count / (count - 1))
+    shifted = [bias + side for side in (-reach, reach)]
+    places = [_NORMAL.cdf(bias + shift / max(1 - skew * shift, 0.1)) for shift in shifted]
+    low, high = np.quantile(replicates, places, method="weibull")
+    return float(low), float(high)
+
+
+def _shares(scored: Scored) -> dict[str, float]:
+    """Metrics that are the share of samples that count, and what such a share is multiplied by (1 or 100).
+
+    The pseudo-value of a sample is what it adds to a mean: here 0 or the scale, for all samples.
+    """
+    count = len(scored.ids)
+    total = scored.contributions.sum(axis=0)
+    whole, without = scored.metrics(total), scored.metrics(total - scored.contributions)
+    scales = {}
+    for name, value in whole.items():
+        pseudo = count * value - (count - 1) * without[name]
+        scale = 1.0 if pseudo.max() < 50 else 100.0
+        if (np.minimum(np.abs(pseudo), np.abs(pseudo - scale)) < 1e-6 * scale).all():
+            scales[name] = scale
+    return scales
+
+
+def _wilson(value: float, scale: float, error: float, images: int, samples: int, level: float) -> Interval:
+    share, reach = min(max(value / scale, 0.0), 1.0), t_quantile(0.5 + level / 2, images - 1)
+    spread = share * (1 - share)
+    if spread < 1e-12:
+        size = float(images)
+    else:
+        size = min(spread * (scale / error) ** 2, samples) if error > 0 else float(samples)
+    square = reach**2 / size
+    centre = (share + square / 2) / (1 + square)
+    half = reach * math.sqrt(spread / size + square / (4 * size)) / (1 + square)
+    return scale * max(0.0, min(centre - half, share)), scale * min(1.0, max(centre + half, share))
+
+
+def _jackknife_error(left_out: Array) -> float:
+    left_out = left_out[np.isfinite(left_out)]
+    count = len(left_out)
+    return math.sqrt((count - 1) / count * float(((left_out - left_out.mean()) ** 2).sum()))
+
+
+@dataclass(frozen=True)
+class _Exchanged:
+    """values: each metric's differences when outputs are exchanged; empty for scorers that resample for themselves.
+    every: these are all there are, instead of drawn ones."""
+
+    values: dict[str, Array]
+    every: bool
+    images: int
+    differing: int
+
+
+def _exchange(
+    first: Scored, second: Scored, ours: Array | None, theirs: Array | None, rounds: int, seed: int
+) -> _Exchanged:
+    if ours is None or theirs is None:
+        return _Exchanged({}, False, len(set(first.images)), len(set(first.images)))
+    moved = theirs - ours
+    moved = moved[(np.abs(moved) > 1e-12 * (1 + np.abs(ours))).any(axis=1)]
+    count, every = len(moved), len(moved) <= ENUMERATED
+    blocks = [_every_exchange(count)] if every else _draws(_coins, count, rounds, seed)
+    totals = ours.sum(axis=0), theirs.sum(axis=0)
+    found = []
+    for coins in blocks:
+        change = coins @ moved
+        one, other = first.metrics(totals[0] + change), second.metrics(totals[1] - change)
+        found.append({name: other[name] - one[name] for name in one if name in other})
+    return _Exchanged(
+        {name: np.concatenate([part[name] for part in found]) for name in found[0]}, every, len(ours), count
+    )
+
+
+def _exchange_p(difference: float, exchanged: _Exchanged, name: str) -> float:
+    sizes = np.abs(exchanged.values[name])
+    sizes = sizes[np.isfinite(sizes)]
+    near = 1e-9 * max(float(sizes.max(initial=0.0)), abs(difference), 1e-300)
+    larger = int((sizes > abs(difference) + near).sum())
+    ties = int((np.abs(sizes - abs(difference)) <= near).sum())
+    if not exchanged.every:  # the pair as it is belongs to what might have been drawn
+        ties += 1
+    total = len(sizes) + (not exchanged.every)
+    if exchanged.images < STRICT:
+        return (larger + ties) / total
+    return (larger + ties / 2) / total if ties < total else 1.0
+
+
+def _difference_error(difference: float, left_out: Array, differing: int) -> tuple[float, float, int]:
+    """Centre, standard error and number of the pseudo-values behind an interval of a difference."""
+    left_out = left_out[np.isfinite(left_out)]
+    count = len(left_out)
+    pseudo = count * difference - (count - 1) * left_out
+    if differing >= FEW:
+        return difference, float(pseudo.std(ddof=1)) / math.sqrt(count), count
+    most = float(np.abs(pseudo).max()) if differing else 0.0
+    wider = np.append(pseudo, [most, -most])
+    return float(wider.mean()), float(wider.std(ddof=1)) / math.sqrt(len(wider)), len(wider)
+
+
+def _resampled_errors(a: Corpus, b: Corpus, seed: int, resamples: int = 1000) -> dict[str, float]:
+    """Standard errors of b - a, both evaluated on the same resamples."""
+    count = len(a.images)
+    pairs = [(a.evaluate(weights), b.evaluate(weights)) for weights in _draws(_resample, count, resamples, seed)]
+    moved = {name: np.concatenate([theirs[name] - ours[name] for ours, theirs in pairs]) for name in pairs[0][0]}
+    wider = math.sqrt(count / (count - 1))
+    return {name: wider * float(values[np.isfinite(values)].std()) for name, values in moved.items()}
+
+
+def _check_same_samples(first: Scored, second: Scored) -> None:
+    pairs = []
+    for scored in (first, second):
+        images = dict(zip(scored.ids, scored.images, strict=True))
+        if len(images) < len(scored.ids):
+            doubled = next(name for name, times in Counter(scored.ids).items() if times > 1)
+            raise UserError(f"{scored.task}: sample {doubled!r} occurs twice; a sample is scored once")
+        pairs.append(images)
+    if other := sorted(set(pairs[0].items()) ^ set(pairs[1].items())):
+        raise UserError(
+            f"{first.task}: sample {other[0][0]!r} (image {other[0][1]!r}) is in one of the two only; compare the same"
+        )
+
+
+def _draws(draw: Draw, columns: int, rows: int, seed: int) -> Iterator[Array]:
+    """Blocks of drawn rows; what is drawn depends on the numbers of rows and columns, and the seed, alone."""
+    if rows * columns <= KEPT_CELLS:
+        yield _kept_draws(draw, columns, rows, seed)
+        return
+    step, generator = max(1, CELLS // columns), np.random.default_rng(seed)
+    for start in range(0, rows, step):
+        yield draw(generator, min(step, rows - start), columns)
+
+
+@lru_cache(maxsize=8)
+def _kept_draws(draw: Draw, columns: int, rows: int, seed: int) -> Array:
+    drawn = draw(np.random.default_rng(seed), rows, columns)
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _resample(generator: np.random.Generator, rows: int, columns: int) -> Array:
+    """How often each of ``columns`` images is drawn when as many are, with replacement."""
+    chosen = generator.integers(columns, size=(rows, columns)) + columns * np.arange(rows)[:, None]
+    return np.bincount(chosen.ravel(), minlength=rows * columns).reshape(rows, columns).astype(np.float64)
+
+
+def _coins(generator: np.random.Generator, rows: int, columns: int) -> Array:
+    return generator.integers(2, size=(rows, columns), dtype=np.int8).astype(np.float64)
+
+
+def _every_exchange(images: int) -> Array:
+    """All ways to exchange: (2 ** images, images), 0 or 1."""
+    coins: Array = (np.arange(2**images)[:, None] >> np.arange(images) & 1).astype(np.float64)
+    return coins
+
+
+def _blocks_left_out(images: int) -> Array:
+    """Weights that leave out each image, or of many images each of ``BLOCKS`` random blocks."""
+    blocks = min(images, BLOCKS)
+    block = np.random.default_rng(0).permutation(images) % blocks
+    kept: Array = (block[None, :] != np.arange(blocks)[:, None]).astype(np.float64)
+    return kept

@@ -1,0 +1,111 @@
+"""Replies kept for good, so that nothing is asked twice: content-addressed, append-only, durable.
+
+A reply is filed under the sha256 of everything it depends on: the model's identity, the picture's bytes, the prompt and
+the number of tokens. So there is nothing to invalidate; what changes has other keys:
+
+| what changes | what is asked again |
+| --- | --- |
+| the prompt of a task, a question | the samples with that prompt |
+| a picture's bytes | the samples about that picture |
+| ``max_new_tokens`` | everything |
+| local models: weights, tokenizer, chat template or configuration; ``dtype``, ``batch_size``, device | everything |
+| local models: torch, transformers, tokenizers or Pillow; the code of ``asking.CODE`` | everything |
+| endpoints: ``url``, ``model``, ``parameters``, ``image_size``; the wording of the request | everything |
+| samples added, a larger ``limit``, another ``seed`` or task | only the samples that are new |
+| references, metrics, ``bootstrap``, slices, the report, ids, the order of samples, where files lie | nothing |
+| endpoints: concurrency, times, retries, the key, ``max_failed`` | nothing |
+| a kill at any moment | what had no durable reply; of a torn line, that one |
+| a request that failed | that one |
+
+Delete the file of a model to ask it afresh.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from humanvlm.data.shards import write_json
+from humanvlm.errors import UserError
+from humanvlm.inference.base import Reply
+
+FOLDER = Path(".state/predictions")
+SAVED = ("key", "text", "tokens", "finish", "latency_s", "info")
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON value, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+class Predictions:
+    """The replies of one model: ``IDENTITY.jsonl``, a line a reply, and ``IDENTITY.json``, what that identity is.
+
+    replies: by key; of two with one key the first stands. damaged: lines that are not whole, which a kill or a full
+    disk leaves at the end; they count as never written. Processes may share a file.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        name = digest(identity)[:24]
+        self.path = folder / f"{name}.jsonl"
+        self.replies: dict[str, Reply] = {}
+        self.damaged = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._open():
+            data = self.path.read_bytes()
+            if not (folder / f"{name}.json").exists():
+                write_json(folder / f"{name}.json", dict(identity))  # its fsync of the folder is for both files
+        for line in filter(None, data.split(b"\n")):
+            try:
+                reply = Reply(**_fields(json.loads(line)))
+            except (ValueError, TypeError):
+                self.damaged += 1
+            else:
+                self.replies.setdefault(reply.key, reply)
+
+    def add(self, replies: Iterable[Reply]) -> None:
+        """Append replies; on return they survive a power cut. Raises UserError naming the file when it cannot be
+        written."""
+        fresh = [reply for reply in replies if reply.key not in self.replies]
+        lines = b"".join(json.dumps({name: getattr(reply, name) for name in SAVED}).encode() + b"\n" for reply in fresh)
+        if not lines:
+            return
+        try:
+            with self._open() as file:
+                size = os.fstat(file).st_size
+                if size and os.pread(file, 1, size - 1) != b"\n":  # a torn line stays a line of its own
+                    lines = b"\n" + lines
+                while lines:
+                    lines = lines[os.write(file, lines) :]
+                os.fsync(file)
+        except OSError as error:
+            raise UserError(f"{self.path}: {error.strerror}; free space and run the same command again") from None
+        self.replies |= {reply.key: reply for reply in fresh}
+
+    @contextmanager
+    def _open(self) -> Iterator[int]:
+        """The file, made when absent, locked against other processes."""
+        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)  # and with it the lock
+
+
+def open_predictions(identity: Mapping[str, Any]) -> Predictions:
+    """The replies of a model in the folder HUMANVLM_PREDICTIONS, default ``.state/predictions``."""
+    return Predictions(Path(os.environ.get("HUMANVLM_PREDICTIONS", FOLDER)), identity)
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """What was saved of a reply. Raises ValueError when it is none."""
+    if not isinstance(record, dict) or record.keys() != set(SAVED):
+        raise ValueError("no reply")
+    if not isinstance(record["key"], str) or not isinstance(record["text"], str):
+        raise ValueError("no reply")
+    return record

@@ -1,0 +1,242 @@
+"""A model behind an OpenAI-compatible server: chat completions over HTTP, pictures as base64 data URLs.
+
+Requests are sent ``concurrency`` at a time. A failure that may pass (429, 5xx, a time-out, a lost connection, a reply
+that is not what was agreed) is tried again after an exponential back-off with full jitter (Brooker, AWS Architecture
+Blog, 2015) or, where the server says so, after its Retry-After. What fails in the end is an error of that request.
+"""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from humanvlm.config.loading import Endpoint
+from humanvlm.errors import UserError
+from humanvlm.inference.base import CORRUPT, Reply, Request
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+MAX_BODY = 8 << 20  # bytes of one answer
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+JPEG_QUALITY = 95
+REFUSED = {401: "set the environment variable {key}", 404: "check url and model of benchmark_scores.endpoint"}
+MAY_PASS = frozenset({408, 409, 425, 429})
+
+
+@dataclass(eq=False)
+class AttemptError(Exception):
+    """An attempt without a reply. passing: whether another may do better; retry_after: seconds the server asks for."""
+
+    reason: str
+    detail: str
+    passing: bool = True
+    retry_after: float = 0.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model that is asked over HTTP. key: sent as a bearer token, kept nowhere."""
+
+    config: Endpoint
+    key: str = field(default="", repr=False)
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """Where and what is asked, and how a request is worded; not how often or how patiently."""
+        config = self.config
+        return {
+            "kind": "endpoint",
+            "url": config.url.rstrip("/"),
+            "request": request_body(config, "PROMPT", "PICTURE", 0),
+            "image_size": config.image_size,
+            "jpeg_quality": JPEG_QUALITY,
+        }
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        """Replies as they come. Raises UserError when the server refuses key, address or model."""
+        waiting, pending = iter(requests), set[asyncio.Task[Reply]]()
+        with asyncio.Runner() as runner:
+            session = runner.run(self._session())
+            try:
+                while True:
+                    while len(pending) < self.config.concurrency and (request := next(waiting, None)):
+                        pending.add(runner.get_loop().create_task(self._ask(session, request)))
+                    if not pending:
+                        return
+                    done, pending = runner.run(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
+                    errors = [error for task in done if (error := task.exception())]
+                    yield [task.result() for task in done if not task.exception()]
+                    if errors:
+                        raise errors[0]
+            finally:
+                for task in pending:
+                    task.cancel()
+                runner.run(session.close())
+
+    async def _session(self) -> "ClientSession":
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self.key}"} if self.key else {},
+            connector=aiohttp.TCPConnector(limit=self.config.concurrency),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    async def _ask(self, session: "ClientSession", request: Request) -> Reply:
+        """The reply to one request, after as many attempts as it takes and may."""
+        deadline = time.monotonic() + self.config.timeout_s
+        try:
+            picture = await asyncio.to_thread(data_url, request, self.config.image_size)
+        except ValueError as error:
+            return Reply(request.key, error=CORRUPT, detail=str(error))
+        body = request_body(self.config, request.prompt, picture, request.max_new_tokens)
+        failure, empty = AttemptError("timeout", "no time for an attempt"), False
+        for attempt in range(self.config.retries + 1):
+            start = time.monotonic()
+            try:
+                reply = await self._attempt(session, request.key, body, deadline - start)
+            except AttemptError as found:
+                failure = found
+            else:
+                cut = reply.finish in ("length", "content_filter")
+                if reply.text or (empty and not cut):  # a model may have nothing to say: believed when it does so twice
+                    return reply
+                failure, empty = AttemptError("empty_reply", f"finish_reason {reply.finish}", passing=not cut), True
+            wait = failure.retry_after + random.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt))
+            if not failure.passing or attempt == self.config.retries or time.monotonic() + wait >= deadline:
+                break
+            await asyncio.sleep(wait)
+        return Reply(request.key, error=failure.reason, detail=self._clean(failure.detail))
+
+    async def _attempt(self, session: "ClientSession", key: str, body: Mapping[str, Any], time_left: float) -> Reply:
+        """One attempt. Raises AttemptError when there is no reply, and UserError when no request will get one."""
+        import aiohttp
+
+        start = time.monotonic()
+        limit = aiohttp.ClientTimeout(total=max(0.01, min(self.config.attempt_timeout_s, time_left)))
+        url = f"{self.config.url.rstrip('/')}/chat/completions"
+        try:
+            # Not followed: a redirect would carry the key to another host.
+            async with session.post(url, json=body, timeout=limit, allow_redirects=False) as response:
+                content = await _read(response)
+        except TimeoutError:
+            raise AttemptError("timeout", f"no answer within {limit.total:.3g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise AttemptError("connection", f"{type(error).__name__}: {error}") from None
+        if response.status != 200:
+            said = content.decode(errors="replace")
+            if response.status in REFUSED:
+                remedy = REFUSED[response.status].format(key=self.config.key_variable)
+                raise UserError(f"{url}: HTTP {response.status}: {self._clean(said)}; {remedy}")
+            passing = response.status in MAY_PASS or response.status >= 500
+            wait = retry_after(response.headers.get("Retry-After", ""))
+            raise AttemptError(f"http_{response.status}", said, passing, wait)
+        return parse_reply(key, content, round(time.monotonic() - start, 4))
+
+    def _clean(self, text: str) -> str:
+        """What a server said as one short line, without the key, which some repeat."""
+        return " ".join((text.replace(self.key, "…") if self.key else text).split())[:160]
+
+
+def open_endpoint(config: Endpoint) -> Server:
+    """The server that a configuration names. Raises UserError naming the key of what is missing or wrong."""
+    address = urlsplit(config.url)
+    if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
+        raise UserError(f"benchmark_scores.endpoint.url: {config.url!r} is no http(s)://HOST[:PORT]/v1")
+    if address.username or address.password:
+        raise UserError("benchmark_scores.endpoint.url: holds credentials; put them in the variable of key_variable")
+    if not config.model:
+        raise UserError("benchmark_scores.endpoint.model: missing; give the server's name of the model")
+    key = os.environ.get(config.key_variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise UserError(f"environment variable {config.key_variable}: no key: it holds more than printable ASCII")
+    return Server(config, key)
+
+
+def request_body(config: Endpoint, prompt: str, picture: str, max_new_tokens: int) -> dict[str, Any]:
+    """A chat completion: one turn, picture first, greedy. ``config.parameters`` add, replace and take out fields."""
+    content = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": prompt}]
+    body = {
+        "model": config.model,
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": max_new_tokens,
+        "temperature": 0,
+    }
+    return {name: value for name, value in (body | config.parameters).items() if value is not None}
+
+
+def data_url(request: Request, image_size: int) -> str:
+    """The picture upright, as JPEG of at most ``image_size`` pixels a side; with 0 its file as it is.
+
+    Raises ValueError when it does not decode.
+    """
+    image = request.decoded()
+    if not image_size:
+        from PIL import Image
+
+        data = request.picture()
+        with Image.open(io.BytesIO(data)) as opened:
+            kind = Image.MIME.get(opened.format or "", "application/octet-stream")
+        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    image.thumbnail((image_size, image_size))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=JPEG_QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def parse_reply(key: str, content: bytes, seconds: float) -> Reply:
+    """The first choice of a chat completion. Raises AttemptError (``malformed_reply``) when there is none."""
+    try:
+        value = json.loads(content)
+        choice = value["choices"][0]
+        said = choice["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise AttemptError(
+            "malformed_reply", f"{type(error).__name__}: {error}: {content[:80].decode(errors='replace')}"
+        ) from None
+    if isinstance(said, list):  # parts
+        said = "".join(part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str))
+    if said is not None and not isinstance(said, str):
+        raise AttemptError("malformed_reply", f"content is a {type(said).__name__}")
+    usage = value.get("usage")
+    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return Reply(
+        key,
+        (said or "").encode(errors="replace").decode().strip(),  # JSON may hold half a surrogate pair
+        tokens if isinstance(tokens, int) else None,
+        str(choice.get("finish_reason")),
+        seconds,
+        info={"model": str(value["model"])} if value.get("model") else {},
+    )
+
+
+def retry_after(header: str) -> float:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date); 0 when it makes no sense."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+async def _read(response: "ClientResponse") -> bytes:
+    """The body. Raises AttemptError when it is longer than any reply."""
+    content = bytearray()
+    async for chunk in response.content.iter_chunked(1 << 16):
+        content += chunk
+        if len(content) > MAX_BODY:
+            raise AttemptError("malformed_reply", f"more than {MAX_BODY} bytes")
+    return bytes(content)

@@ -1,0 +1,181 @@
+"""An artifact as one self-contained HTML page: its counts, its plots, and a sample of its rows with their pictures.
+
+Texts and URLs come from the web: everything is escaped, addresses become links only when they are http(s), and the
+page may load nothing.
+"""
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from humanvlm.data.shards import home, list_shards, open_shard, read_rows
+from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
+from humanvlm.pipeline.runner import read_report
+from humanvlm.pipeline.stages import STAGES
+
+SIDE = 480
+TEXTS = ("human_caption_hq", "short", "detailed", "face", "body", "background", "text", "captions")
+HIDDEN = {"image", "id", "url", "width", "height", "reason", "detail", *TEXTS}
+PLOTS = {".png": "image/png", ".jpg": "image/jpeg"}
+LONGEST = 2000
+
+
+@dataclass(frozen=True)
+class Card:
+    """One row as it is shown. picture: a data: URI; link: whether the URL may be clicked."""
+
+    title: str
+    url: str
+    link: bool
+    size: str
+    picture: str | None
+    texts: tuple[tuple[str, str], ...]
+    fields: tuple[tuple[str, str], ...]
+
+
+def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Path | None = None) -> Path:
+    """Write the page of an artifact and return its path (default ``.state/show/ARTIFACT.html``).
+
+    rows: how many are sampled, evenly spaced. dropped: show dropped rows with their reasons, and their pictures when
+    the artifact they came from lies beside this one. Raises StageError when the folder is not an artifact.
+    """
+    has_shards = any(home(artifact).glob("shard-*.parquet"))
+    complete = (artifact / "report.json").exists()
+    report = read_report(artifact) if complete or not has_shards else {}
+    cards = list(_dropped(artifact, rows) if dropped else _kept(artifact, rows) if has_shards else ())
+    path = out or Path(".state") / "show" / f"{artifact.resolve().name}{'-dropped' if dropped else ''}.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    template = _environment().get_template("show.html")
+    page = template.render(
+        name=artifact.resolve().name,
+        complete=complete,
+        dropped=dropped,
+        report=report,
+        reasons=_reasons(report),
+        cards=cards,
+        plots=[] if dropped else list(_plots(artifact, report)),
+        colours=BOX_COLOURS if any("box" in value for card in cards for _, value in card.fields) else {},
+        config=json.dumps(report.get("config", {}), indent=1, ensure_ascii=False),
+        tables={} if dropped else report.get("info", {}).get("tables", {}),
+        info=json.dumps(report.get("info", {}), indent=1, ensure_ascii=False),
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = _number
+    return environment
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _reasons(report: Mapping[str, Any]) -> list[tuple[str, int, float]]:
+    """Reason, rows, share of the rows read; most frequent first."""
+    counts = report.get("rows")
+    if not counts:
+        return []
+    total = max(counts["in"], 1)
+    drops = sorted(counts["dropped"].items(), key=lambda item: (-item[1], item[0]))
+    return [(reason, count, count / total) for reason, count in [("kept", counts["kept"]), *drops]]
+
+
+def _plots(artifact: Path, report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and data: URI of each picture the report names and the artifact still has."""
+    for name in report.get("plots", ()):
+        path = artifact / name
+        if path.suffix in PLOTS and path.is_file() and path.resolve().is_relative_to(artifact.resolve()):
+            yield name, _data_uri(path.read_bytes(), PLOTS[path.suffix])
+
+
+def _kept(artifact: Path, count: int) -> Iterator[Card]:
+    return (_card(row, _picture(row)) for row in sample_rows(artifact, count))
+
+
+def _dropped(artifact: Path, count: int) -> Iterator[Card]:
+    rows = list(sample_rows(home(artifact) / "dropped", count))
+    pictures = _find_pictures(artifact, {row["id"] for row in rows})
+    return (_card(row, pictures.get(row["id"])) for row in rows)
+
+
+def _find_pictures(artifact: Path, ids: set[str]) -> dict[str, str | None]:
+    """Pictures of rows by id, from the artifacts beside this one that its stage reads."""
+    stage = STAGES.get(artifact.resolve().name)
+    folders = [artifact.resolve().parent / name for name in (stage.inputs if stage else ())]
+    shards = [path for folder in folders if any(home(folder).glob("shard-*.parquet")) for path in list_shards(folder)]
+    found: dict[str, str | None] = {}
+    for path in shards:
+        shard = open_shard(path)
+        if ids <= found.keys() or not {"id", "image"} <= set(shard.schema_arrow.names):
+            break
+        if ids.isdisjoint(row["id"] for row in read_rows(path, ["id"])):
+            continue
+        found |= {row["id"]: _picture(row) for row in read_rows(path, ["id", "image"]) if row["id"] in ids}
+    return found
+
+
+def _card(row: Mapping[str, Any], picture: str | None) -> Card:
+    url = row.get("url") or ""
+    reason, detail = row.get("reason"), row.get("detail")
+    texts = [(reason, detail or "")] if reason else []
+    texts += [(name, text) for name in TEXTS if name in row for text in _texts(row, name)]
+    return Card(
+        row.get("id") or "",
+        url,
+        url.startswith(("http://", "https://")),
+        f"{row['width']} × {row['height']}" if row.get("width") else "",
+        picture,
+        tuple((name, text[:LONGEST]) for name, text in texts),
+        tuple(
+            (name, _field(value)[:LONGEST])
+            for name, value in row.items()
+            if name not in HIDDEN and value not in (None, [])
+        ),
+    )
+
+
+def _texts(row: Mapping[str, Any], name: str) -> Iterable[str]:
+    """The texts of a column; of the crawl's texts, only those not shown already."""
+    value = row[name]
+    texts = value if isinstance(value, list) else [value]
+    return [text for text in texts if text and not (name == "captions" and text == row.get("text"))]
+
+
+def _field(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False, default=str)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    return {key: _rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _picture(row: Mapping[str, Any]) -> str | None:
+    image = thumbnail(row, SIDE)
+    if image is None:
+        return None
+    sink = io.BytesIO()
+    image.save(sink, "JPEG", quality=82)
+    return _data_uri(sink.getvalue(), "image/jpeg")
+
+
+def _data_uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

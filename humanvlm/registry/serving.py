@@ -1,0 +1,61 @@
+"""The registered model as MLflow serves it: a picture and a prompt in, text out. Logged as code, so nothing is pickled.
+
+Input columns: ``image`` (base64 of a JPEG, PNG or WebP file, a data URI too) and ``prompt``. Parameter:
+``max_new_tokens``. Output column: ``text``.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
+from PIL import Image
+
+MAX_BYTES = 20_000_000
+MAX_NEW_TOKENS = 1024
+BATCH_SIZE = 8
+
+
+def decode(text: str, row: int) -> Image.Image:
+    """The picture of a base64 string. Raises MlflowException (HTTP 400) naming the row."""
+    from humanvlm.data.image import decode_picture
+
+    try:
+        data = base64.b64decode(text.rpartition("base64,")[2], validate=True)
+        if len(data) > MAX_BYTES:
+            raise ValueError(f"{len(data)} bytes, more than {MAX_BYTES}")
+        return decode_picture(data)
+    except (binascii.Error, ValueError) as error:
+        raise MlflowException.invalid_parameter_value(f"row {row}: image is not a base64 picture ({error})") from None
+
+
+class HumanVLM(PythonModel):  # type: ignore[misc]
+    """Greedy replies of the checkpoint; one a row."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        import torch
+
+        from humanvlm.model.load import load_checkpoint
+
+        model, self.processor = load_checkpoint(Path(context.artifacts["checkpoint"]))
+        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        from humanvlm.inference.generate import generate
+
+        tokens = int((params or {}).get("max_new_tokens", 64))
+        if not 1 <= tokens <= MAX_NEW_TOKENS:
+            raise MlflowException.invalid_parameter_value(f"max_new_tokens={tokens}: must be 1 to {MAX_NEW_TOKENS}")
+        pictures = [decode(text, row) for row, text in enumerate(model_input["image"])]
+        prompts = [str(prompt) for prompt in model_input["prompt"]]
+        texts = generate(self.model, self.processor, pictures, prompts, max_new_tokens=tokens, batch_size=BATCH_SIZE)
+        return pd.DataFrame({"text": texts})
+
+
+set_model(HumanVLM())

@@ -1,0 +1,128 @@
+"""Instruction and benchmark rows made from the truth of scenes. File formats:
+
+* instructions: ``{"id", "image", "task", "conversations": [{"from": "human"|"gpt", "value"}]}``, LLaVA's, image
+  relative to the data folder
+* captions: ``{"id", "image", "references": [5]}``; vqa: ``{"id", "image", "question", "answers": [10]}``;
+  rec: ``{"id", "image", "expression", "box": xyxy pixels, "width", "height"}``;
+  attributes: ``{"id", "image", "attribute", "question", "answer": "yes"|"no"}``; image relative to the benchmark folder
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import Any
+
+from humanvlm.data import prompts
+from humanvlm.synthetic import texts
+
+Truth = Mapping[str, Any]
+Shown = Sequence[tuple[str, Truth]]
+TASKS = {"caption": 3, "vqa": 4, "rec": 3, "reg": 2, "attributes": 3}
+PER_SCENE = 2
+ANSWERS = 10
+SECOND_ANSWERS = 2
+
+
+def instructions(image: str, truth: Truth, rng: random.Random) -> list[dict[str, Any]]:
+    """PER_SCENE rows of different tasks about one picture."""
+    tasks: list[str] = []
+    while len(tasks) < PER_SCENE:
+        task = rng.choices(list(TASKS), weights=list(TASKS.values()))[0]
+        if task not in tasks:
+            tasks.append(task)
+    rows = []
+    for task in tasks:
+        prompt, reply = _turn(task, truth, rng)
+        conversation = [
+            {"from": "human", "value": f"{prompts.IMAGE_TOKEN}\n{prompt}"},
+            {"from": "gpt", "value": reply},
+        ]
+        name = image.rpartition("/")[2].partition(".")[0]
+        rows.append({"id": f"{name}-{task}", "image": image, "task": task, "conversations": conversation})
+    return rows
+
+
+def _turn(task: str, truth: Truth, rng: random.Random) -> tuple[str, str]:
+    person = rng.choice(truth["people"])
+    box = prompts.format_box(person["box"], truth["width"], truth["height"])
+    if task == "caption":
+        if rng.random() < 0.5:
+            return prompts.SHORT_CAPTION, rng.choice(texts.captions(truth)[:3])
+        return prompts.DETAILED_CAPTION, texts.detailed(truth)
+    if task == "vqa":
+        question = rng.choice(texts.questions(truth))
+        return prompts.VQA.format(question=question.question), question.answers[0]
+    if task == "rec":
+        return prompts.REC.format(expression=rng.choice(texts.expressions(person, truth))), box
+    if task == "reg":
+        return prompts.REG.format(box=box), rng.choice(texts.expressions(person, truth)[:3])
+    attribute = rng.choice(texts.attributes(truth, rng))
+    return prompts.ATTRIBUTE.format(question=attribute.question), "yes" if attribute.answer else "no"
+
+
+def benchmarks(shown: Shown, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Rows of every task by task name, about pictures given as (image, truth)."""
+    return {
+        "captions": [
+            {"id": f"captions-{i:05d}", "image": image, "references": texts.captions(truth)}
+            for i, (image, truth) in enumerate(shown)
+        ],
+        "vqa": _vqa(shown, seed),
+        "rec": _rec(shown, seed),
+        "attributes": _attributes(shown, seed),
+    }
+
+
+def _vqa(shown: Shown, seed: int) -> list[dict[str, Any]]:
+    """Two or three questions a picture; ten answers, of which two differ where people have another word for it."""
+    rng = random.Random(f"{seed}/vqa")
+    rows: list[dict[str, Any]] = []
+    for place, (image, truth) in enumerate(shown):
+        for question in rng.sample(texts.questions(truth), 2 + place % 2):
+            first, others = question.answers[0], question.answers[1:]
+            second = [rng.choice(others) for _ in range(SECOND_ANSWERS)] if others else []
+            answers = [first] * (ANSWERS - len(second)) + second
+            rows.append(
+                {"id": f"vqa-{len(rows):05d}", "image": image, "question": question.question, "answers": answers}
+            )
+    return rows
+
+
+def _rec(shown: Shown, seed: int) -> list[dict[str, Any]]:
+    rng = random.Random(f"{seed}/rec")
+    rows: list[dict[str, Any]] = []
+    for image, truth in shown:
+        for person in truth["people"]:
+            expression = rng.choice(texts.expressions(person, truth))
+            size = {"width": truth["width"], "height": truth["height"]}
+            rows.append(
+                {"id": f"rec-{len(rows):05d}", "image": image, "expression": expression, "box": person["box"], **size}
+            )
+    return rows
+
+
+def _attributes(shown: Shown, seed: int) -> list[dict[str, Any]]:
+    """As many rows with yes as with no for each attribute, two a picture on average."""
+    rng = random.Random(f"{seed}/attributes")
+    found: defaultdict[tuple[str, bool], list[tuple[str, texts.Attribute]]] = defaultdict(list)
+    for image, truth in shown:
+        for attribute in texts.attributes(truth, rng):
+            found[attribute.attribute, attribute.answer].append((image, attribute))
+    names = sorted({name for name, _ in found})
+    each = 2 * len(shown) // (2 * len(names))
+    chosen = []
+    for name in names:
+        pair = [rng.sample(found[name, answer], len(found[name, answer])) for answer in (True, False)]
+        least = min(each, *map(len, pair))
+        chosen += [row for rows in zip_longest(*(rows[:least] for rows in pair)) for row in rows if row]
+    return [
+        {
+            "id": f"attributes-{i:05d}",
+            "image": image,
+            "attribute": attribute.attribute,
+            "question": attribute.question,
+            "answer": "yes" if attribute.answer else "no",
+        }
+        for i, (image, attribute) in enumerate(chosen)
+    ]

@@ -1,0 +1,340 @@
+"""Takedown: remove samples from every artifact, and record them so that no later run stores them again.
+
+Tombstones are written first, so that a kill leaves the takedown recorded; every step after that may be repeated, and
+finds what is left to do in the files themselves. ``raw_scrape`` keeps counting a forgotten row, as dropped, without its
+URL; later artifacts become what they would be had the row never come in, so their counts still follow from each other.
+Figures that a stage measured (metrics, info) stay as they were measured.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from humanvlm.data import tombstones
+from humanvlm.data.shards import (
+    ShardFile,
+    filter_shard,
+    home,
+    open_shard,
+    read_rows,
+    sha256_file,
+    write_json,
+    write_shard,
+)
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
+from humanvlm.pipeline.runner import Counts, _locked, identity, read_report
+from humanvlm.pipeline.stages import STAGES
+from humanvlm.takedown import remaining as copies
+
+SHARDED = ("raw_scrape", "human_scenes", "human_caption", "human_caption_hq")
+SNAPSHOT = ("config", "inputs", "code", "tombstones")  # what a report's fingerprint is made of
+KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
+WAS_KEPT = "was kept"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder under ``artifacts/`` and the stage that made it."""
+
+    folder: Path
+    stage: str
+
+    @property
+    def complete(self) -> bool:
+        return (self.folder / "report.json").exists()
+
+    @property
+    def sharded(self) -> bool:
+        return self.stage in SHARDED
+
+    def shards(self) -> list[Path]:
+        return _by_name(home(self.folder))
+
+    def drops(self) -> list[Path]:
+        return _by_name(home(self.folder) / "dropped")
+
+    def journals(self) -> list[Path]:
+        return sorted(self.folder.glob(".work/journal/*"))
+
+
+def _by_name(folder: Path) -> list[Path]:
+    return sorted(folder.glob("shard-*.parquet"), key=lambda path: path.name)
+
+
+def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = False, today: date | None = None) -> str:
+    """Remove what is asked for, and all that earlier tombstones name, from the project at ``root``.
+
+    A row goes when its id, its URL (before or after redirects) or its picture is named; its other two are then
+    forgotten with it. near_duplicates: so are the rows that human_scenes found to look like it. Returns what was
+    removed and what still holds copies, as text. Raises UserError when a stage is running, or a file is damaged.
+    """
+    listed = root / tombstones.PATH
+    with ExitStack() as locks:
+        artifacts = find_artifacts(root / "artifacts")
+        for artifact in artifacts:
+            locks.enter_context(_locked(artifact.folder))
+        today = today or datetime.now(UTC).date()
+        new = asked - tombstones.load(listed)
+        added = tombstones.add(listed, new, today)
+        stones, met = closure(artifacts, tombstones.load(listed))
+        alike = look_alikes(artifacts, stones)
+        while near_duplicates and alike:
+            stones, met = closure(artifacts, stones | Tombstones(ids=alike))
+            alike = look_alikes(artifacts, stones)
+        added += tombstones.add(listed, stones, today)
+        lines = [
+            f"{listed}: {len(stones.ids):,} samples, {len(stones.urls):,} URLs, {len(stones.pictures):,} pictures; "
+            f"{added:,} new"
+        ]
+        if unknown := len(new - met):
+            lines.append(f"in no artifact: {unknown:,} of {len(asked):,} asked for; recorded all the same")
+        if stones:
+            lines += _clean(artifacts, stones)
+            lines += copies.remove_pages(root)
+            for artifact in artifacts:
+                if not artifact.sharded:
+                    lines += copies.remove_records(artifact.folder, stones)
+            lines += copies.remaining(root, stones, sorted(alike), _outdated(artifacts))
+    return "\n".join(lines)
+
+
+def find_artifacts(folder: Path) -> list[Artifact]:
+    """All artifacts in the order of the pipeline."""
+    order = {name: number for number, name in enumerate(STAGES)}
+    found = [
+        Artifact(path, str(read_report(path)["stage"]) if (path / "report.json").exists() else path.name)
+        for path in sorted(folder.glob("[!.]*"))
+        if path.is_dir()
+    ]
+    return sorted(found, key=lambda artifact: order.get(artifact.stage, len(order)))
+
+
+def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombstones, Tombstones]:
+    """The tombstones with the id, URLs and picture of every row that they cover, until no row adds any.
+
+    So a picture stays away under another URL, and a URL with another text. Second: what of them the rows have.
+    """
+    while True:
+        rows = [row for row in _all_rows(artifacts) if covers(stones, row)]
+        met = Tombstones(
+            frozenset(row["id"] for row in rows),
+            frozenset(url_hash(row[key]) for row in rows for key in ("url", "final_url") if row.get(key)),
+            frozenset(row[key] for row in rows for key in ("sha256", "source_sha256") if row.get(key)),
+        )
+        if stones | met == stones:
+            return stones, met
+        stones |= met
+
+
+def look_alikes(artifacts: Sequence[Artifact], stones: Tombstones) -> frozenset[str]:
+    """Ids, not forgotten, of rows that human_scenes dropped as near duplicates of a forgotten one, or kept for it."""
+    scenes = [path for artifact in artifacts if artifact.stage == "human_scenes" for path in artifact.drops()]
+    rows = (row for path in scenes for row in read_rows(path, ("id", "reason", "detail")))
+    pairs = [{row["id"], row["detail"].removeprefix("of ")} for row in rows if row["reason"] == "near_duplicate"]
+    return frozenset(id for pair in pairs if pair & stones.ids for id in pair) - stones.ids
+
+
+def covers(stones: Tombstones, row: Mapping[str, Any]) -> bool:
+    """Whether a row is forgotten; of KEYS it may lack any but the id."""
+    return (
+        stones.covers(row["id"], row.get("url"), row.get("sha256"))
+        or stones.covers(url=row.get("final_url"))
+        or stones.covers(sha256=row.get("source_sha256"))
+    )
+
+
+def _all_rows(artifacts: Sequence[Artifact]) -> Iterator[dict[str, Any]]:
+    """The KEYS of all rows: kept, dropped, and in the journals of an interrupted crawl."""
+    for artifact in artifacts:
+        if artifact.sharded:
+            for path in (*artifact.shards(), *artifact.drops()):
+                yield from _keys(path)
+            for journal in artifact.journals():
+                yield from _journal_rows(journal)
+
+
+def _keys(path: Path) -> Iterator[dict[str, Any]]:
+    present = open_shard(path).schema_arrow.names
+    return read_rows(path, [name for name in KEYS if name in present])
+
+
+def _journal_rows(path: Path) -> list[dict[str, Any]]:
+    from humanvlm.scrape.journal import Journal
+
+    journal = Journal(path)
+    journal.close()
+    return [dict(entry.row) for entry in journal.entries.values()]
+
+
+def _clean(artifacts: Sequence[Artifact], stones: Tombstones) -> Iterator[str]:
+    """Clean the sharded artifacts in their order; yield a line for each that held something."""
+    renamed: dict[str, str] = {}
+    for artifact in artifacts:
+        if not artifact.sharded:
+            continue
+        _remove_scratch(artifact, stones)
+        kept, dropped = remove_rows(artifact, stones)
+        if artifact.complete:
+            _renew_report(artifact, stones, renamed)
+        if kept or dropped:
+            yield f"{artifact.folder}: {kept:,} kept and {dropped:,} dropped rows removed"
+
+
+def _remove_scratch(artifact: Artifact, stones: Tombstones) -> None:
+    """Delete files that a killed writer left half-written, and journals of a crawl under way that hold a picture."""
+    for folder in {artifact.folder, home(artifact.folder)}:
+        for work in folder.rglob(".*.work") if isinstance(folder, Path) else ():  # other stores upload whole files
+            if work.is_file():
+                work.unlink()
+    for journal in artifact.journals():
+        if any(row["url"] and covers(stones, row) for row in _journal_rows(journal)):
+            journal.unlink()  # the crawl asks for this shard's rows again
+
+
+def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
+    """Remove rows from an artifact's shards; return how many kept and how many dropped ones.
+
+    In ``raw_scrape`` they stay among the dropped rows, as id and reason.
+    """
+    removed = [0, 0]
+    store = home(artifact.folder)
+    gone_of = {path.name: {row["id"] for row in _keys(path) if covers(stones, row)} for path in artifact.shards()}
+    for name in sorted(gone_of.keys() | {path.name for path in artifact.drops()}):
+        shard, drops = store / name, store / "dropped" / name
+        gone = gone_of.get(name, set())
+        if artifact.stage == "raw_scrape":
+            removed[1] += _blank(shard, drops, gone, stones)  # first: killed in between, the row is still counted
+        elif drops.exists():
+            out = {row["id"] for row in _keys(drops) if covers(stones, row)}
+            removed[1] += len(out)
+            filter_shard(drops, lambda ids, out=out: [id not in out for id in ids])  # type: ignore[misc]
+        if gone:
+            removed[0] += len(gone)
+            filter_shard(shard, lambda ids, gone=gone: [id not in gone for id in ids])  # type: ignore[misc]
+        if artifact.stage == "raw_scrape":
+            _renew_record(artifact.folder, shard)
+    return removed[0], removed[1]
+
+
+def _blank(shard: Path, drops: Path, gone: set[str], stones: Tombstones) -> int:
+    """Turn dropped rows of forgotten samples into id and reason, and add the kept rows that are ``gone``."""
+    from humanvlm.scrape.store import DROPPED
+
+    schema = open_shard(drops).schema_arrow if drops.exists() else DROPPED
+    rows = list(read_rows(drops)) if drops.exists() else []
+    bare = {"url": "", "reason": FORGOTTEN}
+    blanked = 0
+    for number, row in enumerate(rows):
+        if row["url"] and covers(stones, row):
+            rows[number] = {**row, **bare, "detail": f"was {row['reason']}"}
+            blanked += 1
+    moved = {row["id"] for row in rows if row["reason"] == FORGOTTEN and row["detail"] == WAS_KEPT}
+    added = [{"id": id, **bare, "detail": WAS_KEPT} for id in sorted(gone - moved)]
+    if blanked or added:
+        write_shard(drops, [*rows, *added], schema.remove_metadata())
+    return blanked
+
+
+def _renew_record(folder: Path, shard: Path) -> None:
+    """Bring the record that the crawl keeps of a shard in line with its files."""
+    from humanvlm.scrape import store
+
+    path = folder / "records" / f"{shard.stem}.json"
+    if not path.exists():
+        return
+    files = json.loads(path.read_text())["files"]
+    now = [_current(folder, file) for file in files]
+    if now != files:
+        number = int(shard.stem.removeprefix("shard-"))
+        store.record(folder, number, tuple(ShardFile(**file) for file in now), store.metadata_rows(folder, number))
+
+
+def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str]) -> None:
+    """Bring the report in line with the files, redraw what showed rows, and keep the artifact as up to date as it was.
+
+    renamed: identities that inputs had before rows were removed, and have now; this artifact's are added. The report
+    keeps its former ones under ``formerly``, so that an interrupted takedown can be completed.
+    """
+    folder, report = artifact.folder, read_report(artifact.folder)
+    before, old = identity(folder), dict(report)
+    fresh = report["fingerprint"] == _fingerprint(report)
+    if any(_current(folder, file) != file for file in report["outputs"]):
+        counts = _count(artifact)
+        report["rows"] = {"in": counts.rows_in, "kept": counts.kept, "dropped": dict(counts.dropped)}
+        _illustrate(artifact, counts, report)
+        report["outputs"] = [_current(folder, file) for file in report["outputs"]]
+        report["formerly"] = [*report.get("formerly", ()), before]
+    report["inputs"] = {name: renamed.get(value, value) for name, value in report["inputs"].items()}
+    if "tombstones" in report:
+        report["tombstones"] = stones.digest
+    if fresh:
+        report["fingerprint"] = _fingerprint(report)
+    if report != old:
+        write_json(folder / "report.json", report)
+    renamed |= dict.fromkeys(report.get("formerly", ()), identity(folder))
+
+
+def _fingerprint(report: Mapping[str, Any]) -> str:
+    """As ``humanvlm.pipeline.runner`` computes it, from what the report says it was computed from."""
+    snapshot = {key: report[key] for key in SNAPSHOT if key in report}
+    return hashlib.sha256(json.dumps([report["stage"], snapshot], sort_keys=True).encode()).hexdigest()
+
+
+def _current(folder: Path, file: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry of an output file as it is now. A shard is known by its rows, since hashing gigabytes takes long."""
+    path = next((path for path in (home(folder) / file["path"], folder / file["path"]) if path.exists()), None)
+    if path is None:
+        return dict(file)
+    rows = open_shard(path).metadata.num_rows if path.suffix == ".parquet" else file["rows"]
+    if "/" not in file["path"] and path.suffix == ".parquet" and rows == file["rows"]:
+        return dict(file)
+    return {"path": file["path"], "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def _count(artifact: Artifact) -> Counts:
+    kept = sum(open_shard(path).metadata.num_rows for path in artifact.shards())
+    reasons = Counter(row["reason"] for path in artifact.drops() for row in read_rows(path, ("reason",)))
+    return Counts(kept + reasons.total(), kept, dict(sorted(reasons.items())))
+
+
+def _illustrate(artifact: Artifact, counts: Counts, report: dict[str, Any]) -> None:
+    """Draw the plots again that showed rows, or texts of rows."""
+    from humanvlm.caption import hq_stage
+    from humanvlm.caption import stage as caption_stage
+    from humanvlm.curate import stage as curate_stage
+    from humanvlm.scrape import report as scrape_report
+    from humanvlm.scrape import store
+
+    folder = artifact.folder
+    if artifact.stage == "raw_scrape":
+        # Host names are among the figures, and may be a person's.
+        shown = scrape_report.present(folder, counts, list(store.read_records(folder).values()))
+        report["info"] = {**report["info"], **shown.info}
+    elif artifact.stage == "human_scenes":
+        scraped = folder.parent / "raw_scrape"  # where it is absent, no dropped picture is shown
+        source = scraped if _by_name(home(scraped)) else folder
+        curate_stage.illustrate(folder, source, counts, report["config"]["human_scenes"])
+    else:
+        columns = ("short", "detailed") if artifact.stage == "human_caption" else hq_stage.WRITTEN
+        list(caption_stage.draw_plots(folder, columns))
+
+
+def _outdated(artifacts: Sequence[Artifact]) -> list[str]:
+    """Stages whose artifact, or what it was made from, was made with rows that have been removed since."""
+    former: set[str] = set()
+    outdated = []
+    for artifact in artifacts:
+        if not artifact.complete:
+            continue
+        report = read_report(artifact.folder)
+        former |= set(report.get("formerly", ()))
+        if not former.isdisjoint(report["inputs"].values()):
+            outdated.append(artifact.stage)
+            former.add(identity(artifact.folder))
+    return outdated

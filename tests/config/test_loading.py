@@ -1,0 +1,68 @@
+"""Parameters: profiles load, and every wrong key or value is one line that names it."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanvlm.config.loading import ConfigError, Params, load_params
+from humanvlm.config.profiles import profile_path, write_profile
+
+CPU = profile_path("cpu")
+KEYS = [
+    (section, key)
+    for section, field in Params.model_fields.items()
+    if section != "profile"
+    for key in field.annotation.model_fields
+]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("path", sorted(CPU.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_loads_under_its_name(path: Path) -> None:
+    assert load_params(path).profile == path.stem
+
+
+def test_profile_is_written_whole(tmp_path: Path) -> None:
+    write_profile("cpu", tmp_path / "params.yaml")
+    assert load_params(tmp_path / "params.yaml") == load_params(CPU)
+    with pytest.raises(ConfigError, match=r"no profile 'cpo'; known: .*cpu"):
+        write_profile("cpo", tmp_path / "params.yaml")
+
+
+@given(st.sampled_from(KEYS), st.data())
+def test_a_misspelt_key_is_named_with_the_nearest(where: tuple[str, str], data: st.DataObject) -> None:
+    section, key = where
+    position = data.draw(st.integers(0, len(key) - 1))
+    wrong = key[:position] + "x" + key[position:]
+    with pytest.raises(ConfigError, match=f"unknown key '{section}.{wrong}'") as error:
+        load_params(CPU, [f"{section}.{wrong}=1"])
+    assert "did you mean" in str(error.value) or "known keys" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_value_missing_section_and_malformed_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"raw_scrape\.concurrency: .*greater than or equal to 1, got 0"):
+        load_params(CPU, ["raw_scrape.concurrency=0"])
+    values = yaml.safe_load(CPU.read_text())
+    del values["human_scenes"]
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match="missing key 'human_scenes'"):
+        load_params(path)
+    path.write_text("a: [")
+    with pytest.raises(ConfigError, match=r"params.yaml: not YAML"):
+        load_params(path)
+    path.write_text("raw_scrape: {}\nraw_scrape: {retries: 3}\n")
+    with pytest.raises(ConfigError, match=r"key 'raw_scrape' twice .*line 2"):
+        load_params(path)
+    with pytest.raises(ConfigError, match="humanvlm profile cpu"):
+        load_params(tmp_path / "absent.yaml")
+
+
+def test_overrides_apply_in_order() -> None:
+    params = load_params(CPU, ["stage1_checkpoint.max_steps=3", "stage1_checkpoint.max_steps=4"])
+    assert params.stage1_checkpoint.max_steps == 4
+    with pytest.raises(ConfigError, match=r"expected section\.key=value"):
+        load_params(CPU, ["stage1_checkpoint.max_steps"])

@@ -1,0 +1,128 @@
+"""The takedown list: what it covers, what it refuses, and that it hides what it lists."""
+
+import hashlib
+import io
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from humanvlm.data import tombstones
+from humanvlm.data.tombstones import Tombstones, url_hash
+from humanvlm.errors import UserError
+
+REPO = Path(__file__).parents[2]
+DAY, LATER = date(2026, 1, 2), date(2026, 3, 4)
+ID, PICTURE = "0123456789abcdef0123", "f" * 64
+URL = 'https://photos.example/a b,"c".jpg'
+
+
+def hexes(digits: int) -> st.SearchStrategy[frozenset[str]]:
+    return st.frozensets(st.text("0123456789abcdef", min_size=digits, max_size=digits), max_size=5)
+
+
+stones = st.builds(Tombstones, hexes(20), hexes(64), hexes(64))
+
+
+@given(first=stones, second=stones)
+def test_the_file_holds_what_was_added_sorted_once_with_its_first_date(
+    first: Tombstones, second: Tombstones, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("list") / "tombstones.csv"
+    assert tombstones.add(path, first, DAY) == len(first)
+    assert tombstones.add(path, second, LATER) == len(second - first)
+    assert tombstones.load(path) == first | second
+    lines = path.read_text().splitlines() if path.exists() else ["kind,value,date"]
+    assert lines[0] == "kind,value,date"
+    assert lines[1:] == sorted(set(lines[1:]))
+    assert sum(line.endswith(",2026-01-02") for line in lines) == len(first)
+
+
+@given(listed=stones, other=stones)
+def test_digest_tells_lists_apart(listed: Tombstones, other: Tombstones) -> None:
+    assert (listed.digest == other.digest) == (listed == other)
+
+
+def test_a_row_is_covered_by_any_of_its_three_names() -> None:
+    listed = Tombstones(frozenset([ID]), frozenset([url_hash(URL)]), frozenset([PICTURE]))
+    assert listed.covers(ID)
+    assert listed.covers(url=URL)
+    assert listed.covers("b" * 20, "http://x.example/", PICTURE)
+    assert not listed.covers("b" * 20, "http://x.example/", "e" * 64)
+    assert not listed.covers(None, "", None)
+    assert not listed.covers(PICTURE, None, ID)  # kinds are not mixed up
+
+
+def test_the_committed_list_and_a_missing_one_are_alike(tmp_path: Path) -> None:
+    assert tombstones.load(tmp_path / "none.csv") == Tombstones()
+    header = tmp_path / "tombstones.csv"
+    header.write_text("kind,value,date\n")
+    assert tombstones.load(header).digest == Tombstones().digest
+    tombstones.load(REPO / "tombstones.csv")
+
+
+def test_nothing_new_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "tombstones.csv"
+    tombstones.add(path, Tombstones(frozenset([ID])), DAY)
+    before = path.stat()
+    assert tombstones.add(path, Tombstones(frozenset([ID])), LATER) == 0
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert [found.name for found in tmp_path.iterdir()] == ["tombstones.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("id,value,date\n", 1),
+        (f"kind,value,date\nid,{ID},2026-01-02\nid,{ID[:-1]},2026-01-02\n", 3),
+        (f"kind,value,date\nid,{ID.upper()},2026-01-02\n", 2),
+        (f"kind,value,date\nurl,{URL},2026-01-02\n", 2),
+        (f"kind,value,date\nsha256,{PICTURE},yesterday\n", 2),
+        (f"kind,value,date\nphone,{PICTURE},2026-01-02\n", 2),
+        (f"kind,value,date\nid,{ID}\n", 2),
+        ("kind,value,date\n<<<<<<< HEAD\n", 2),
+        ('kind,value,date\n"id,\n', 2),
+    ],
+)
+def test_a_malformed_list_is_named_with_its_line(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "tombstones.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"tombstones\.csv:{line}: ") as caught:
+        tombstones.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_lists_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "list.txt"
+    path.write_text(f"# taken down on request\r\n\r\n  {ID.upper()}\r\n{ID}\n")
+    assert tombstones.read_list(str(path), "id") == Tombstones(ids=frozenset([ID]))
+    path.write_text(f"{URL}\n")
+    found = tombstones.read_list(str(path), "url")
+    assert found == Tombstones(urls=frozenset([hashlib.sha256(URL.encode()).hexdigest()]))
+    assert found.covers(url=URL)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{PICTURE}\n".encode())))
+    assert tombstones.read_list("-", "sha256") == Tombstones(pictures=frozenset([PICTURE]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "line"),
+    [
+        ("id", f"{ID}\n{ID}0\n".encode(), 2),
+        ("url", b"# ok\n\nphotos.example/a.jpg\n", 3),
+        ("url", b"http://a.example/\n\xff\n", 2),
+        ("sha256", ID.encode(), 1),
+    ],
+)
+def test_a_malformed_line_is_named(tmp_path: Path, kind: str, data: bytes, line: int) -> None:
+    path = tmp_path / "list.txt"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=rf"list\.txt:{line}: "):
+        tombstones.read_list(str(path), kind)
+
+
+def test_a_missing_list_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.txt: No such file"):
+        tombstones.read_list(str(tmp_path / "absent.txt"), "id")

@@ -1,0 +1,150 @@
+"""The stage contract: reports balance, interrupted work resumes, changed inputs start afresh, damage is named."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from humanvlm.config.profiles import profile_path
+from humanvlm.data.shards import write_shard
+from humanvlm.pipeline import runner as stage_module
+from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageError, StageRun, run_stage
+from humanvlm.pipeline.stages import Stage
+
+CPU = profile_path("cpu")
+SCHEMA = pa.schema([("id", pa.string())])
+
+
+def write_task(task: tuple[str, int]) -> ShardResult:
+    out, index = task
+    with Path(out, ".work", "calls").open("a") as calls:
+        calls.write(f"{index}\n")
+    if Path(out).with_name("stop").exists() and index == 2:
+        raise KeyboardInterrupt
+    file = write_shard(Path(out) / f"shard-{index:05d}.parquet", [{"id": f"{index}"}], SCHEMA)
+    return ShardResult(Counts(2, 1, {"odd": 1}), (file,))
+
+
+def run(run: StageRun) -> Outcome:
+    results = run.map_shards(write_task, {f"shard-{i:05d}": (str(run.out), i) for i in range(4)})
+    (run.out.parent / "calls").write_text((run.work / "calls").read_text() if (run.work / "calls").exists() else "")
+    return Outcome(sum((r.counts for r in results), Counts()), [file for r in results for file in r.files])
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stage of four shards whose module is this file; its input is a folder with one file."""
+    module = types.ModuleType("toy_stage")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "toy_stage", module)
+    monkeypatch.setitem(
+        stage_module.STAGES,
+        "raw_scrape",
+        Stage("raw_scrape", "toy_stage", {"data": str(tmp_path / "data")}, ("raw_scrape",)),
+    )
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "index").write_text("1")
+    return tmp_path / "out"
+
+
+def test_report_balances_and_lists_every_file(toy: Path) -> None:
+    report = run_stage("raw_scrape", CPU, out=toy)
+    assert report["rows"] == {"in": 8, "kept": 4, "dropped": {"odd": 4}}
+    assert json.loads((toy / "report.json").read_text()) == report
+    assert [file["path"] for file in report["outputs"]] == [f"shard-{i:05d}.parquet" for i in range(4)]
+    assert not (toy / ".work").exists()
+
+
+def test_interrupted_work_resumes_without_repeating(toy: Path) -> None:
+    toy.with_name("stop").touch()
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("raw_scrape", CPU, out=toy)
+    assert not (toy / "report.json").exists()
+    toy.with_name("stop").unlink()
+    report = run_stage("raw_scrape", CPU, out=toy)
+    assert report["rows"]["kept"] == 4
+    assert toy.with_name("calls").read_text().split() == ["0", "1", "2", "2", "3"]
+
+
+def test_complete_work_is_up_to_date_until_something_changes(toy: Path) -> None:
+    run_stage("raw_scrape", CPU, out=toy)
+    toy.with_name("calls").write_text("untouched")
+    run_stage("raw_scrape", CPU, out=toy)
+    assert toy.with_name("calls").read_text() == "untouched"
+    run_stage("raw_scrape", CPU, ["raw_scrape.retries=0"], out=toy)
+    assert toy.with_name("calls").read_text() != "untouched"
+    toy.with_name("calls").write_text("untouched")
+    (toy.parent / "data" / "index").write_text("2")
+    run_stage("raw_scrape", CPU, ["raw_scrape.retries=0"], out=toy)
+    assert toy.with_name("calls").read_text() != "untouched"
+
+
+def test_what_other_code_made_is_not_up_to_date(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run_stage("raw_scrape", CPU, out=toy)
+    monkeypatch.setattr(stage_module, "code_identity", lambda code: "other")
+    toy.with_name("calls").write_text("untouched")
+    assert run_stage("raw_scrape", CPU, out=toy)["fingerprint"] != before["fingerprint"]
+    assert toy.with_name("calls").read_text() != "untouched"
+
+
+def test_a_damaged_output_is_made_again(toy: Path) -> None:
+    run_stage("raw_scrape", CPU, out=toy)
+    before = (toy / "shard-00001.parquet").read_bytes()
+    (toy / "shard-00001.parquet").write_bytes(before[:20])
+    run_stage("raw_scrape", CPU, out=toy)
+    assert (toy / "shard-00001.parquet").read_bytes() == before
+
+
+def test_a_truncated_input_is_named(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_stage("raw_scrape", CPU, out=toy)
+    (toy / "shard-00003.parquet").write_bytes(b"PAR1")
+    with pytest.raises(StageError, match=r"shard-00003.parquet: truncated \(4 of \d+ bytes\)"):
+        run_stage("human_scenes", CPU, inputs={"raw_scrape": toy}, out=tmp_path / "scenes")
+    assert not (tmp_path / "scenes").exists()
+
+
+def test_inputs_that_changed_meanwhile_fail(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(stage_run: StageRun) -> Outcome:
+        (toy.parent / "data" / "index").write_text("changed")
+        return run(stage_run)
+
+    monkeypatch.setattr(sys.modules["toy_stage"], "run", change)
+    with pytest.raises(StageError, match="changed while it ran"):
+        run_stage("raw_scrape", CPU, out=toy)
+    assert not (toy / "report.json").exists()
+
+
+def test_a_failure_before_the_first_result_leaves_nothing(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: StageRun) -> Outcome:
+        raise StageError("no column 'url'")
+
+    monkeypatch.setattr(sys.modules["toy_stage"], "run", fail)
+    with pytest.raises(StageError, match="no column"):
+        run_stage("raw_scrape", CPU, out=toy)
+    assert not toy.exists()
+
+
+def test_unbalanced_counts_fail(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["toy_stage"], "run", lambda _: Outcome(Counts(3, 1, {"lost": 1})))
+    with pytest.raises(StageError, match="counts do not add up: 3 in, 1 kept"):
+        run_stage("raw_scrape", CPU, out=toy)
+
+
+def test_foreign_files_are_never_cleared(toy: Path) -> None:
+    toy.mkdir()
+    (toy / "thesis.txt").write_text("precious")
+    with pytest.raises(StageError, match="holds files that no stage wrote"):
+        run_stage("raw_scrape", CPU, out=toy)
+    assert (toy / "thesis.txt").read_text() == "precious"
+
+
+def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="no such folder; make it with"):
+        run_stage("raw_scrape", CPU, inputs={"data": tmp_path / "absent"}, out=tmp_path / "out")
+    (tmp_path / "artifacts" / "raw_scrape").mkdir(parents=True)
+    with pytest.raises(StageError, match="run `humanvlm raw_scrape` first"):
+        run_stage("human_scenes", CPU, inputs={"raw_scrape": tmp_path / "artifacts/raw_scrape"}, out=tmp_path / "out")

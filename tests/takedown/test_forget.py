@@ -1,0 +1,436 @@
+"""Takedown on a real crawl: rows, texts and pictures are gone from every file, and what is left stays up to date."""
+
+import hashlib
+import io
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import skimage.data
+from PIL import Image
+
+from humanvlm.data import tombstones
+from humanvlm.data.shards import read_folder, read_rows, write_json
+from humanvlm.data.tombstones import Tombstones, url_hash
+from humanvlm.errors import UserError
+from humanvlm.inspect.pages import write_page
+from humanvlm.pipeline.runner import check_files, run_stage
+from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.urls import sample_id
+from humanvlm.takedown import forget
+
+HOST = "photos.example"
+STAGES = forget.SHARDED
+SETTINGS = (
+    f"raw_scrape.local_hosts={{{HOST}: data/site/{HOST}}}",
+    "raw_scrape.rows_per_shard=4",
+    "human_caption_hq.min_side=64",
+    "human_caption_hq.min_face_side=16",
+)
+
+
+def url_of(name: str) -> str:
+    return f"http://{HOST}/{name}.jpg"
+
+
+def text_of(name: str) -> str:
+    return f"alternative text of {name}"
+
+
+def id_of(name: str) -> str:
+    return sample_id(url_of(name), text_of(name))
+
+
+def jpeg(rgb: np.ndarray, quality: int = 90) -> bytes:
+    sink = io.BytesIO()
+    Image.fromarray(rgb).save(sink, "JPEG", quality=quality)
+    return sink.getvalue()
+
+
+def pictures() -> dict[str, bytes]:
+    """A person, a copy of it, a worse copy, two other pictures of a person, one of nobody; ``absent`` has no file."""
+    person = skimage.data.astronaut()
+    brighter = np.clip(person[40:480, 20:470].astype(int) * 1.2, 0, 255).astype(np.uint8)
+    return {
+        "person": jpeg(person),
+        "copy": jpeg(person),
+        "coffee": jpeg(skimage.data.coffee()),
+        "worse": jpeg(person, 60),
+        "mirrored": jpeg(person[:, ::-1].copy()),
+        "brighter": jpeg(np.ascontiguousarray(np.rot90(brighter, 2)[::-1])),
+    }
+
+
+def run_all() -> list[dict[str, Any]]:
+    return [run_stage(name, Path("params.yaml"), SETTINGS) for name in STAGES]
+
+
+@pytest.fixture(scope="module")
+def made(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which every stage that keeps rows ran."""
+    folder = tmp_path_factory.mktemp("made")
+    site = folder / "data" / "site" / HOST
+    site.mkdir(parents=True)
+    for name, data in pictures().items():
+        (site / f"{name}.jpg").write_bytes(data)
+    rows = [{"url": url_of(name), "text": text_of(name)} for name in [*pictures(), "absent"]]
+    rows.insert(3, {"url": url_of("person"), "text": "another text"})
+    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "index.parquet")
+    lines = [{"image": f"site/{HOST}/{name}.jpg", "conversations": []} for name in ("person", "mirrored")]
+    (folder / "data" / "instructions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shutil.copy(repo / "humanvlm" / "profiles" / "cpu.yaml", folder / "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("HUMANVLM_WORKERS", "1")
+        run_all()
+    return folder
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(made, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    return tmp_path / "project"
+
+
+def report_of(name: str) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(Path("artifacts", name, "report.json").read_text())
+    return value
+
+
+def kept(name: str) -> set[str]:
+    return {Path(row["url"]).stem for row in read_folder(Path("artifacts", name), ("url",))}
+
+
+def contents(folder: Path) -> Iterator[bytes]:
+    """Bytes of every file, and all values of every shard, which are compressed in it."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.read_bytes()
+        if path.suffix == ".parquet" and path.is_file():
+            yield repr(list(read_rows(path))).encode()
+
+
+def state(folder: Path) -> dict[str, tuple[int, str]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".lock")
+    }
+
+
+def forget_url(name: str) -> str:
+    return forget.forget(Tombstones(urls=frozenset([url_hash(url_of(name))])))
+
+
+def check_balance() -> None:
+    rows = {name: report_of(name)["rows"] for name in STAGES}
+    for name, counts in rows.items():
+        folder = Path("artifacts", name)
+        drops = [row["reason"] for path in folder.glob("dropped/*") for row in read_rows(path, ("reason",))]
+        assert counts["in"] == counts["kept"] + sum(counts["dropped"].values()), name
+        assert counts["kept"] == sum(1 for _ in read_folder(folder, ("id",))), name
+        assert counts["dropped"] == {reason: drops.count(reason) for reason in sorted(set(drops))}, name
+        check_files(folder)
+    assert rows["raw_scrape"]["in"] == 8
+    assert rows["raw_scrape"]["kept"] == rows["human_scenes"]["in"]
+    assert rows["human_scenes"]["kept"] == rows["human_caption"]["in"]
+    assert rows["human_caption"]["kept"] == rows["human_caption_hq"]["in"]
+
+
+def test_a_url_takes_its_picture_and_every_copy_with_it(project: Path) -> None:
+    before = {name: report_of(name)["rows"] for name in STAGES}
+    assert {"person", "mirrored"} <= kept("human_scenes") | {"copy"}
+    (data,) = {row["image"]["bytes"] for row in read_folder(Path("artifacts/raw_scrape")) if "person" in row["url"]}
+    said = forget_url("person")
+    check_balance()
+    assert kept("raw_scrape") == {"coffee", "worse", "mirrored", "brighter"}
+    for name in STAGES[1:]:
+        assert kept(name).isdisjoint({"person", "copy"}), name
+        assert report_of(name)["rows"]["in"] < before[name]["in"], name
+    assert report_of("raw_scrape")["rows"]["dropped"] == {"forgotten": 3, "http_404": 1}
+    everything = b"\n".join(contents(Path("artifacts")))
+    for name in ("person", "copy"):
+        assert url_of(name).encode() not in everything
+        assert text_of(name).encode() not in everything
+    assert b"another text" not in everything
+    assert data not in everything
+    assert pictures()["mirrored"] in everything
+    assert url_of("mirrored").encode() in everything  # the search finds what is there
+    assert text_of("mirrored").encode() in everything
+    assert "raw_scrape: 2 kept and 1 dropped rows removed" in said
+
+
+def test_the_list_hides_urls_and_holds_the_closure(project: Path) -> None:
+    forget_url("person")
+    text = Path("tombstones.csv").read_text()
+    assert HOST not in text
+    listed = tombstones.load()
+    assert {id_of("person"), id_of("copy"), sample_id(url_of("person"), "another text")} == listed.ids
+    assert {url_hash(url_of("person")), url_hash(url_of("copy"))} == listed.urls
+    assert {hashlib.sha256(pictures()["person"]).hexdigest()} == listed.pictures
+
+
+def test_contact_sheets_are_drawn_without_the_picture(project: Path) -> None:
+    sheets = ["raw_scrape/contact.jpg", "human_scenes/plots/kept.png", "human_caption/plots/contact_sheet.png"]
+    before = {name: Path("artifacts", name).read_bytes() for name in sheets}
+    forget_url("mirrored")
+    for name, old in before.items():
+        assert Path("artifacts", name).read_bytes() != old, name
+    assert url_of("mirrored").encode() not in b"\n".join(contents(Path("artifacts")))
+
+
+def test_artifacts_stay_up_to_date(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    forget_url("mirrored")
+    with caplog.at_level(logging.INFO, "humanvlm"):
+        run_all()
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
+        f"{name}: up to date" for name in STAGES
+    ]
+
+
+def test_later_artifacts_are_what_their_stage_would_make(project: Path) -> None:
+    """But for the near duplicates of a forgotten picture, which stay dropped."""
+    forget_url("mirrored")
+    found = [report_of(name) for name in STAGES[1:]]
+    for report in found:
+        made = run_stage(report["stage"], Path("params.yaml"), SETTINGS, force=True)
+        assert made["outputs"] == report["outputs"]
+        assert made["rows"] == report["rows"]
+        assert made["fingerprint"] == report["fingerprint"]
+
+
+def test_an_artifact_that_was_out_of_date_stays_so(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    other = (*SETTINGS, "human_scenes.min_sharpness=1.5")
+    run_stage("human_scenes", Path("params.yaml"), other)
+    forget_url("mirrored")
+    with caplog.at_level(logging.INFO, "humanvlm"):
+        run_stage("human_scenes", Path("params.yaml"), other)
+        run_stage("human_caption", Path("params.yaml"), other)
+    assert "human_scenes: up to date" in caplog.text
+    assert "human_caption: up to date" not in caplog.text
+
+
+def test_a_second_time_changes_nothing(project: Path) -> None:
+    forget_url("person")
+    before = state(project)
+    said = forget_url("person")
+    assert state(project) == before
+    assert "0 new" in said
+    assert "rows removed" not in said
+
+
+def test_what_is_unknown_is_recorded(project: Path) -> None:
+    said = forget.forget(Tombstones(frozenset(["0" * 20]), pictures=frozenset(["f" * 64])))
+    assert "in no artifact: 2 of 2 asked for" in said
+    assert tombstones.load() == Tombstones(frozenset(["0" * 20]), pictures=frozenset(["f" * 64]))
+    check_balance()
+
+
+def test_a_dropped_row_is_kept_as_id_and_reason(project: Path) -> None:
+    forget.forget(Tombstones(ids=frozenset([id_of("absent")])))
+    drops = {row["id"]: row for row in read_folder(Path("artifacts/raw_scrape/dropped"))}
+    row = drops[id_of("absent")]
+    assert (row["url"], row["reason"], row["detail"]) == ("", "forgotten", "was http_404")
+    assert report_of("raw_scrape")["rows"]["dropped"] == {"duplicate_url": 1, "forgotten": 1}
+    check_balance()
+
+
+def test_a_new_crawl_does_not_bring_it_back(project: Path) -> None:
+    forget_url("person")
+    for name in STAGES:
+        run_stage(name, Path("params.yaml"), SETTINGS, force=True)
+    check_balance()
+    assert kept("raw_scrape") == {"coffee", "worse", "mirrored", "brighter"}
+    assert report_of("raw_scrape")["rows"]["dropped"]["forgotten"] == 3
+    everything = b"\n".join(contents(Path("artifacts")))
+    for name in ("person", "copy"):
+        assert url_of(name).encode() not in everything
+        assert text_of(name).encode() not in everything
+
+
+def test_older_artifacts_are_cleaned_when_they_come_back(project: Path) -> None:
+    """As after ``dvc checkout`` of an earlier version: by human_scenes itself, and by the command without a list."""
+    shutil.copytree("artifacts", "older")
+    forget_url("person")
+    shutil.rmtree("artifacts")
+    shutil.move("older", "artifacts")
+    report = run_stage("human_scenes", Path("params.yaml"), SETTINGS)
+    assert report["rows"]["dropped"]["forgotten"] == 2
+    assert kept("human_scenes").isdisjoint({"person", "copy"})
+    dropped = [row for row in read_folder(Path("artifacts/human_scenes/dropped")) if row["reason"] == "forgotten"]
+    assert {row["url"] for row in dropped} == {""}
+    assert "person" in kept("raw_scrape")
+    forget.forget(Tombstones())
+    run_all()
+    assert kept("raw_scrape") == {"coffee", "worse", "mirrored", "brighter"}
+    check_balance()
+
+
+@pytest.fixture(scope="module")
+def finished(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """The reports after a takedown that was not interrupted."""
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    shutil.copytree(made, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        forget_url("person")
+        return {name: report_of(name) for name in STAGES}
+
+
+@pytest.mark.parametrize(
+    ("step", "call"),
+    [
+        ("remove_rows", 1),  # before it is called for the first time, ...
+        ("write_shard", 1),  # after a file is in place
+        ("filter_shard", 1),
+        ("filter_shard", 3),
+        ("_renew_record", 2),
+        ("_renew_report", 1),
+        ("_illustrate", 2),
+        ("write_json", 1),
+        ("write_json", 3),
+    ],
+)
+def test_killed_at_any_step_it_completes(
+    project: Path, finished: dict[str, dict[str, Any]], step: str, call: int
+) -> None:
+    script = f"""
+import os, signal
+from humanvlm import forget
+from humanvlm.tombstones import Tombstones, url_hash
+real, calls, writes = forget.{step}, 0, {step!r}.split("_")[0] in ("write", "filter")
+def dying(*arguments):
+    global calls
+    calls += 1
+    result = real(*arguments) if writes or calls < {call} else None
+    if calls == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+forget.{step} = dying
+forget.forget(Tombstones(urls=frozenset([url_hash({url_of("person")!r})])))
+"""
+    died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert url_hash(url_of("person")) in tombstones.load().urls
+    forget_url("person")
+    check_balance()
+    for name, whole in finished.items():
+        found = report_of(name)
+        assert found["rows"] == whole["rows"], name
+        assert found["outputs"] == whole["outputs"], name
+        assert found["fingerprint"] == whole["fingerprint"], name
+
+
+def test_a_crawl_under_way_loses_the_row_too(project: Path) -> None:
+    journals = Path("artifacts/raw_scrape/.work/journal")
+    for name in ("late", "other"):
+        journal = Journal(journals / f"shard-{name}")
+        data = name.encode()
+        row = {"id": id_of(name), "url": url_of(name), "sha256": hashlib.sha256(data).hexdigest()}
+        journal.append(0, row, data)
+        journal.close()
+    forget_url("late")
+    assert [path.name for path in journals.iterdir()] == ["shard-other"]
+    assert hashlib.sha256(b"late").hexdigest() in tombstones.load().pictures
+
+
+def test_shards_in_a_store_are_cleaned_there(project: Path) -> None:
+    shutil.rmtree("artifacts")
+    run_stage("raw_scrape", Path("params.yaml"), (*SETTINGS, f"raw_scrape.store={project / 'store'}"))
+    assert not list(Path("artifacts").rglob("*.parquet"))
+    forget_url("person")
+    everything = b"\n".join([*contents(project / "store"), *contents(Path("artifacts"))])
+    assert text_of("person").encode() not in everything
+    assert text_of("mirrored").encode() in everything
+    assert kept("raw_scrape") == {"coffee", "worse", "mirrored", "brighter"}
+    check_files(Path("artifacts/raw_scrape"))
+    assert report_of("raw_scrape")["rows"] == {"in": 8, "kept": 4, "dropped": {"forgotten": 3, "http_404": 1}}
+
+
+def test_an_artifact_without_what_it_was_made_from(project: Path) -> None:
+    shutil.rmtree("artifacts/raw_scrape")
+    forget_url("mirrored")
+    assert "mirrored" not in kept("human_scenes")
+    check_files(Path("artifacts/human_scenes"))
+    assert url_of("mirrored").encode() not in b"\n".join(contents(Path("artifacts")))
+
+
+def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    page = write_page(Path("artifacts/human_caption"))
+    scores = Path("artifacts/benchmark_scores")
+    (scores / "samples").mkdir(parents=True)
+    (scores / "report.html").write_text("<html>")
+    (scores / "samples" / "holdout.jsonl").write_text(json.dumps({"id": id_of("mirrored")}) + "\n")
+    (scores / "samples" / "vqa.jsonl").write_text(json.dumps({"id": "1", "image": "images/1.jpg"}) + "\n")
+    inputs = {"human_caption": forget.identity(Path("artifacts/human_caption"))}
+    checkpoint = Path("artifacts/stage1_checkpoint")
+    write_json(checkpoint / "report.json", {"stage": "stage1_checkpoint", "inputs": inputs, "outputs": []})
+    for _ in range(2):  # what is left is named again and again
+        said = forget_url("mirrored")
+        assert "data/index.parquet: 1 rows" in said
+        assert f"data/site/{HOST}/mirrored.jpg: the picture" in said
+        assert "data/instructions.jsonl: 1 lines" in said
+        assert "stage1_checkpoint: made with forgotten samples" in said
+        assert "DVC" not in said
+        assert "MLflow" not in said
+    assert not page.exists()
+    assert sorted(path.name for path in scores.rglob("*.*")) == ["vqa.jsonl"]
+    Path(".dvc").mkdir()
+    assert "`dvc gc --workspace`" in forget_url("mirrored")
+
+
+def test_near_duplicates_are_named(project: Path) -> None:
+    dropped = {Path(row["url"]).stem: row for row in read_folder(Path("artifacts/human_scenes/dropped"))}
+    assert dropped["worse"]["reason"] == "near_duplicate"
+    assert f"1 near duplicates: {id_of('worse')}" in forget_url("person")
+    assert "worse" in kept("raw_scrape")
+    assert "near duplicates" not in forget.forget(Tombstones(), near_duplicates=True)
+    assert kept("raw_scrape") == {"coffee", "mirrored", "brighter"}
+    check_balance()
+
+
+def test_near_duplicates_may_be_taken_at_once(project: Path) -> None:
+    """Also when the one that is named is the one that was dropped."""
+    named = Tombstones(ids=frozenset([id_of("worse")]))
+    forget.forget(named, near_duplicates=True)
+    assert kept("raw_scrape") == {"coffee", "mirrored", "brighter"}
+    check_balance()
+
+
+def test_a_running_stage_is_not_disturbed(project: Path) -> None:
+    before = state(project)
+    with forget._locked(Path("artifacts/stage1_checkpoint")):
+        Path("artifacts/stage1_checkpoint").mkdir()
+        with pytest.raises(UserError, match="another process is writing it"):
+            forget_url("person")
+        Path("artifacts/stage1_checkpoint").rmdir()
+    assert state(project) == before
+
+
+def test_command_line(project: Path) -> None:
+    def humanvlm(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "humanvlm.cli", "forget", *arguments]
+        return subprocess.run(command, input=text, capture_output=True, text=True)
+
+    done = humanvlm("--urls", "-", text=f"# by request\n{url_of('person')}\n")
+    assert done.returncode == 0, done.stderr
+    assert "artifacts/raw_scrape: 2 kept" in done.stdout
+    wrong = humanvlm("--ids", "-", text="abc\n")
+    assert wrong.returncode == 2
+    assert wrong.stderr == "humanvlm: -:1: 'abc' must be a sample id, 20 hex digits\n"
+    again = humanvlm()
+    assert again.returncode == 0
+    assert "0 new" in again.stdout
