@@ -75,7 +75,7 @@ def mutated(chance: random.Random, pool: list[bytes]) -> bytes:
 
 def worker(seconds: float, seed: int, corpus: Path | None, last: Path) -> None:
     """Run until the time is over; ``last`` holds the input under work, so that a death can be repeated."""
-    from humanvlm.config.loading import RawScrape
+    from humanvlm.config.raw_scrape import RawScrape
     from humanvlm.scrape.picture import prepare
     from humanvlm.scrape.reasons import RefusedError
 

@@ -20,7 +20,7 @@ import torch
 from pictures import build_pictures
 from PIL import Image
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.data import prompts
 from humanvlm.data.image import decode_picture
 from humanvlm.inference.generate import Generated, by_length, generate_batch

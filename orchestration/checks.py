@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from humanvlm.errors import UserError
-from humanvlm.pipeline.runner import check_files, read_report
+from humanvlm.pipeline.contract import check_files, read_report
 from orchestration.dvc_graph import Graph, StageNode
 
 REPORT_CHECKS = {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from humanvlm.data.shards import home, open_shard
-from humanvlm.pipeline.runner import read_report
+from humanvlm.pipeline.contract import read_report
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -24,7 +24,7 @@ TILES = (6, 2)
 
 
 def describe_artifact(folder: Path) -> dict[str, Any]:
-    """Metadata of a complete artifact. Raises humanvlm.pipeline.runner.StageError when it has no report."""
+    """Metadata of a complete artifact. Raises humanvlm.pipeline.contract.StageError when it has no report."""
     report = read_report(folder)
     rows = report["rows"]
     return {

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,26 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "language_model": tiny.save_language_model(folder / "llm"),
         "vision_tower": tiny.save_vision_tower(folder / "tower"),
     }
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact ``stage2_checkpoint`` of a few thousand weights."""
+    from humanvlm.config.model import Model
+    from humanvlm.data.shards import write_json
+    from humanvlm.model.build import build_llava
+    from humanvlm.pipeline.contract import artifact_files
+
+    folder = tmp_path_factory.mktemp("stage2_checkpoint")
+    for part in build_llava(Model(**tiny_models, system_prompt="")):
+        part.save_pretrained(folder / "model")
+    write_json(folder / "report.json", {"outputs": [asdict(file) for file in artifact_files(folder)]})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def inputs(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """What ``benchmark_scores`` reads."""
+    from .evaluate.small_run import write_inputs
+
+    return {"stage2_checkpoint": checkpoint, **write_inputs(tmp_path_factory.mktemp("inputs"))}

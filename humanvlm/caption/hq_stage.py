@@ -21,11 +21,11 @@ from humanvlm.caption.grammar import (
 )
 from humanvlm.caption.source import human_sentences
 from humanvlm.caption.stage import Drop, Tally, add_up, draw_plots, file_of, shard_result, share
-from humanvlm.config.loading import HumanCaptionHQ
+from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.facts import Facts, facts_from_json
 from humanvlm.data.shards import list_shards, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
-from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
 
 PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),

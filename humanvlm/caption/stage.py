@@ -13,11 +13,11 @@ from humanvlm.caption.english import word_count
 from humanvlm.caption.grammar import write
 from humanvlm.caption.measure import measure
 from humanvlm.caption.source import drop_reason, source_captions
-from humanvlm.config.loading import HumanCaption
+from humanvlm.config.human_caption import HumanCaption
 from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows, sha256_file, write_shard
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, picture_of
-from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
 
 COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
 DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])

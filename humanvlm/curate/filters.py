@@ -6,7 +6,7 @@ filters, which return True or a reason).
 
 from collections.abc import Callable
 
-from humanvlm.config.loading import HumanScenes
+from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.scene import Scene
 
 Filter = Callable[[Scene, HumanScenes], str | None]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
-from humanvlm.config.loading import HumanScenes
+from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.detectors import (
     FaceDetector,
     NsfwClassifier,

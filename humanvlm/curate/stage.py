@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.config.loading import HumanScenes
+from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
@@ -32,7 +32,7 @@ from humanvlm.data.shards import (
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, funnel
-from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
 
 FLOATS = pa.list_(pa.float32())
 FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])

@@ -19,7 +19,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.samples import Picture, Sample, picture_bytes
 from humanvlm.inference.base import CORRUPT, PACKAGES, Model, Reply, Request
 from humanvlm.inference.cache import Predictions, digest
-from humanvlm.pipeline.runner import progress
+from humanvlm.pipeline.contract import progress
 
 log = logging.getLogger("humanvlm")
 Dropped = tuple[str, str, str]

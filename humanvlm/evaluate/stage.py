@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 
-from humanvlm.config.loading import BenchmarkScores
+from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
 from humanvlm.evaluate.predict import Dropped, mean_picture, predict, predict_one
 from humanvlm.evaluate.report.outputs import write
@@ -17,7 +17,7 @@ from humanvlm.evaluate.tasks.samples import BENCHMARKS, Loaded, Sample, choose, 
 from humanvlm.evaluate.tasks.sources import load_source
 from humanvlm.inference.base import Model, Reply, open_model
 from humanvlm.inference.cache import Predictions, open_predictions
-from humanvlm.pipeline.runner import Outcome, StageRun
+from humanvlm.pipeline.contract import Outcome, StageRun
 
 log = logging.getLogger("humanvlm")
 MEAN_PICTURES = 256

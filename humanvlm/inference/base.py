@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from humanvlm.config.loading import BenchmarkScores
+from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.data.image import decode_picture
 from humanvlm.errors import UserError
 

@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from humanvlm.config.loading import Endpoint
+from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from humanvlm.data.shards import home, list_shards, open_shard, read_rows
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
-from humanvlm.pipeline.runner import read_report
+from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
 
 SIDE = 480

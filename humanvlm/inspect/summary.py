@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from humanvlm.pipeline.runner import StageError, read_report
+from humanvlm.pipeline.contract import StageError, read_report
 from humanvlm.pipeline.stages import STAGES
 
 

@@ -14,7 +14,7 @@ from transformers import (
     SiglipImageProcessorPil,
 )
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.language import load_language_model, source_of, unavailable

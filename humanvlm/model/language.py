@@ -53,8 +53,8 @@ def unavailable(name: str, error: Exception) -> UserError:
     """One line for what transformers says in twenty."""
     reason = str(error).splitlines()[0][:160]
     return UserError(
-        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, a local "
-        "folder, or a hub id with the hub reachable (HF_HUB_OFFLINE unset)"
+        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, a "
+        "local folder, or a hub id with the hub reachable (HF_HUB_OFFLINE unset)"
     )
 
 

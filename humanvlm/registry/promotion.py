@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from humanvlm.config.loading import RegisteredModel
+from humanvlm.config.registered_model import RegisteredModel
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from humanvlm.config.loading import RegisteredModel
+from humanvlm.config.registered_model import RegisteredModel
 from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline import tracking
-from humanvlm.pipeline.runner import Counts, Outcome, StageRun, read_report
+from humanvlm.pipeline.contract import Counts, Outcome, StageRun, read_report
 from humanvlm.registry.promotion import Scored, decide
 
 log = logging.getLogger("humanvlm")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multidict import MultiMapping
 from yarl import URL
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import Pattern, Rules, parse_pattern, parse_rules, path_octets, product_token
 

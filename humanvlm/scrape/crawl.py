@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.errors import UserError
 from humanvlm.scrape import store

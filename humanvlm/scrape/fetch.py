@@ -18,7 +18,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.http_exceptions import ContentLengthError, PayloadEncodingError, TransferEncodingError
 from yarl import URL
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import GuardedResolver, Policy, PrivateAddressError, check_literal, parse_url
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, relevant_headers
 from humanvlm.scrape.reasons import RefusedError

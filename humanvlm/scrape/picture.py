@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.exif import orientation, strip, upright_exif
 from humanvlm.scrape.jpeg import skeleton
 from humanvlm.scrape.pixels import Size, decode, encode, turned

@@ -7,7 +7,7 @@ from typing import Any
 
 from humanvlm.data.shards import write_json
 from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
-from humanvlm.pipeline.runner import Counts, ShardResult
+from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.figures import merged, ranked
 
 MANIFEST = "manifest.json"

@@ -5,7 +5,7 @@ from math import sqrt
 
 import numpy as np
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.pixels import Pixels, Size, opencv
 
 # Up to here two taps an axis are within 1.5 dB of an area average (photographs, against Lanczos); beyond, they alias.

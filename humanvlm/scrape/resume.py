@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import STORE, write_json
 from humanvlm.data.tombstones import Tombstones
-from humanvlm.pipeline.runner import ShardResult, StageRun
+from humanvlm.pipeline.contract import ShardResult, StageRun
 from humanvlm.scrape import store
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import Hashes, Plan, Slice, load_plan, plan, save_plan

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import ShardFile, sha256_file
 from humanvlm.data.tombstones import load as load_tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline import engine
-from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageError, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.scrape import resume, store
 from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.crawl import Lane, crawl_lane

@@ -26,7 +26,7 @@ from humanvlm.data.shards import (
     write_shard,
 )
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
-from humanvlm.pipeline.runner import Counts, ShardResult
+from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.figures import figures_of
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import Hashes, id_hashes, url_hashes

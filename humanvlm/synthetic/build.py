@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 from humanvlm.data.shards import sha256_file
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
-from humanvlm.pipeline.runner import progress
+from humanvlm.pipeline.contract import progress
 from humanvlm.synthetic import tasks, texts
 from humanvlm.synthetic.crawl import Job, Row, crawl_rows, site_path, write_site
 from humanvlm.synthetic.scenes import plan_scene, scene_truth

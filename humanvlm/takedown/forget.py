@@ -28,7 +28,8 @@ from humanvlm.data.shards import (
     write_shard,
 )
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
-from humanvlm.pipeline.runner import Counts, _locked, identity, read_report
+from humanvlm.pipeline.contract import Counts, identity, read_report
+from humanvlm.pipeline.runner import _locked
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.takedown import remaining as copies
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from humanvlm.config.loading import Training
+from humanvlm.config.training import Training
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.build import image_tokens

@@ -16,8 +16,8 @@ from typing import Any
 
 from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
+from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 from humanvlm.pipeline.engine import default_workers
-from humanvlm.pipeline.runner import Counts, Outcome, StageRun
 
 WORKER = "humanvlm.train.worker"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from humanvlm.pipeline.runner import StageRun
+from humanvlm.pipeline.contract import StageRun
 from humanvlm.train.samples import Samples
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from humanvlm.data.shards import replace_durably
-from humanvlm.pipeline.runner import Outcome, StageRun
+from humanvlm.pipeline.contract import Outcome, StageRun
 from humanvlm.train.launch import train
 from humanvlm.train.recipe import Recipe, Source
 from humanvlm.train.samples import caption_samples

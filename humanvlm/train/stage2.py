@@ -4,9 +4,9 @@ import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from humanvlm.config.loading import Stage2
+from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.errors import UserError
-from humanvlm.pipeline.runner import Outcome, StageRun, read_report
+from humanvlm.pipeline.contract import Outcome, StageRun, read_report
 from humanvlm.train.launch import train
 from humanvlm.train.recipe import Recipe, Source
 from humanvlm.train.samples import caption_samples, hq_samples, instruction_samples

@@ -19,7 +19,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
-from humanvlm.config.loading import Training
+from humanvlm.config.training import Training
 from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
 

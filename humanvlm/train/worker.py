@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from humanvlm.config.loading import Params, Training
+from humanvlm.config.loading import Params
+from humanvlm.config.training import Training
 from humanvlm.data.shards import replace_durably, write_json
 from humanvlm.errors import UserError
-from humanvlm.pipeline.runner import Counts, StageRun
+from humanvlm.pipeline.contract import Counts, StageRun
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.train.launch import die_with_parent
 from humanvlm.train.recipe import Recipe, Source

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from humanvlm.config.loading import HumanScenes
+from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Models, Scene, decode
 from humanvlm.data.detections import Detection, Face

@@ -14,7 +14,7 @@ from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.held_out import most_common_caption
 from humanvlm.inference.base import Local
-from humanvlm.pipeline.runner import artifact_files
+from humanvlm.pipeline.contract import artifact_files
 
 from .small_run import SCHEMA, evaluate
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from humanvlm.config.loading import BenchmarkScores
+from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Local, Request, open_model
 from humanvlm.inference.endpoint import Server

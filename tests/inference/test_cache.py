@@ -90,8 +90,8 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 import resource, signal
 from pathlib import Path
 from humanvlm.errors import UserError
-from humanvlm.evaluate.asking import Reply
-from humanvlm.evaluate.predictions import Predictions
+from humanvlm.inference.base import Reply
+from humanvlm.inference.cache import Predictions
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 store = Predictions(Path({str(tmp_path)!r}), {IDENTITY!r})
 store.add([Reply("a", "x" * 400)])
@@ -114,8 +114,8 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from humanvlm.evaluate.asking import Reply
-from humanvlm.evaluate.predictions import Predictions
+from humanvlm.inference.base import Reply
+from humanvlm.inference.cache import Predictions
 store = Predictions(Path({str(tmp_path)!r}), {IDENTITY!r})
 for number in range(50):
     store.add([Reply(f"{{sys.argv[1]}}-{{number}}", "text " * 500)])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from humanvlm.config.loading import Endpoint
+from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference import endpoint
 from humanvlm.inference.base import Reply, Request

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.inference import generate as module
 from humanvlm.inference.generate import MARGIN, by_length, chat_text, generate, generate_batch

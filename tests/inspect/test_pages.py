@@ -13,7 +13,7 @@ from humanvlm.data.shards import IMAGE, shard_name, write_json, write_shard
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.pages import write_page
 from humanvlm.inspect.plots import contact_sheet, funnel, sample_rows, thumbnail
-from humanvlm.pipeline.runner import StageError
+from humanvlm.pipeline.contract import StageError
 
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 BOX = pa.struct([("box", pa.list_(pa.float32())), ("score", pa.float32())])

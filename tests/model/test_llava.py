@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.inference.generate import chat_text, generate
 from humanvlm.model.build import build_llava, image_tokens

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.data.shards import read_folder
-from humanvlm.pipeline.runner import read_report
+from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
 
 SMALL = (

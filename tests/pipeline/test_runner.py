@@ -11,7 +11,8 @@ import pytest
 from humanvlm.config.profiles import profile_path
 from humanvlm.data.shards import write_shard
 from humanvlm.pipeline import runner as stage_module
-from humanvlm.pipeline.runner import Counts, Outcome, ShardResult, StageError, StageRun, run_stage
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
+from humanvlm.pipeline.runner import run_stage
 from humanvlm.pipeline.stages import Stage
 
 CPU = profile_path("cpu")

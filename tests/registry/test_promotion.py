@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.config.loading import RegisteredModel
+from humanvlm.config.registered_model import RegisteredModel
 from humanvlm.registry.promotion import Scored, decide
 
 POLICY = RegisteredModel(min_gain=0.1, guards={"attributes.unparseable_inverse": 0.5})

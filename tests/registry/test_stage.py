@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.data.shards import write_json
 from humanvlm.errors import UserError
-from humanvlm.pipeline.runner import artifact_files, run_stage
+from humanvlm.pipeline.contract import artifact_files
+from humanvlm.pipeline.runner import run_stage
 
 
 @pytest.fixture(scope="module")

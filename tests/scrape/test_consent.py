@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape import consent as module
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, parse_tdmrep
 from humanvlm.scrape.reasons import RefusedError

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.consent import OPT_OUTS, SitePolicy, check_headers, directives, parse_tdmrep, relevant_headers
 from humanvlm.scrape.reasons import RefusedError
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.fetch import Fetched, _retry_after, fetch, open_client
 from humanvlm.scrape.reasons import RefusedError

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import addresses, fetch

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.picture import MAX_SCANS, prepare
 from humanvlm.scrape.reasons import RefusedError
 
@@ -198,7 +198,7 @@ import json, resource, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
-from humanvlm.config import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.picture import prepare
 from humanvlm.scrape.reasons import RefusedError
 import io

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from humanvlm.config.loading import RawScrape
+from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.data.tombstones import Tombstones
 from humanvlm.errors import UserError

@@ -6,7 +6,7 @@ import pytest
 
 from humanvlm.data.shards import home, list_shards, read_folder
 from humanvlm.inspect.pages import write_page
-from humanvlm.pipeline.runner import StageError, check_files
+from humanvlm.pipeline.contract import StageError, check_files
 
 from .test_stage import here, ids, scrape, write_index, write_params, write_site
 

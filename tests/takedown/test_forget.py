@@ -24,7 +24,8 @@ from humanvlm.data.shards import read_folder, read_rows, write_json
 from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.errors import UserError
 from humanvlm.inspect.pages import write_page
-from humanvlm.pipeline.runner import check_files, run_stage
+from humanvlm.pipeline.contract import check_files
+from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.urls import sample_id
 from humanvlm.takedown import forget
@@ -308,8 +309,8 @@ def test_killed_at_any_step_it_completes(
 ) -> None:
     script = f"""
 import os, signal
-from humanvlm import forget
-from humanvlm.tombstones import Tombstones, url_hash
+from humanvlm.takedown import forget
+from humanvlm.data.tombstones import Tombstones, url_hash
 real, calls, writes = forget.{step}, 0, {step!r}.split("_")[0] in ("write", "filter")
 def dying(*arguments):
     global calls

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from humanvlm.config.loading import Model
+from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.train.batches import IGNORED, Collator, Encoder, fitting, grouped, schedule
 from humanvlm.train.samples import Sample

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from humanvlm.config.loading import Model, Stage2
+from humanvlm.config.model import Model
+from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.model.build import build_llava
 from humanvlm.train.stage2 import merge, with_lora
 

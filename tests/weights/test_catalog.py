@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from humanvlm.config.loading import HumanScenes, Model
+from humanvlm.config.human_scenes import HumanScenes
+from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.weights import catalog as models
 from humanvlm.weights.catalog import ModelEntry, model_entries, model_entry, model_file

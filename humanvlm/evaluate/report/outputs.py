@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.config.loading import BenchmarkScores
+from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.data.shards import replace_durably, shard_name, write_json, write_shard
 from humanvlm.evaluate.predict import Dropped, Predicted
 from humanvlm.evaluate.report.leaderboard import own_standings, read_standing
@@ -18,7 +18,7 @@ from humanvlm.evaluate.report.page import SYSTEMS, TaskResult, plot_parts, plot_
 from humanvlm.evaluate.saved_runs import with_contributions
 from humanvlm.evaluate.scoring import as_json
 from humanvlm.evaluate.tasks.kinds import KINDS
-from humanvlm.pipeline.runner import Counts, Outcome, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 
 DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from humanvlm.config.loading import Source
+from humanvlm.config.benchmark_scores import Source
 from humanvlm.data import prompts
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, read_json, read_rows, read_tab_separated

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from humanvlm.config.loading import Source
+from humanvlm.config.benchmark_scores import Source
 from humanvlm.errors import UserError
 from humanvlm.evaluate.scoring import score, task_scores
 from humanvlm.evaluate.tasks import sources

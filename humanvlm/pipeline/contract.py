@@ -1,0 +1,208 @@
+"""The stage contract: what a stage function gets and returns, and what an artifact with a ``report.json`` says.
+
+Killed at any point, a stage resumes: while it runs, ``OUT/.work/`` holds one record per finished shard. The report is
+written last, so an artifact with a report is complete.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from humanvlm.config.loading import Params
+from humanvlm.data.shards import ShardFile, file_sizes, home, sha256_file, write_json
+from humanvlm.errors import UserError
+from humanvlm.pipeline import engine
+from humanvlm.pipeline.stages import Stage
+
+log = logging.getLogger("humanvlm")
+
+
+class StageError(UserError):
+    """An input that is missing or incomplete, or a report that does not balance."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows in, rows kept, rows dropped by reason. Counts add up: in = kept + sum of the drops."""
+
+    rows_in: int = 0
+    kept: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __add__(self, other: "Counts") -> "Counts":
+        dropped = Counter(self.dropped) + Counter(other.dropped)
+        return Counts(self.rows_in + other.rows_in, self.kept + other.kept, dict(sorted(dropped.items())))
+
+    @property
+    def balanced(self) -> bool:
+        return self.rows_in == self.kept + sum(self.dropped.values())
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What a shard task leaves behind: its counts, the files it wrote, and figures to add up or to show."""
+
+    counts: Counts
+    files: tuple[ShardFile, ...]
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a stage function returns: counts, all files of the artifact, numbers, and pictures worth showing."""
+
+    counts: Counts
+    files: Sequence[ShardFile] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    plots: Sequence[str] = ()
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """What a stage function gets: its parameters, input folders by name, output folder and work folder.
+
+    retry: reasons of dropped rows to try again, for a stage that can (``raw_scrape``).
+    """
+
+    stage: Stage
+    params: Params
+    inputs: Mapping[str, Path]
+    out: Path
+    retry: tuple[str, ...] = ()
+
+    @property
+    def config(self) -> Any:
+        """The section named like the stage."""
+        return getattr(self.params, self.stage.name)
+
+    @property
+    def work(self) -> Path:
+        """Scratch that survives a kill and is removed when the stage completes."""
+        return self.out / ".work"
+
+    @property
+    def mark(self) -> Path:
+        """Holds the fingerprint of the run that is under way."""
+        return self.work / "fingerprint"
+
+    def map_shards(self, fn: Callable[[Any], ShardResult], tasks: Mapping[str, Any]) -> list[ShardResult]:
+        """Run ``fn`` on the tasks that have no record yet; return all results in the order of the task names.
+
+        A record is written after the files of its task are durable, so a kill in between repeats the task. A record
+        whose files have another size than it says is not believed.
+        """
+        done = {name: result for name in tasks if (result := self._recall(name)) is not None}
+        todo = [_Task(fn, name, task, self.out) for name, task in tasks.items() if name not in done]
+        if done:
+            log.info("%s: resuming, %d of %d shards done", self.stage.name, len(done), len(tasks))
+        for name, result in progress(engine.map_shards(_Task.run, todo), len(todo), self.stage.name, "shard"):
+            done[name] = result
+        return [done[name] for name in tasks]
+
+    def _recall(self, name: str) -> ShardResult | None:
+        record = self.work / f"{name}.json"
+        if not record.exists():
+            return None
+        value = json.loads(record.read_text())
+        files = tuple(ShardFile(**file) for file in value["files"])
+        if any(not whole(self.out / file.path, file.bytes) for file in files):
+            return None
+        return ShardResult(Counts(**value["counts"]), files, value["info"])
+
+
+@dataclass(frozen=True)
+class _Task:
+    fn: Callable[[Any], ShardResult]
+    name: str
+    task: Any
+    out: Path
+
+    def run(self) -> tuple[str, ShardResult]:
+        result = self.fn(self.task)
+        write_json(self.out / ".work" / f"{self.name}.json", asdict(result))
+        return self.name, result
+
+
+def whole(path: Path, size: int) -> bool:
+    return path.exists() and path.stat().st_size == size
+
+
+def damaged(folder: Path, files: Iterable[Mapping[str, Any]]) -> tuple[Path, int, int] | None:
+    """The first file of an artifact that has not the size it should have: its path, the size it has, and should."""
+    store = home(folder)
+    stored = {} if store == folder else file_sizes(store)
+    for file in files:
+        path = (store if file["path"] in stored else folder) / file["path"]
+        size = stored.get(file["path"], path.stat().st_size if path.exists() else 0)
+        if size != file["bytes"]:
+            return path, size, file["bytes"]
+    return None
+
+
+def progress(items: Iterator[Any], total: int, what: str, unit: str) -> Iterator[Any]:
+    """A progress bar with ETA on a terminal; elsewhere a log line at every tenth."""
+    import sys
+
+    from tqdm import tqdm
+
+    if sys.stderr.isatty():
+        yield from tqdm(items, total=total, desc=what, unit=unit)
+        return
+    start = time.monotonic()
+    for count, item in enumerate(items, 1):
+        yield item
+        if count * 10 // total > (count - 1) * 10 // total:
+            log.info("%s: %d/%d %ss, %.1f s", what, count, total, unit, time.monotonic() - start)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """The report of a complete artifact. Raises StageError naming the folder when there is none or it is unreadable."""
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StageError(f"{folder}: not complete (no report.json); run `humanvlm {folder.name}` first") from None
+    except ValueError as error:
+        raise StageError(f"{path}: not JSON ({error}); run `humanvlm {folder.name}` again") from None
+    return report  # type: ignore[no-any-return]
+
+
+def check_files(folder: Path) -> None:
+    """Raises StageError naming the first file whose size is not what the artifact's report says."""
+    report = read_report(folder)
+    if found := damaged(folder, report["outputs"]):
+        path, size, wanted = found
+        raise StageError(
+            f"{path}: truncated ({size} of {wanted} bytes); run `humanvlm {report['stage']}` again, or `dvc checkout`"
+        )
+
+
+def identity(folder: Path) -> str:
+    """What an input is: the outputs its report lists, or the sha256 of its files when no stage made it."""
+    if not folder.is_dir():
+        raise StageError(f"{folder}: no such folder; make it with `humanvlm sample` or `humanvlm index`, or `dvc pull`")
+    if (folder / "report.json").exists():
+        listing = [(file["path"], file["sha256"]) for file in read_report(folder)["outputs"]]
+    else:
+        if folder.parent.name == "artifacts":
+            read_report(folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        listing = [(str(path.relative_to(folder)), sha256_file(path)) for path in files]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+
+
+def artifact_files(out: Path) -> list[ShardFile]:
+    """Every finished file of an artifact that is not made of shards (checkpoints, plots), rows unknown (0)."""
+    paths = sorted(path for path in out.rglob("*") if path.is_file() and ".work" not in path.relative_to(out).parts)
+    return [
+        ShardFile(str(path.relative_to(out)), 0, path.stat().st_size, sha256_file(path))
+        for path in paths
+        if path.name != "report.json"
+    ]
