@@ -133,6 +133,7 @@ def test_dropped_duplicates_name_what_is_kept(artifact: Path) -> None:
     assert all(detail.removeprefix("of ") in kept for detail in named)
 
 
+@pytest.mark.slow
 def test_outputs_are_the_same_for_any_number_of_workers(
     repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,6 +193,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_no_reply_is_made_twice(
     inputs: dict[str, Path], tmp_path: Path, repo: Path, predictions: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

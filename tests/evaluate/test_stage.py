@@ -68,6 +68,7 @@ def test_a_second_run_asks_nothing_and_scores_the_same(
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_change_asks_again_exactly_what_it_concerns(
     inputs: dict[str, Path], tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

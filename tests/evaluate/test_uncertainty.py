@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_intervals_and_tests_are_what_they_say(repo: Path) -> None:
     command = [sys.executable, "benchmarks/uncertainty.py", "--replications", "400", "--images", "30", "100"]
     done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False)

@@ -134,6 +134,7 @@ def photographs() -> list[Image.Image]:
     return [astronaut.crop((40 * n, 20 * n, 200 + 40 * n, 240 + 30 * n)) for n in range(len(PROMPTS))]
 
 
+@pytest.mark.slow
 def test_the_default_model_says_the_same_in_batches_of_1_and_8(
     default_model: tuple[Any, Any], photographs: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_model_that_is_nowhere_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_default_language_model(monkeypatch: pytest.MonkeyPatch, repo: Path) -> None:
     monkeypatch.chdir(repo)  # shares the converted model in .state/models
     model, tokenizer = load_language_model("smollm2-135m-instruct")

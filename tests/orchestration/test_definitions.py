@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver  # the judge that the UI asks
 from dagster._core.loader import LoadingContextForTest
 
@@ -56,6 +57,7 @@ def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
     return str(data.user_failure_data.description if data.user_failure_data else data.error)
 
 
+@pytest.mark.slow
 def test_materializing_runs_each_stage_once_and_leaves_dvc_clean(project, instance):
     assert materialize(project.root, instance).success
     assert project.ran() == STAGES
@@ -80,6 +82,7 @@ def test_materializing_runs_each_stage_once_and_leaves_dvc_clean(project, instan
     assert len(project.ran()) == 6
 
 
+@pytest.mark.slow
 def test_what_dvc_repro_made_is_taken_over(project, instance, monkeypatch):
     monkeypatch.setattr("orchestration.sensors.SETTLED_S", 0.0)
     project.run("dvc", "repro", "-q")

@@ -13,6 +13,8 @@ from humanvlm.data.shards import read_folder
 from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     "stage1_checkpoint.max_steps=3",
     "stage2_checkpoint.max_steps=3",

@@ -69,6 +69,7 @@ def test_without_tracking_there_is_no_registry(
         register(checkpoint, scores(tmp_path / "s", 0.5), tmp_path / "out", repo)
 
 
+@pytest.mark.slow
 def test_champions_and_challengers(
     checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,11 +3,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPO = Path(__file__).parents[2]
 NASTY = REPO.parent / "shared" / "nasty"
 SECONDS = 25
 
 
+@pytest.mark.slow
 def test_no_mutated_picture_crashes_the_process(tmp_path: Path) -> None:
     """Half a minute of what ``benchmarks/fuzz_picture.py`` does for longer."""
     command = [sys.executable, str(REPO / "benchmarks/fuzz_picture.py"), f"--seconds={SECONDS}", f"--out={tmp_path}"]

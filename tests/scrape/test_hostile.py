@@ -341,6 +341,7 @@ def test_a_crawl_delay_is_kept(here: Path, internet: Internet) -> None:
     assert all(later - earlier > 0.15 for earlier, later in pairwise(times))  # when they arrive, not when they start
 
 
+@pytest.mark.slow
 def test_a_crawl_that_is_killed_again_and_again_loses_nothing(repo: Path) -> None:
     options = {"rows": 60, "kills": 3, "seconds": 2, "rows-per-shard": 16, "processes": 1}
     command = [sys.executable, str(repo / "benchmarks" / "kill.py")]

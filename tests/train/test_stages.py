@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from humanvlm.model.load import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
