@@ -44,7 +44,7 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact ``stage2_checkpoint`` of a few thousand weights."""
     from humanvlm.config.model import Model
-    from humanvlm.data.shards import write_json
+    from humanvlm.data.atomic_io import write_json
     from humanvlm.model.build import build_llava
     from humanvlm.pipeline.contract import artifact_files
 

@@ -20,10 +20,10 @@ from humanvlm.caption.grammar import (
     opening,
 )
 from humanvlm.caption.source import human_sentences
-from humanvlm.caption.stage import Drop, Tally, add_up, draw_plots, file_of, shard_result, share
+from humanvlm.caption.stage import Drop, Tally, add_up, draw_plots, shard_result, share
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.facts import Facts, facts_from_json
-from humanvlm.data.shards import list_shards, open_shard, read_rows
+from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
 
@@ -52,7 +52,7 @@ def run(run: StageRun) -> Outcome:
     results = run.map_shards(describe_shard, tasks)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
-    plots = [file_of(run.out, name) for name in draw_plots(run.out, WRITTEN)]
+    plots = [ShardFile.of(run.out, name) for name in draw_plots(run.out, WRITTEN)]
     card = write_card(run.out, "HumanCaptionHQ", DESCRIPTION)
     metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in)}
     return Outcome(counts, [*files, *plots, card], metrics, [plot.path for plot in plots])

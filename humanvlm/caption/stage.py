@@ -14,7 +14,7 @@ from humanvlm.caption.grammar import write
 from humanvlm.caption.measure import measure
 from humanvlm.caption.source import drop_reason, source_captions
 from humanvlm.config.human_caption import HumanCaption
-from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows, sha256_file, write_shard
+from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, picture_of
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
@@ -44,7 +44,7 @@ def run(run: StageRun) -> Outcome:
     results = run.map_shards(caption_shard, tasks)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
-    plots = [file_of(run.out, name) for name in draw_plots(run.out, ("short", "detailed"))]
+    plots = [ShardFile.of(run.out, name) for name in draw_plots(run.out, ("short", "detailed"))]
     card = write_card(run.out, "HumanCaption", DESCRIPTION)
     metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in)}
     return Outcome(counts, [*files, *plots, card], metrics, [plot.path for plot in plots])
@@ -159,11 +159,6 @@ def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:
 
 def share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
-
-
-def file_of(out: Path, name: str) -> ShardFile:
-    path = out / name
-    return ShardFile(name, 0, path.stat().st_size, sha256_file(path))
 
 
 def draw_plots(out: Path, columns: Sequence[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from humanvlm.config.loading import ConfigError, load_params
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import write_text
 
 
 def profile_path(name: str) -> Path:
@@ -23,6 +23,4 @@ def write_profile(name: str, out: Path) -> None:
     """Copy a profile, checked first, to ``out``; comments stay."""
     path = profile_path(name)
     load_params(path)
-    work = out.with_name(f".{out.name}.work")
-    work.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
-    replace_durably(work, out)
+    write_text(out, path.read_text(encoding="utf-8"))

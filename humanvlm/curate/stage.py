@@ -19,16 +19,7 @@ from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, percept
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
 from humanvlm.data import tombstones
-from humanvlm.data.shards import (
-    ShardError,
-    ShardFile,
-    list_shards,
-    open_shard,
-    read_folder,
-    read_rows,
-    sha256_file,
-    write_shard,
-)
+from humanvlm.data.shards import ShardError, ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, funnel
@@ -232,7 +223,9 @@ def illustrate(out: Path, source: Path, counts: Counts, config: Mapping[str, Any
     contact_sheet(islice(read_folder(out), SHOWN), out / "plots" / "kept.png")
     each = max(SHOWN // max(len(drops), 1), 2)
     contact_sheet(_dropped_examples(out, source, each), out / "plots" / "dropped.png")
-    return [_file(out, f"plots/{name}.png") for name in ("kept", "dropped", "funnel")], _card(out, counts, config)
+    return [ShardFile.of(out, f"plots/{name}.png") for name in ("kept", "dropped", "funnel")], _card(
+        out, counts, config
+    )
 
 
 def _dropped_examples(out: Path, source: Path, each: int) -> Iterator[dict[str, Any]]:
@@ -263,7 +256,3 @@ def _card(out: Path, counts: Counts, config: Mapping[str, Any]) -> ShardFile:
 
 def _in_folder(folder: str, file: ShardFile) -> ShardFile:
     return replace(file, path=f"{folder}/{file.path}")
-
-
-def _file(out: Path, path: str) -> ShardFile:
-    return ShardFile(path, 0, (out / path).stat().st_size, sha256_file(out / path))

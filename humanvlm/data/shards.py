@@ -6,9 +6,7 @@ picture can be read without its neighbours, and readers of metadata project colu
 """
 
 import base64
-import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,8 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from humanvlm.data.atomic_io import atomic_file
+from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -39,6 +39,12 @@ class ShardFile:
     rows: int
     bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, folder: Path, name: str, rows: int = 0) -> "ShardFile":
+        """The file ``name`` of the artifact in ``folder``, as it is now. rows: 0 for what has none, such as a plot."""
+        path = folder / name
+        return cls(name, rows, path.stat().st_size, sha256_file(path))
 
 
 def shard_name(index: int) -> str:
@@ -158,10 +164,8 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> ShardFi
 def _work_file(path: Path) -> Iterator[Path]:
     """A local file that becomes ``path`` when the block ends well: by rename, or by one upload to a store."""
     if isinstance(path, Path):
-        work = path.with_name(f".{path.name}.work")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield work
-        replace_durably(work, path)
+        with atomic_file(path) as work:
+            yield work
         return
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch) / path.name
@@ -216,31 +220,3 @@ def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Iterator[
     """Rows of all shards of an artifact, in order, one row group in memory at a time."""
     for path in list_shards(folder):
         yield from read_rows(path, columns)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically and durably; keys keep their order, floats are plain."""
-    work = path.with_name(f".{path.name}.work")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    replace_durably(work, path)
-
-
-def replace_durably(work: Path, path: Path) -> None:
-    """fsync the work file, rename it over ``path``, fsync the folder: survives a crash at any point."""
-    _fsync(work)
-    work.replace(path)
-    _fsync(path.parent)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sha256_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import write_text
 from humanvlm.errors import UserError
 
 PATH = Path("tombstones.csv")
@@ -127,9 +127,7 @@ def _read(path: Path) -> dict[tuple[str, str], str]:
 
 def _write(path: Path, entries: Mapping[tuple[str, str], str]) -> None:
     lines = [COLUMNS, *([kind, value, entries[kind, value]] for kind, value in sorted(entries))]
-    work = path.with_name(f".{path.name}.work")
-    work.write_text("".join(f"{','.join(line)}\n" for line in lines), encoding="utf-8")
-    replace_durably(work, path)
+    write_text(path, "".join(f"{','.join(line)}\n" for line in lines))
 
 
 def _checked(source: str, line: int, kind: str, value: str) -> str:

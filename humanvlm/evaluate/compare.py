@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
-from humanvlm.evaluate.files import write_json
 from humanvlm.evaluate.saved_runs import IDF_METRICS, Metrics, TaskRun, read_run
 from humanvlm.evaluate.stats.statistics import Difference, holm, paired
 
@@ -201,10 +200,7 @@ def write(comparison: Comparison, path: Path) -> None:
         loader = PackageLoader("humanvlm.evaluate.report", "templates")
         page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
         page.filters["p"] = _p
-        path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.work")
-        work.write_text(page.get_template("compare.html.j2").render(asdict(comparison)), encoding="utf-8")
-        replace_durably(work, path)
+        write_text(path, page.get_template("compare.html.j2").render(asdict(comparison)))
     else:
         raise UserError(f"--out {path}: neither .json nor .html")
 

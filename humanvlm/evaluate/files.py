@@ -7,8 +7,6 @@ documents beyond ``MOST_JSON`` are refused: the same rows as JSON lines have no 
 import gzip
 import json
 import math
-import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -170,26 +168,6 @@ def pair(
     if not wanted:
         raise UserError(f"{references}: no rows")
     return [predictions.get(key) for key in wanted]
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: work file beside it, fsync, rename. Raises UserError when that is not possible."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, work = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(value, file, indent=1, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            Path(work).chmod(0o644)
-            Path(work).replace(path)
-        except BaseException:
-            Path(work).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({_why(error)})") from error
 
 
 def _json_lines(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
-from humanvlm.evaluate.files import pair, write_json
+from humanvlm.evaluate.files import pair
 from humanvlm.evaluate.stats.scored import Scored
 from humanvlm.evaluate.tasks import formats
 from humanvlm.evaluate.tasks.boxes import Space

@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.errors import UserError
 from humanvlm.index.tables import Row, open_table
 
@@ -191,20 +191,16 @@ def _clean(text: str) -> str:
 
 
 def _write(path: Path, entries: Iterator[dict[str, Any]], source: str, skipped: Counter[str]) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_name(f".{path.name}.work")
     kept = 0
     try:
-        with pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer:
-            while rows := list(islice(entries, ROWS)):
-                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-                kept += len(rows)
-        if not kept:
-            hint = "; relative paths need --base-url" if "relative_url" in skipped else ""
-            raise UserError(f"{source}: no row has a usable URL ({dict(skipped) or 'it is empty'}){hint}")
-        replace_durably(work, path)
+        with atomic_file(path) as work:
+            with pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer:
+                while rows := list(islice(entries, ROWS)):
+                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                    kept += len(rows)
+            if not kept:
+                hint = "; relative paths need --base-url" if "relative_url" in skipped else ""
+                raise UserError(f"{source}: no row has a usable URL ({dict(skipped) or 'it is empty'}){hint}")
     except (EOFError, BadGzipFile, zlib.error) as error:
         raise UserError(f"{source}: damaged gzip file ({error}); get it again") from None
-    finally:
-        work.unlink(missing_ok=True)
     return kept

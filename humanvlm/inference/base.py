@@ -167,7 +167,7 @@ class Local:
 
 def file_digests(folder: Path) -> dict[str, str]:
     """sha256 of each file that a checkpoint is loaded from, by name. Raises UserError when there is none."""
-    from humanvlm.data.shards import sha256_file
+    from humanvlm.data.hashing import sha256_file
 
     if not (folder / "config.json").is_file():
         raise UserError(

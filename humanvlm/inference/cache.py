@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply
 

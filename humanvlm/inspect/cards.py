@@ -4,7 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from humanvlm.data.shards import ShardFile, replace_durably, sha256_file
+from humanvlm.data.atomic_io import write_text
+from humanvlm.data.shards import ShardFile
 
 DATA_FILES = {"configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "shard-*.parquet"}]}]}
 
@@ -15,9 +16,5 @@ def write_card(out: Path, title: str, description: str) -> ShardFile:
     Returns the file as an output of the stage.
     """
     front = yaml.safe_dump({"pretty_name": title, **DATA_FILES}, sort_keys=False, allow_unicode=True)
-    path = out / "README.md"
-    work = out / ".README.md.work"
-    out.mkdir(parents=True, exist_ok=True)
-    work.write_text(f"---\n{front}---\n\n# {title}\n\n{description.strip()}\n", encoding="utf-8")
-    replace_durably(work, path)
-    return ShardFile(path.name, 0, path.stat().st_size, sha256_file(path))
+    write_text(out / "README.md", f"---\n{front}---\n\n# {title}\n\n{description.strip()}\n")
+    return ShardFile.of(out, "README.md")

@@ -14,6 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from humanvlm.data.atomic_io import write_text
 from humanvlm.data.shards import home, list_shards, open_shard, read_rows
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.pipeline.contract import read_report
@@ -50,7 +51,6 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     report = read_report(artifact) if complete or not has_shards else {}
     cards = list(_dropped(artifact, rows) if dropped else _kept(artifact, rows) if has_shards else ())
     path = out or Path(".state") / "show" / f"{artifact.resolve().name}{'-dropped' if dropped else ''}.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
     template = _environment().get_template("show.html")
     page = template.render(
         name=artifact.resolve().name,
@@ -65,7 +65,7 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
         tables={} if dropped else report.get("info", {}).get("tables", {}),
         info=json.dumps(report.get("info", {}), indent=1, ensure_ascii=False),
     )
-    path.write_text(page, encoding="utf-8")
+    write_text(path, page)
     return path
 
 

@@ -2,11 +2,10 @@
 
 import logging
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from humanvlm.data.atomic_io import made_once
 from humanvlm.errors import UserError
 from humanvlm.weights.catalog import model_entries, model_entry, model_file
 
@@ -73,13 +72,11 @@ def converted(name: str) -> Path:
 
 
 def _convert(gguf: Path, folder: Path) -> None:
-    """Write the conversion beside ``folder`` and rename it into place: it is whole or absent, whoever else converts."""
+    """Write the conversion: it is whole or absent, whoever else converts."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     log.info("converting %s once into %s", gguf.name, folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    with made_once(folder) as work:
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
         quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
         # A fresh model of the same class: the loaded one remembers the GGUF file and refuses to be saved.
@@ -87,20 +84,3 @@ def _convert(gguf: Path, folder: Path) -> None:
         model.load_state_dict(quantised.state_dict())
         for part in (model, tokenizer):
             part.save_pretrained(work)
-        _sync(work)
-        try:
-            work.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was first, with the same bytes
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _sync(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.config.loading import Params
-from humanvlm.data.shards import ShardFile, file_sizes, home, sha256_file, write_json
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.hashing import sha256_file
+from humanvlm.data.shards import ShardFile, file_sizes, home
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.stages import Stage
@@ -201,8 +203,4 @@ def identity(folder: Path) -> str:
 def artifact_files(out: Path) -> list[ShardFile]:
     """Every finished file of an artifact that is not made of shards (checkpoints, plots), rows unknown (0)."""
     paths = sorted(path for path in out.rglob("*") if path.is_file() and ".work" not in path.relative_to(out).parts)
-    return [
-        ShardFile(str(path.relative_to(out)), 0, path.stat().st_size, sha256_file(path))
-        for path in paths
-        if path.name != "report.json"
-    ]
+    return [ShardFile.of(out, str(path.relative_to(out))) for path in paths if path.name != "report.json"]

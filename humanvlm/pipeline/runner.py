@@ -22,7 +22,8 @@ from typing import Any
 
 from humanvlm.config.loading import load_params
 from humanvlm.data import tombstones
-from humanvlm.data.shards import sha256_file, write_json
+from humanvlm.data.atomic_io import write_json, write_text
+from humanvlm.data.hashing import sha256_file
 from humanvlm.pipeline.contract import (
     Outcome,
     StageError,
@@ -154,8 +155,7 @@ def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[
         (run.out / "report.json").unlink(missing_ok=True)
         if force or continues is None or not continues(run):
             shutil.rmtree(run.out)
-    run.work.mkdir(parents=True, exist_ok=True)
-    run.mark.write_text(fingerprint)
+    write_text(run.mark, fingerprint)
 
 
 def _leave_nothing_empty(run: StageRun) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.config.registered_model import RegisteredModel
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline import tracking
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun, read_report

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.errors import UserError
 from humanvlm.scrape.urls import open_index, read_batches
 
@@ -266,16 +266,13 @@ def _cuts(todo: Flags, step: int) -> list[tuple[int, int]]:
 def save_plan(plan: Plan, folder: Path) -> None:
     """Write the plan atomically and durably, so that a killed crawl continues with the same shards."""
     path = folder / PLAN
-    work = path.with_name(f".{path.name}.work")
-    folder.mkdir(parents=True, exist_ok=True)
     table = np.array([(part.number, part.start, part.stop) for part in plan.slices], dtype=np.int64).reshape(-1, 3)
     fetch, repeated = (
         np.frombuffer(b"".join(parts), np.uint8)
         for parts in ([part.fetch for part in plan.slices], [part.repeated for part in plan.slices])
     )
-    with work.open("wb") as file:
+    with atomic_file(path) as work, work.open("wb") as file:
         np.savez(file, total=plan.total, slices=table, fetch=fetch, repeated=repeated, gone=plan.gone)
-    replace_durably(work, path)
 
 
 def load_plan(folder: Path) -> Plan:

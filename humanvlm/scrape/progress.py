@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from humanvlm.data.atomic_io import write_json
+
 log = logging.getLogger("humanvlm")
 EVERY_S = {True: 0.5, False: 30.0}  # on a terminal, elsewhere
 
@@ -45,10 +47,7 @@ class Progress:
 def write_progress(out: Path, lane: int, progress: Progress) -> None:
     """Leave a lane's counts for ``read_progress``."""
     path = out / ".work" / "progress" / f"lane-{lane}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_suffix(".work")
-    work.write_text(json.dumps(vars(progress)))
-    work.replace(path)
+    write_json(path, vars(progress), durable=False)  # a disk may take long, and the lane has downloads to serve
 
 
 def read_progress(out: Path) -> Progress:

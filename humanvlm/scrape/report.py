@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import write_json
 from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
 from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.figures import merged, ranked

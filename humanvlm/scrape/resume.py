@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.shards import STORE, write_json
+from humanvlm.data.atomic_io import atomic_file, write_json, write_text
+from humanvlm.data.shards import STORE
 from humanvlm.data.tombstones import Tombstones
 from humanvlm.pipeline.contract import ShardResult, StageRun
 from humanvlm.scrape import store
@@ -65,8 +66,9 @@ def prepare(run: StageRun, index: Path, tombstones: Tombstones) -> Work:
     mark.unlink(missing_ok=True)
     work = _plan(run, index, tombstones)
     save_plan(work.plan, folder)
-    np.savez(_rows_path(run), first=work.first, kept=work.kept, dropped=work.dropped)
-    mark.write_text(fingerprint)
+    with atomic_file(_rows_path(run)) as path, path.open("wb") as file:
+        np.savez(file, first=work.first, kept=work.kept, dropped=work.dropped)
+    write_text(mark, fingerprint)
     return work
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.shards import ShardFile, sha256_file
+from humanvlm.data.shards import ShardFile
 from humanvlm.data.tombstones import load as load_tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline import engine
@@ -94,8 +94,4 @@ def _outcome(run: StageRun, results: Sequence[ShardResult], total: int, rows_per
     }
     card = write_card(run.out, "Image-text pairs, as crawled", CARD)
     files = [file for result in results for file in result.files]
-    return Outcome(counts, [*files, _file(run.out / MANIFEST), card], metrics, shown.plots, shown.info)
-
-
-def _file(path: Path) -> ShardFile:
-    return ShardFile(path.name, 0, path.stat().st_size, sha256_file(path))
+    return Outcome(counts, [*files, ShardFile.of(run.out, MANIFEST), card], metrics, shown.plots, shown.info)

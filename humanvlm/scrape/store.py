@@ -14,17 +14,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from humanvlm.data.shards import (
-    IMAGE,
-    ShardFile,
-    file_sizes,
-    filter_shard,
-    home,
-    read_rows,
-    shard_name,
-    write_json,
-    write_shard,
-)
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import IMAGE, ShardFile, file_sizes, filter_shard, home, read_rows, shard_name, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.figures import figures_of

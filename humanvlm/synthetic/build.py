@@ -16,7 +16,6 @@ import hashlib
 import json
 import logging
 import random
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,8 @@ import click
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humanvlm.data.shards import sha256_file
+from humanvlm.data.atomic_io import atomic_folder, write_json
+from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.contract import progress
@@ -62,13 +62,9 @@ def build_sample(out: Path, *, scenes: int, seed: int) -> None:
     if _same(out, mark):
         click.echo(f"{out}: up to date ({scenes} scenes, seed {seed})")
         return
-    work = out.with_name(f".{out.name}.work")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
-    summary = _write(work, scenes, seed)
-    whole = mark | {"index_sha256": sha256_file(work / "index.parquet")}
-    (work / MARK).write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
-    _replace(work, out)
+    with atomic_folder(out) as work:
+        summary = _write(work, scenes, seed)
+        write_json(work / MARK, mark | {"index_sha256": sha256_file(work / "index.parquet")})
     click.echo(f"{out}: {summary}")
 
 
@@ -84,16 +80,6 @@ def _same(out: Path, mark: Mapping[str, Any]) -> bool:
     if not ours:
         raise UserError(f"{out}: holds files that `humanvlm sample` did not make; give another --out, or empty it")
     return bool({key: found[key] for key in mark} == mark)
-
-
-def _replace(work: Path, out: Path) -> None:
-    """A folder cannot be renamed over a full one, so the old sample steps aside first."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    work.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(work: Path, scenes: int, seed: int) -> str:

@@ -11,22 +11,14 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from humanvlm.data import tombstones
-from humanvlm.data.shards import (
-    ShardFile,
-    filter_shard,
-    home,
-    open_shard,
-    read_rows,
-    sha256_file,
-    write_json,
-    write_shard,
-)
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import ShardFile, filter_shard, home, open_shard, read_rows, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import _locked
@@ -295,7 +287,7 @@ def _current(folder: Path, file: Mapping[str, Any]) -> dict[str, Any]:
     rows = open_shard(path).metadata.num_rows if path.suffix == ".parquet" else file["rows"]
     if "/" not in file["path"] and path.suffix == ".parquet" and rows == file["rows"]:
         return dict(file)
-    return {"path": file["path"], "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    return asdict(ShardFile.of(path.parents[file["path"].count("/")], file["path"], rows))
 
 
 def _count(artifact: Artifact) -> Counts:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from humanvlm.data.shards import sha256_file
+from humanvlm.data.hashing import sha256_file
 from humanvlm.data.tombstones import Tombstones
 
 LISTED = 10

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 from humanvlm.pipeline.engine import default_workers

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.pipeline.contract import Outcome, StageRun
 from humanvlm.train.launch import train
 from humanvlm.train.recipe import Recipe, Source
@@ -32,12 +32,11 @@ def _model(run: StageRun) -> tuple[Any, Any]:
 def _save(run: StageRun, model: Any, _: Any) -> None:
     from safetensors.torch import save_file
 
-    work = run.work / "projector.safetensors"
     state = {name: value.float().contiguous() for name, value in model.model.multi_modal_projector.state_dict().items()}
-    save_file(state, work, metadata={"format": "pt"})
-    replace_durably(work, run.out / work.name)
-    model.config.to_json_file(run.work / "config.json", use_diff=False)
-    replace_durably(run.work / "config.json", run.out / "config.json")
+    with atomic_file(run.out / "projector.safetensors") as work:
+        save_file(state, work, metadata={"format": "pt"})
+    with atomic_file(run.out / "config.json") as work:
+        model.config.to_json_file(work, use_diff=False)
 
 
 RECIPE = Recipe(_model, _sources, _save)

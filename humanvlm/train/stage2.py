@@ -1,10 +1,10 @@
 """Stage 2: instruction tuning with LoRA (Hu et al. 2021, arXiv 2106.09685), merged into a plain LLaVA checkpoint."""
 
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
 from humanvlm.config.stage2_checkpoint import Stage2
+from humanvlm.data.atomic_io import atomic_folder
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Outcome, StageRun, read_report
 from humanvlm.train.launch import train
@@ -79,12 +79,9 @@ def targets(model: Any) -> list[str]:
 
 def _save(run: StageRun, model: Any, processor: Any) -> None:
     merged = merge(model.float())  # bfloat16 would round the smaller updates away
-    work, folder = run.work / "model", run.out / "model"
-    shutil.rmtree(work, ignore_errors=True)
-    merged.save_pretrained(work)
-    processor.save_pretrained(work)
-    shutil.rmtree(folder, ignore_errors=True)
-    work.rename(folder)
+    with atomic_folder(run.out / "model") as work:
+        merged.save_pretrained(work)
+        processor.save_pretrained(work)
 
 
 def merge(model: Any) -> Any:

@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from humanvlm.config.training import Training
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import sync_tree, write_json
 from humanvlm.errors import UserError
 
 log = logging.getLogger("humanvlm")
@@ -138,8 +138,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         torch.distributed.barrier()
         if self.args.should_save:
             self.state.save_to_json(str(folder / "trainer_state.json"))
-            for path in [*folder.rglob("*"), folder]:
-                _sync(path)
+            sync_tree(folder)
             state = {"step": self.state.global_step, "world": self.args.world_size, "digest": digest(self.model)}
             write_json(folder / COMPLETE, state)
             for other in folder.parent.glob("checkpoint-*"):
@@ -205,11 +204,3 @@ def digest(model: torch.nn.Module) -> str:
             total.update(name.encode())
             total.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

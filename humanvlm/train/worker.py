@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from humanvlm.config.loading import Params
 from humanvlm.config.training import Training
-from humanvlm.data.shards import replace_durably, write_json
+from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Counts, StageRun
 from humanvlm.pipeline.stages import STAGES
@@ -164,9 +164,7 @@ def write_curve(out: Path, history: Sequence[Mapping[str, float]], title: str) -
     writer = csv.writer(text)
     writer.writerow(columns)
     writer.writerows([entry[column] for column in columns] for entry in history)
-    work = out / ".work" / "loss.csv"
-    work.write_text(text.getvalue(), encoding="utf-8")
-    replace_durably(work, out / "loss.csv")
+    write_text(out / "loss.csv", text.getvalue())
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
     axes.plot([entry["step"] for entry in history], [entry["loss"] for entry in history], linewidth=1)
     axes.set(xlabel="step", ylabel="loss (nats a token)", title=title)

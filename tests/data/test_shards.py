@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humanvlm.data import shards
+from humanvlm.data.hashing import sha256_file
 from humanvlm.data.shards import IMAGE, ShardError
 
 SCHEMA = pa.schema([("id", pa.string()), ("image", IMAGE), ("width", pa.int32()), ("captions", pa.list_(pa.string()))])
@@ -32,7 +33,7 @@ def test_round_trip(rows: list[dict], tmp_path_factory: pytest.TempPathFactory) 
     written = shards.write_shard(path, rows, SCHEMA)
     assert list(shards.read_rows(path)) == rows
     assert (written.rows, written.bytes) == (len(rows), path.stat().st_size)
-    assert written.sha256 == shards.sha256_file(path)
+    assert written.sha256 == sha256_file(path)
 
 
 def make(tmp_path: Path, count: int = 300) -> Path:
@@ -73,13 +74,14 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path, monkeypatch: p
     path = make(tmp_path, 3)
     before = path.read_bytes()
 
-    def fail(work: Path, path: Path) -> None:
+    def fail(path: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shards, "replace_durably", fail)
+    monkeypatch.setattr(shards, "sha256_file", fail)
     with pytest.raises(KeyboardInterrupt):
         make(tmp_path, 9)
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_without_shards_is_an_error(tmp_path: Path) -> None:
@@ -99,6 +101,6 @@ def test_a_filtered_shard_is_the_one_that_its_rows_make(
     filtered = shards.filter_shard(whole, lambda ids: keep)
     left = [row for row, kept in zip(rows, keep, strict=True) if kept]
     expected = shards.write_shard(folder / "other.parquet", left, SCHEMA)
-    assert (filtered or written).sha256 == expected.sha256 == shards.sha256_file(whole)
+    assert (filtered or written).sha256 == expected.sha256 == sha256_file(whole)
     assert (filtered is None) == all(keep)
     assert list(shards.read_rows(whole)) == left

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from humanvlm.data.shards import IMAGE, write_json, write_shard
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import IMAGE, write_shard
 from humanvlm.pipeline.runner import run_stage
 
 SCHEMA = pa.schema(

@@ -1,7 +1,6 @@
 """Reading within limits, naming what is broken, writing atomically."""
 
 import gzip
-import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate import files
-from humanvlm.evaluate.files import get_numbers, open_text, pair, read_array, read_json, read_rows, write_json
+from humanvlm.evaluate.files import get_numbers, open_text, pair, read_array, read_json, read_rows
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -98,17 +97,6 @@ def test_pair() -> None:
 def test_numbers(value: object) -> None:
     with pytest.raises(UserError, match="here: "):
         get_numbers(value, "here", 2)
-
-
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "scores.json"
-    write_json(path, {"a": 1})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(path, {"a": float("nan")})
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(UserError, match=r"scores.json.*cannot be written"):
-        write_json(path / "below.json", {})
 
 
 def test_open_text_closes(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from humanvlm.data.shards import IMAGE, shard_name, write_json, write_shard
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import IMAGE, shard_name, write_shard
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.pages import write_page
 from humanvlm.inspect.plots import contact_sheet, funnel, sample_rows, thumbnail

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from humanvlm.config.model import Model
-from humanvlm.data.shards import write_json
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import artifact_files
 from humanvlm.pipeline.runner import run_stage

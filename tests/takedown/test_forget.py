@@ -20,7 +20,8 @@ import skimage.data
 from PIL import Image
 
 from humanvlm.data import tombstones
-from humanvlm.data.shards import read_folder, read_rows, write_json
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.errors import UserError
 from humanvlm.inspect.pages import write_page

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from humanvlm.data.shards import IMAGE, shard_name, write_json, write_shard
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import IMAGE, shard_name, write_shard
 
 SCHEMA = pa.schema(
     [

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from humanvlm.data.atomic_io import write_bytes
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import read_json
 from humanvlm.evaluate.metrics.ngrams import MAX_N, Corpus
@@ -45,13 +46,7 @@ class Frequencies:
 
         Raises UserError when that is not possible.
         """
-        work = path.with_name(f".{path.name}.work")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            work.write_bytes(gzip.compress(self.text.encode("utf-8", "replace"), mtime=0))
-            work.replace(path)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+        write_bytes(path, gzip.compress(self.text.encode("utf-8", "replace"), mtime=0))
 
     @classmethod
     def load(cls, path: Path) -> "Frequencies":

@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
-from humanvlm.data.shards import replace_durably, shard_name, write_json, write_shard
+from humanvlm.data.atomic_io import atomic_file, write_json
+from humanvlm.data.shards import shard_name, write_shard
 from humanvlm.evaluate.predict import Dropped, Predicted
 from humanvlm.evaluate.report.leaderboard import own_standings, read_standing
 from humanvlm.evaluate.report.page import SYSTEMS, TaskResult, plot_parts, plot_scores, write_page
@@ -128,8 +129,5 @@ def _lines(result: TaskResult) -> Iterator[Mapping[str, Any]]:
 
 
 def _write_lines(path: Path, records: Iterator[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_name(f".{path.name}.work")
-    with work.open("w", encoding="utf-8") as file:
+    with atomic_file(path) as work, work.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    replace_durably(work, path)

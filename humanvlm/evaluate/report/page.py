@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from humanvlm.data.shards import replace_durably
+from humanvlm.data.atomic_io import write_text
 from humanvlm.evaluate.report.cards import draw_card
 from humanvlm.evaluate.report.leaderboard import Standing
 from humanvlm.evaluate.scoring import Scored
@@ -145,9 +145,7 @@ def write_page(
         run=run,
         total=sum(len(result.scored.records) for result in results),
     )
-    work = path.with_name(f".{path.name}.work")
-    work.write_text(text, encoding="utf-8")
-    replace_durably(work, path)
+    write_text(path, text)
     return path
 
 

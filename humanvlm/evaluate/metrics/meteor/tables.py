@@ -9,8 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from humanvlm.data.atomic_io import made_once
 from humanvlm.errors import UserError
 from humanvlm.evaluate.metrics.meteor import wordnet
 from humanvlm.evaluate.metrics.meteor.paraphrases import ParaphraseTable
@@ -88,27 +87,18 @@ def _key() -> str:
 
 
 def _convert(folder: Path) -> None:
-    """Write the cache beside ``folder`` and rename it into place: it is whole or absent, whoever else converts."""
+    """Write the cache: it is whole or absent, whoever else converts."""
     from humanvlm.evaluate.metrics.meteor.paraphrases_build import build
     from humanvlm.weights.catalog import model_file
 
     jar, table = model_file(MODEL), model_file(MODEL, "paraphrases")
     log.info("converting METEOR's data once into %s", folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f"{folder.name}-", dir=folder.parent))
-        try:
+        with made_once(folder) as work:
             words, synsets, forms = read_words(jar)
             synonyms = _columns(wordnet.build(synsets, forms))
             with gzip.open(table) as text:
-                _save(part, words, {"wordnet": synonyms, "paraphrases": build(text)})
-            part.chmod(0o755)
-            part.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # else another process was first
-                raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+                _save(work, words, {"wordnet": synonyms, "paraphrases": build(text)})
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"METEOR's data cannot be converted into {folder}: {error}; name another HUMANVLM_CACHE"
@@ -118,17 +108,9 @@ def _convert(folder: Path) -> None:
 def _save(folder: Path, words: WordData, tables: Mapping[str, Mapping[str, NDArray[Any]]]) -> None:
     with (folder / _WORDS).open("w", encoding="utf-8") as file:
         json.dump([sorted(words.function_words), dict(words.prefixes)], file)
-        _sync(file)
     for table, columns in tables.items():
         for name, column in columns.items():
-            with (folder / f"{table}-{name}.npy").open("wb") as out:
-                np.save(out, column)
-                _sync(out)
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+            np.save(folder / f"{table}-{name}.npy", column)
 
 
 def _load(folder: Path) -> Resources:
