@@ -35,8 +35,8 @@ from PIL import Image
 from humanvlm.config.profiles import profile_path
 from humanvlm.data.shards import read_rows, shard_name
 from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.local_server import HEADERS_FILE, Handler, Server, read_folder
 from humanvlm.scrape.store import DUPLICATE, read_records
-from humanvlm.synthetic.server import HEADERS_FILE, Handler, Server, read_folder
 
 # Small indexes are one process's work; here several share them.
 COMMAND = "import humanvlm.scrape.stage as stage; stage.LANE_ROWS = {lane_rows}; from humanvlm.cli import main; main()"

@@ -179,7 +179,7 @@ def index(source: str, out: Path, base_url: str | None, url_column: str | None, 
 @click.option("--port", default=8099, show_default=True)
 def serve(folder: Path, port: int) -> None:
     """Serve FOLDER over HTTP on 127.0.0.1 until interrupted."""
-    from humanvlm.synthetic.server import serve_forever
+    from humanvlm.scrape.local_server import serve_forever
 
     serve_forever(folder, port)
 

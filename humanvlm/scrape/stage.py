@@ -59,7 +59,7 @@ def local_server(config: RawScrape) -> Iterator[Policy]:
     if not config.local_hosts:
         yield Policy(config.allow_private_hosts)
         return
-    from humanvlm.synthetic.server import serve
+    from humanvlm.scrape.local_server import serve
 
     with serve({host: Path(folder) for host, folder in config.local_hosts.items()}) as port:
         yield Policy(config.allow_private_hosts, tuple(config.local_hosts), port)

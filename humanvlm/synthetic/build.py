@@ -3,7 +3,7 @@
 Everything follows from the number of scenes and the seed, byte for byte. The folder holds
 
 * ``index.parquet``: url, text, captions (empty: the open web has alt-texts only), license, sha256
-* ``site/HOST/``: the files served, and ``_headers.json`` (see ``humanvlm.synthetic.server``)
+* ``site/HOST/``: the files served, and ``_headers.json`` (see ``humanvlm.scrape.local_server``)
 * ``truth.jsonl``: one row an index row, in its order: url, text, kind, expected ("kept" or the reason of its drop),
   stage (that drops it, or null), of (URL that it repeats, or null), and for pictures width, height, background, light,
   people (apparent attributes, side, box, face_box, points; pixels) and captions (5)

@@ -15,10 +15,10 @@ from PIL import Image
 
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
+from humanvlm.scrape.local_server import serve
 from humanvlm.synthetic.build import build_sample
 from humanvlm.synthetic.crawl import DIRT, HOSTS
 from humanvlm.synthetic.scenes import held_out
-from humanvlm.synthetic.server import serve
 from humanvlm.synthetic.sources import background_picture, backgrounds, people, random_crop
 
 SCENES = 14

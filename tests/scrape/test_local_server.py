@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.synthetic.server import HEADERS_FILE, serve
+from humanvlm.scrape.local_server import HEADERS_FILE, serve
 
 SPECIAL = {
     "gone.jpg": {"status": 410},
