@@ -20,12 +20,13 @@ from humanvlm.caption.grammar import (
     opening,
 )
 from humanvlm.caption.source import human_sentences
-from humanvlm.caption.stage import Drop, Tally, add_up, draw_plots, shard_result, share
+from humanvlm.caption.stage import Tally, add_up, draw_plots, share
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
+from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.facts import Facts, facts_from_json
 from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
-from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),
@@ -65,14 +66,14 @@ def describe_shard(task: Task) -> ShardResult:
     for row in read_rows(task.source, columns):
         drop = too_small(row, task.config)
         if drop:
-            dropped.append({"id": row["id"], "url": row["url"], "reason": drop.reason, "detail": drop.detail})
+            dropped.append(dropped_row(row["id"], row["url"], drop))
             continue
         texts = describe(row, task.config)
         kept.append({**{name: row[name] for name in PASSED_ON}, **texts})
         totals.add({f"{name}_words": word_count(text) for name, text in texts.items()})
     schema = open_shard(task.source).schema_arrow
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
-    return shard_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
+    return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
 
 
 def too_small(row: Mapping[str, Any], config: HumanCaptionHQ) -> Drop | None:

@@ -14,13 +14,13 @@ from humanvlm.caption.grammar import write
 from humanvlm.caption.measure import measure
 from humanvlm.caption.source import drop_reason, source_captions
 from humanvlm.config.human_caption import HumanCaption
-from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
+from humanvlm.data.dropped import Drop, dropped_row
+from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, picture_of
-from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
-DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
 DESCRIPTION = """Pictures of people with facts measured in them, a short and a detailed caption.
 
 Columns: those of human_scenes, and `facts` (JSON: apparent attributes with probabilities, colours, light, objects),
@@ -56,7 +56,7 @@ def caption_shard(task: Task) -> ShardResult:
     for row in read_rows(task.source):
         captioned = caption_row(row, task.config)
         if isinstance(captioned, Drop):
-            dropped.append({"id": row["id"], "url": row["url"], "reason": captioned.reason, "detail": captioned.detail})
+            dropped.append(dropped_row(row["id"], row["url"], captioned))
             continue
         kept.append(captioned)
         totals.add(
@@ -67,15 +67,7 @@ def caption_shard(task: Task) -> ShardResult:
             }
         )
     schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
-    return shard_result(task.out, task.source.name, kept, dropped, schema, totals)
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Why a row is left out."""
-
-    reason: str
-    detail: str
+    return write_result(task.out, task.source.name, kept, dropped, schema, totals)
 
 
 def caption_row(row: Mapping[str, Any], config: HumanCaption) -> dict[str, Any] | Drop:
@@ -129,24 +121,6 @@ def with_columns(schema: pa.Schema, columns: Sequence[tuple[str, pa.DataType]]) 
     """The schema without its metadata, the columns replaced or added at the end."""
     names = {name for name, _ in columns}
     return pa.schema([field for field in schema if field.name not in names] + [pa.field(*column) for column in columns])
-
-
-def shard_result(
-    out: Path,
-    name: str,
-    kept: Sequence[Mapping[str, Any]],
-    dropped: Sequence[Mapping[str, Any]],
-    schema: pa.Schema,
-    totals: Mapping[str, float],
-) -> ShardResult:
-    """Write kept and dropped rows of one shard and count them."""
-    files = [write_shard(out / name, kept, schema)]
-    if dropped:
-        drops = write_shard(out / "dropped" / name, dropped, DROPPED)
-        files.append(ShardFile(f"dropped/{name}", drops.rows, drops.bytes, drops.sha256))
-    reasons = [row["reason"] for row in dropped]
-    by_reason = {reason: reasons.count(reason) for reason in sorted(set(reasons))}
-    return ShardResult(Counts(len(kept) + len(dropped), len(kept), by_reason), tuple(files), dict(totals))
 
 
 def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:

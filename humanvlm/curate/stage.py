@@ -19,11 +19,12 @@ from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, percept
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
 from humanvlm.data import tombstones
+from humanvlm.data.dropped import Drop, dropped_path, dropped_row
 from humanvlm.data.shards import ShardError, ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, funnel
-from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun
+from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 FLOATS = pa.list_(pa.float32())
 FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])
@@ -41,7 +42,6 @@ ADDED = pa.schema(
         ("language", pa.string()),
     ]
 )
-DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
 SIGNALS = pa.schema(
     [
         ("id", pa.string()),
@@ -166,26 +166,20 @@ def select_shard(task: _Select) -> ShardResult:
     """Write the kept rows of a shard with their signals, and the dropped ones with their reasons."""
     kept, dropped = [], []
     for row, signals in zip(read_rows(task.shard), read_rows(task.signals), strict=True):
-        if reason := _reason(row["id"], signals, task.duplicates):
-            url = "" if reason[0] == FORGOTTEN else row["url"]
-            dropped.append({"id": row["id"], "url": url, "reason": reason[0], "detail": reason[1]})
+        if drop := _drop(row["id"], signals, task.duplicates):
+            dropped.append(dropped_row(row["id"], row["url"], drop))
         else:
             kept.append({**row, **{name: signals[name] for name in ADDED.names}})
     source = open_shard(task.shard).schema_arrow.remove_metadata()
     schema = pa.schema([*source, *ADDED])
-    files = (
-        write_shard(task.out / task.shard.name, kept, schema),
-        _in_folder("dropped", write_shard(task.out / "dropped" / task.shard.name, dropped, DROPPED)),
-    )
-    counts = Counts(len(kept) + len(dropped), len(kept), dict(Counter(row["reason"] for row in dropped)))
-    return ShardResult(counts, files, _totals(kept))
+    return write_result(task.out, task.shard.name, kept, dropped, schema, _totals(kept))
 
 
-def _reason(id: str, signals: Mapping[str, Any], duplicates: Mapping[str, Duplicate]) -> tuple[str, str] | None:
+def _drop(id: str, signals: Mapping[str, Any], duplicates: Mapping[str, Duplicate]) -> Drop | None:
     if signals["reason"] is not None:
-        return signals["reason"], signals["detail"]
+        return Drop(signals["reason"], signals["detail"])
     if id in duplicates:
-        return duplicates[id].reason, f"of {duplicates[id].kept}"
+        return Drop(duplicates[id].reason, f"of {duplicates[id].kept}")
     return None
 
 
@@ -232,7 +226,7 @@ def _dropped_examples(out: Path, source: Path, each: int) -> Iterator[dict[str, 
     """The first pictures of every reason, with it, from the first shards."""
     shown = Counter[str](dict.fromkeys([FORGOTTEN], each))
     for path in list_shards(source)[:8]:
-        drops = out / "dropped" / path.name
+        drops = dropped_path(out, path.name)
         dropped = read_rows(drops) if drops.exists() else ()
         reasons = {row["id"]: f"{row['reason']}: {row['detail']}" for row in dropped}
         for row in read_rows(path, ("id", "image")):
@@ -252,7 +246,3 @@ def _card(out: Path, counts: Counts, config: Mapping[str, Any]) -> ShardFile:
         " boxes, quality and safety scores. Rights stay with the owners of the pictures: see `url` and `license`.\n\n"
         f"| dropped because | rows |\n| --- | --- |\n{reasons}\n\nParameters:\n\n{parameters}",
     )
-
-
-def _in_folder(folder: str, file: ShardFile) -> ShardFile:
-    return replace(file, path=f"{folder}/{file.path}")

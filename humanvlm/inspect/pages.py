@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.data.dropped import FOLDER
 from humanvlm.data.shards import home, list_shards, open_shard, read_rows
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.pipeline.contract import read_report
@@ -108,7 +109,7 @@ def _kept(artifact: Path, count: int) -> Iterator[Card]:
 
 
 def _dropped(artifact: Path, count: int) -> Iterator[Card]:
-    rows = list(sample_rows(home(artifact) / "dropped", count))
+    rows = list(sample_rows(home(artifact) / FOLDER, count))
     pictures = _find_pictures(artifact, {row["id"] for row in rows})
     return (_card(row, pictures.get(row["id"])) for row in rows)
 

@@ -14,10 +14,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from humanvlm.config.loading import Params
 from humanvlm.data.atomic_io import write_json
+from humanvlm.data.dropped import count_reasons, write_dropped
 from humanvlm.data.hashing import sha256_file
-from humanvlm.data.shards import ShardFile, file_sizes, home
+from humanvlm.data.shards import ShardFile, file_sizes, home, write_shard
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.stages import Stage
@@ -53,6 +56,19 @@ class ShardResult:
     counts: Counts
     files: tuple[ShardFile, ...]
     info: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_result(
+    out: Path,
+    shard: str,
+    kept: Sequence[Mapping[str, Any]],
+    dropped: Sequence[Mapping[str, Any]],
+    schema: pa.Schema,
+    info: Mapping[str, Any],
+) -> ShardResult:
+    """Write the kept and the dropped rows of a shard, and count them. schema: of the kept rows."""
+    files = (write_shard(out / shard, kept, schema), write_dropped(out, shard, dropped))
+    return ShardResult(Counts(len(kept) + len(dropped), len(kept), count_reasons(dropped)), files, dict(info))
 
 
 @dataclass(frozen=True)

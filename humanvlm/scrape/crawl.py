@@ -197,7 +197,7 @@ class _Crawl:
             if number in journal.entries:
                 continue
             if self.lane.tombstones.covers(id=row.id, url=row.url):
-                journal.append(number, store.forgotten_row(row))
+                journal.append(number, store.no_picture(row, FORGOTTEN))
             elif repeated[place]:
                 shard.repeated[number] = row
             else:
@@ -219,7 +219,7 @@ class _Crawl:
     def _finish(self, shard: Shard) -> None:
         _check_server(self.lane.policy)
         detail = "an earlier row has this URL"
-        repeated = {key: store.dropped_row(row, store.DUPLICATE, detail) for key, row in shard.repeated.items()}
+        repeated = {key: store.no_picture(row, store.DUPLICATE, detail) for key, row in shard.repeated.items()}
         store.write(self.lane.out, shard.number, shard.journal, repeated)
         shard.journal.close()
         shard.journal.path.unlink()
@@ -245,9 +245,9 @@ class _Crawl:
                 gate.leave()
         except RefusedError as refusal:
             if refusal.reason == FORGOTTEN:
-                outcome = store.forgotten_row(row)
+                outcome = store.no_picture(row, FORGOTTEN)
             else:
-                outcome = store.dropped_row(row, refusal.reason, refusal.detail, refusal.status, int(time.time()))
+                outcome = store.no_picture(row, refusal.reason, refusal.detail, refusal.status, int(time.time()))
             shard.journal.append(number, outcome)
             self.progress.add(refusal.reason)
         if not waiting:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from humanvlm.data.atomic_io import write_json
+from humanvlm.data.dropped import FOLDER, Drop, dropped_path, dropped_row, write_dropped
 from humanvlm.data.shards import IMAGE, ShardFile, file_sizes, filter_shard, home, read_rows, shard_name, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, ShardResult
@@ -48,28 +49,14 @@ SCHEMA = pa.schema(
         ("headers", pa.string()),  # JSON: the answer's headers on consent and licence
     ]
 )
-DROPPED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("url", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("status", pa.int32()),
-        ("fetched_at", SECONDS),
-    ]
-)
+ADDED_TO_DROPPED = {"status": pa.int32(), "fetched_at": SECONDS}
 
 
-def dropped_row(
-    row: IndexRow, reason: str, detail: str, status: int | None = None, at: int | None = None
+def no_picture(
+    row: IndexRow, reason: str, detail: str = "", status: int | None = None, at: int | None = None
 ) -> dict[str, Any]:
     """A row without a picture. at: seconds since the epoch; None when the web was not asked."""
-    return {"id": row.id, "url": row.url, "reason": reason, "detail": detail, "status": status, "fetched_at": at}
-
-
-def forgotten_row(row: IndexRow) -> dict[str, Any]:
-    """A row that was taken down: counted, and without what it said."""
-    return {"id": row.id, "url": "", "reason": FORGOTTEN, "detail": "", "status": None, "fetched_at": None}
+    return dropped_row(row.id, row.url, Drop(reason, detail), status=status, fetched_at=at)
 
 
 def write(out: Path, number: int, journal: Journal, others: Mapping[int, Mapping[str, Any]]) -> ShardResult:
@@ -85,9 +72,9 @@ def write(out: Path, number: int, journal: Journal, others: Mapping[int, Mapping
             data = journal.data(journal.entries[key])
             yield dict(outcomes[key]) | {"image": {"bytes": data, "path": None}}
 
-    main, drops = shard_paths(out, number)
-    without_picture = write_shard(drops, (outcomes[key] for key in dropped), DROPPED)
-    files = (write_shard(main, pictures(), SCHEMA), replace(without_picture, path=f"dropped/{drops.name}"))
+    main, _ = shard_paths(out, number)
+    drops = write_dropped(main.parent, main.name, (outcomes[key] for key in dropped), ADDED_TO_DROPPED)
+    files = (write_shard(main, pictures(), SCHEMA), drops)
     return record(out, number, files, (outcomes[key] for key in sorted(outcomes)))
 
 
@@ -107,7 +94,7 @@ def record_path(out: Path, number: int) -> Path:
 def shard_paths(out: Path, number: int) -> tuple[Path, Path]:
     """The files of the kept and of the dropped rows of a shard."""
     folder = home(out)
-    return folder / shard_name(number), folder / "dropped" / shard_name(number)
+    return folder / shard_name(number), dropped_path(folder, shard_name(number))
 
 
 def read_records(out: Path) -> dict[int, ShardResult]:
@@ -126,7 +113,7 @@ def remove_unrecorded(out: Path, numbers: Iterable[int]) -> None:
     """Delete shard files and records whose number is not among ``numbers``: leftovers of a kill."""
     known = set(numbers)
     shards = home(out)
-    for folder, pattern in ((shards, "*.parquet"), (shards / "dropped", "*.parquet"), (out / "records", "*.json")):
+    for folder, pattern in ((shards, "*.parquet"), (shards / FOLDER, "*.parquet"), (out / "records", "*.json")):
         for path in folder.glob(f"shard-{pattern}"):
             if int(path.stem.removeprefix("shard-")) not in known:
                 path.unlink()

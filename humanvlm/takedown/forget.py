@@ -18,7 +18,8 @@ from typing import Any
 
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
-from humanvlm.data.shards import ShardFile, filter_shard, home, open_shard, read_rows, write_shard
+from humanvlm.data.dropped import FOLDER, dropped_path, write_dropped
+from humanvlm.data.shards import ShardFile, filter_shard, home, open_shard, read_rows
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import _locked
@@ -50,7 +51,7 @@ class Artifact:
         return _by_name(home(self.folder))
 
     def drops(self) -> list[Path]:
-        return _by_name(home(self.folder) / "dropped")
+        return _by_name(home(self.folder) / FOLDER)
 
     def journals(self) -> list[Path]:
         return sorted(self.folder.glob(".work/journal/*"))
@@ -199,7 +200,7 @@ def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
     store = home(artifact.folder)
     gone_of = {path.name: {row["id"] for row in _keys(path) if covers(stones, row)} for path in artifact.shards()}
     for name in sorted(gone_of.keys() | {path.name for path in artifact.drops()}):
-        shard, drops = store / name, store / "dropped" / name
+        shard, drops = store / name, dropped_path(store, name)
         gone = gone_of.get(name, set())
         if artifact.stage == "raw_scrape":
             removed[1] += _blank(shard, drops, gone, stones)  # first: killed in between, the row is still counted
@@ -217,9 +218,8 @@ def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
 
 def _blank(shard: Path, drops: Path, gone: set[str], stones: Tombstones) -> int:
     """Turn dropped rows of forgotten samples into id and reason, and add the kept rows that are ``gone``."""
-    from humanvlm.scrape.store import DROPPED
+    from humanvlm.scrape.store import ADDED_TO_DROPPED
 
-    schema = open_shard(drops).schema_arrow if drops.exists() else DROPPED
     rows = list(read_rows(drops)) if drops.exists() else []
     bare = {"url": "", "reason": FORGOTTEN}
     blanked = 0
@@ -230,7 +230,7 @@ def _blank(shard: Path, drops: Path, gone: set[str], stones: Tombstones) -> int:
     moved = {row["id"] for row in rows if row["reason"] == FORGOTTEN and row["detail"] == WAS_KEPT}
     added = [{"id": id, **bare, "detail": WAS_KEPT} for id in sorted(gone - moved)]
     if blanked or added:
-        write_shard(drops, [*rows, *added], schema.remove_metadata())
+        write_dropped(shard.parent, shard.name, [*rows, *added], ADDED_TO_DROPPED)
     return blanked
 
 

@@ -1,12 +1,18 @@
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from humanvlm.data.shards import home, list_shards, read_folder
+from humanvlm.data.shards import home, list_shards, read_folder, read_rows
 from humanvlm.inspect.pages import write_page
 from humanvlm.pipeline.contract import StageError, check_files
+from humanvlm.scrape import store
+from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.urls import IndexRow, sample_id
 
 from .test_stage import here, ids, scrape, write_index, write_params, write_site
 
@@ -64,3 +70,32 @@ def test_shards_go_to_any_store_and_the_artifact_keeps_their_manifest(
     home(out).joinpath("shard-00000.parquet").unlink()
     with pytest.raises(StageError, match=r"shard-00000\.parquet: truncated \(0 of"):
         check_files(out)
+
+
+@settings(max_examples=20, deadline=None)
+@given(fates=st.lists(st.sampled_from(["picture", "http_404", "forgotten", "repeated"]), max_size=90))
+def test_every_outcome_of_a_shard_is_written_once(fates: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    out = tmp_path_factory.mktemp("crawl")
+    journal, others = Journal(out / "journal"), {}
+    for number, fate in enumerate(fates):
+        row = IndexRow(f"http://x/{number}", "", (), None, None)
+        if fate == "picture":
+            digest = hashlib.sha256(b"picture").hexdigest()
+            kept = {name: None for name in store.SCHEMA.names if name != "image"} | {
+                "bytes": 7,
+                "width": 9,
+                "height": 9,
+                "format": "JPEG",
+                "sha256": digest,
+            }
+            journal.append(number, kept | {"id": row.id, "url": row.url}, b"picture")
+        elif fate == "repeated":
+            others[number] = store.no_picture(row, store.DUPLICATE)
+        else:
+            journal.append(number, store.no_picture(row, fate))
+    result = store.write(out, 0, journal, others)
+    journal.close()
+    ids = [row["id"] for path in store.shard_paths(out, 0) for row in read_rows(path, ("id",))]
+    assert sorted(ids) == sorted(sample_id(f"http://x/{number}", "") for number in range(len(fates)))
+    assert result.counts.balanced
+    assert (result.counts.rows_in, result.counts.kept) == (len(fates), fates.count("picture"))

@@ -295,7 +295,7 @@ def finished(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     ("step", "call"),
     [
         ("remove_rows", 1),  # before it is called for the first time, ...
-        ("write_shard", 1),  # after a file is in place
+        ("write_dropped", 1),  # after a file is in place
         ("filter_shard", 1),
         ("filter_shard", 3),
         ("_renew_record", 2),

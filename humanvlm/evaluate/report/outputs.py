@@ -8,11 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.data.atomic_io import atomic_file, write_json
-from humanvlm.data.shards import shard_name, write_shard
+from humanvlm.data.dropped import Drop, dropped_row, write_dropped
+from humanvlm.data.shards import shard_name
 from humanvlm.evaluate.predict import Dropped, Predicted
 from humanvlm.evaluate.report.leaderboard import own_standings, read_standing
 from humanvlm.evaluate.report.page import SYSTEMS, TaskResult, plot_parts, plot_scores, write_page
@@ -20,8 +19,6 @@ from humanvlm.evaluate.saved_runs import with_contributions
 from humanvlm.evaluate.scoring import as_json
 from humanvlm.evaluate.tasks.kinds import KINDS
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun
-
-DROPPED = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
 
 
 def write(
@@ -61,9 +58,8 @@ def write(
     write_json(run.out / "details.json", details)
     for result in results:
         _write_lines(run.out / "samples" / f"{result.task}.jsonl", _lines(result))
-    if dropped:
-        rows = [{"id": name, "url": None, "reason": reason, "detail": detail} for name, reason, detail in dropped]
-        write_shard(run.out / "dropped" / shard_name(0), rows, DROPPED)
+    rows = [dropped_row(name, None, Drop(reason, detail)) for name, reason, detail in dropped]
+    write_dropped(run.out, shard_name(0), rows)
     plots = [plot_scores(results, run.out / "plots" / "scores.png")]
     if details["parts"]:
         plots.append(plot_parts(results, run.out / "plots" / "parts.png"))

@@ -1,0 +1,30 @@
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from humanvlm.data.dropped import Drop, dropped_path, dropped_row
+from humanvlm.data.shards import read_rows
+from humanvlm.pipeline.contract import Counts, write_result
+
+NAME = "shard-00000.parquet"
+FATES = st.lists(st.sampled_from([None, "no_face", "too_small", "forgotten"]), max_size=150)
+
+
+@settings(max_examples=30, deadline=None)
+@given(fates=FATES)
+def test_every_row_is_in_one_file_and_counted_once(
+    fates: list[str | None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    out = tmp_path_factory.mktemp("artifact")
+    kept = [{"id": str(number)} for number, reason in enumerate(fates) if reason is None]
+    dropped = [dropped_row(str(number), "u", Drop(reason)) for number, reason in enumerate(fates) if reason]
+    result = write_result(out, NAME, kept, dropped, pa.schema([("id", pa.string())]), {"figure": 1})
+    ids = [row["id"] for path in (out / NAME, dropped_path(out, NAME)) for row in read_rows(path)]
+    assert sorted(ids, key=int) == [str(number) for number in range(len(fates))]
+    assert result.counts.balanced
+    assert result.counts == Counts(
+        len(fates), fates.count(None), {name: fates.count(name) for name in sorted({*fates} - {None}, key=str)}
+    )
+    assert [(file.path, file.rows) for file in result.files] == [(NAME, len(kept)), (f"dropped/{NAME}", len(dropped))]
+    assert all((out / file.path).stat().st_size == file.bytes for file in result.files)
