@@ -2,6 +2,7 @@
 
 import io
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +110,21 @@ def test_hash_is_stable() -> None:
     assert perceptual_hash(ramp) == perceptual_hash(ramp.copy())
     assert len(perceptual_hash(ramp)) == 16
     assert perceptual_hash(np.full((64, 64), 7, np.uint8)) == "0" * 16
+
+
+def test_the_photographs_of_packages_are_not_merged() -> None:
+    """Every picture of scikit-image, whole, mirrored, and in quarters."""
+    twins = {"motorcycle_right", "chessboard_RGB"}  # half of a stereo pair, and a copy
+    files = sorted(Path(skimage.data.data_dir).glob("*.[jp][pn]g"))
+    pictures = []
+    for photograph in (Image.open(file).convert("RGB") for file in files if file.stem not in twins):
+        width, height = (side // 2 for side in photograph.size)
+        pictures += [photograph, photograph.transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+        corners = [(x, y) for x in (0, width) for y in (0, height)]
+        pictures += [photograph.crop((x, y, x + width, y + height)) for x, y in corners]
+    hashes = np.array([int(phash(picture), 16) for picture in pictures], dtype=np.uint64)
+    assert len(hashes) > 80
+    assert len(near_pairs(hashes, 4)) == 0
 
 
 def test_photographs_are_not_merged(shared) -> None:
