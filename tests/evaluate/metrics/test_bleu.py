@@ -1,5 +1,7 @@
 """BLEU against the reference implementation, by hand, and what must hold of it on any text."""
 
+import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,39 @@ def test_the_reference_gives_the_same(shared: Path) -> None:
     assert bleu(found.sum(axis=0)) == pytest.approx([pairs.scores[name] for name in names], abs=1e-9)
     expected = np.array([[row[name] for name in names] for row in pairs.per_image])
     np.testing.assert_allclose(bleu(found), expected, atol=1e-9, rtol=0)
+
+
+TINY, SMALL = 1e-15, 1e-9  # what coco-caption adds to counts, so that it never divides by zero
+
+
+def plain(pictures: list[tuple[list[str], list[list[str]]]]) -> list[float]:
+    """BLEU-1..4 of a corpus as Papineni et al. (2002) write it: clipped precisions, the closest reference's length."""
+    said = sum(len(words) for words, _ in pictures)
+    closest = sum(min((abs(len(one) - len(words)), len(one)) for one in group)[1] for words, group in pictures)
+    brevity = min(1.0, math.exp(1 - closest / said))
+    product, scores = 1.0, []
+    for order in range(1, 5):
+        found, there = TINY, SMALL
+        for words, group in pictures:
+            most: Counter[tuple[str, ...]] = Counter()
+            for one in group:
+                most |= grams(one, order)
+            found += (grams(words, order) & most).total()
+            there += grams(words, order).total()
+        product *= found / there
+        scores.append(brevity * product ** (1 / order))
+    return scores
+
+
+def grams(words: list[str], order: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(words[n:] for n in range(order)), strict=False))
+
+
+@given(st.lists(st.tuples(WORDS, REFERENCES), min_size=1, max_size=6))
+def test_the_formula_gives_the_same(pictures: list[tuple[list[str], list[list[str]]]]) -> None:
+    candidates, references = [one for one, _ in pictures], [group for _, group in pictures]
+    found = bleu(bleu_counts(corpus(candidates, references)).sum(axis=0))
+    assert found == pytest.approx(plain(pictures), abs=1e-7)
 
 
 def test_counts_are_clipped_and_the_shorter_of_two_close_references_counts() -> None:

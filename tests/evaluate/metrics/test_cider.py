@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,55 @@ def test_pinned_frequencies_give_the_same_score_to_a_picture_alone(shared: Path,
     half = corpus(pairs.candidate_tokens[:500], pairs.reference_tokens[:500])
     np.testing.assert_allclose(cider(half, pinned), cider(whole)[:500], atol=1e-12)
     assert abs(cider(half) - cider(whole)[:500]).max() > 0.1  # those of the half itself are others
+
+
+def plain(pictures: list[tuple[list[str], list[list[str]]]]) -> list[float]:
+    """CIDEr-D as Vedantam et al. (2015) write it, word by word: clipped tf-idf cosines, a Gaussian of the lengths."""
+
+    def grams(words: list[str], order: int) -> Counter[tuple[str, ...]]:
+        return Counter(zip(*(words[n:] for n in range(order)), strict=False))
+
+    scores = []
+    for candidate, group in pictures:
+        total = 0.0
+        for order in range(1, 5):
+            seen = Counter(gram for _, others in pictures for gram in {g for one in others for g in grams(one, order)})
+            weight = {gram: math.log(len(pictures)) - math.log(max(1, count)) for gram, count in seen.items()}
+
+            def weigh(words: list[str], order: int = order, weight: Any = weight) -> dict[tuple[str, ...], float]:
+                return {
+                    gram: count * weight.get(gram, math.log(len(pictures)))
+                    for gram, count in grams(words, order).items()
+                }
+
+            said = weigh(candidate)
+            for one in group:
+                true = weigh(one)
+                product = sum(min(value, true.get(gram, 0.0)) * true.get(gram, 0.0) for gram, value in said.items())
+                norms = math.hypot(*said.values(), 0, 0) * math.hypot(*true.values(), 0, 0)
+                apart = len(candidate) - len(one)
+                total += (product / norms if norms else 0.0) * math.exp(-(apart**2) / 72) / len(group)
+        scores.append(10 * total / 4)
+    return scores
+
+
+@settings(max_examples=60)
+@given(PICTURES)
+def test_the_formula_gives_the_same(pictures: list[tuple[list[str], list[list[str]]]]) -> None:
+    np.testing.assert_allclose(scores(pictures), plain(pictures), atol=1e-9)
+
+
+def test_pinned_frequencies_of_own_captions_score_a_part_like_all_of_it(tmp_path: Path) -> None:
+    texts = ["a man in a hat", "a woman on the beach", "the dog with a man", "a hat on the dog"]
+    words = [text.split() for text in texts]
+    groups = [[words[n], words[(n + 1) % 4]] for n in range(4)]
+    everything = corpus(words, groups)
+    frequencies(everything).save(tmp_path / "idf.json.gz")
+    pinned = Frequencies.load(tmp_path / "idf.json.gz")
+    assert pinned == frequencies(everything)
+    part = corpus(words[:2], groups[:2])
+    np.testing.assert_allclose(cider(part, pinned), cider(everything)[:2], atol=1e-12)
+    assert abs(cider(part) - cider(everything)[:2]).max() > 0.1  # those of the part itself are others
 
 
 def test_frequencies_count_pictures_not_captions() -> None:
