@@ -8,10 +8,12 @@ picture can be read without its neighbours, and readers of metadata project colu
 import base64
 import json
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +27,7 @@ from humanvlm.errors import UserError
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 64
 STORE = "store.json"
+MOST_FOOTERS = 64  # whose row counts a reader at random keeps
 
 
 class ShardError(UserError):
@@ -201,14 +204,17 @@ def open_shard(path: Path) -> pq.ParquetFile:
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
     """Rows of one shard, row group by row group. Raises ShardError naming the file and a missing column."""
     shard = open_shard(path)
-    missing = sorted(set(columns or ()) - set(shard.schema_arrow.names))
-    if missing:
-        raise ShardError(f"{path}: missing column {missing[0]!r}; has {', '.join(shard.schema_arrow.names)}")
+    _check_columns(path, shard, columns or ())
     try:
         for batch in shard.iter_batches(batch_size=ROW_GROUP_ROWS, columns=list(columns) if columns else None):
             yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from None
+
+
+def _check_columns(path: Path, shard: pq.ParquetFile, columns: Sequence[str]) -> None:
+    if missing := sorted(set(columns) - set(shard.schema_arrow.names)):
+        raise ShardError(f"{path}: missing column {missing[0]!r}; has {', '.join(shard.schema_arrow.names)}")
 
 
 def _damaged(path: Path, error: Exception) -> ShardError:
@@ -220,3 +226,43 @@ def read_folder(folder: Path, columns: Sequence[str] | None = None) -> Iterator[
     """Rows of all shards of an artifact, in order, one row group in memory at a time."""
     for path in list_shards(folder):
         yield from read_rows(path, columns)
+
+
+class RandomRows:
+    """Rows at random, by shard and number in it. The last ``row_groups`` row groups read are kept, encoded as stored.
+
+    columns: of the rows, all when None. Threads may share it. Raises ShardError naming the file and what is wrong.
+    """
+
+    def __init__(self, columns: Sequence[str] | None = None, row_groups: int = 4) -> None:
+        self._columns = list(columns) if columns else None
+        self._table = lru_cache(row_groups)(self._read)
+        self._ends = lru_cache(MOST_FOOTERS)(_group_ends)
+
+    def group(self, shard: Path, row: int) -> int:
+        """The row group that a row is in, for callers that read one at a time."""
+        ends = self._ends(shard)
+        if not 0 <= row < (ends[-1] if ends else 0):
+            raise ShardError(f"{shard}: no row {row}, it has {ends[-1] if ends else 0}; run the stages after it again")
+        return bisect_right(ends, row)
+
+    def read(self, shard: Path, row: int) -> dict[str, Any]:
+        """One row; only its row group is read."""
+        group = self.group(shard, row)
+        first = self._ends(shard)[group - 1] if group else 0
+        found: dict[str, Any] = self._table(shard, group).slice(row - first, 1).to_pylist()[0]
+        return found
+
+    def _read(self, shard: Path, group: int) -> pa.Table:
+        file = open_shard(shard)
+        _check_columns(shard, file, self._columns or ())
+        try:
+            return file.read_row_group(group, self._columns, use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _damaged(shard, error) from None
+
+
+def _group_ends(shard: Path) -> list[int]:
+    """Of each row group, the number of the first row after it."""
+    metadata = open_shard(shard).metadata
+    return list(accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)))

@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from humanvlm.data.shards import list_shards, open_shard
+from humanvlm.data.shards import RandomRows, list_shards, open_shard
 
 BOX_COLOURS = {"people": "#1f77b4", "faces": "#e4572e", "objects": "#59a14f"}
 TEXT_COLUMNS = ("reason", "short", "human_caption_hq", "detailed", "text", "captions")
+MOST_GROUPS = 8  # row groups in memory: the neighbours that threads read at a time
 INK, PAPER = "#222222", "#ffffff"
 
 
@@ -30,31 +31,19 @@ def sample_rows(folder: Path, count: int, run: int = 1) -> Iterator[dict[str, An
     wanted = list(range(total))
     if total > count:
         wanted = [(number - number % run) * total // count + number % run for number in range(count)]
-    with ThreadPoolExecutor() as pool:
+    reader = RandomRows(row_groups=MOST_GROUPS)
+    with ThreadPoolExecutor(MOST_GROUPS) as pool:
         first = 0
         for path, rows in shards:
             here = [number - first for number in wanted if first <= number < first + rows]
-            for found in pool.map(partial(_rows_of_group, path), *_by_group(path, here)) if here else ():
+            neighbours = [list(numbers) for _, numbers in groupby(here, partial(reader.group, path))]
+            for found in pool.map(partial(_read, reader, path), neighbours):
                 yield from found
             first += rows
 
 
-def _by_group(path: Path, wanted: Sequence[int]) -> tuple[list[int], list[list[int]]]:
-    """The row groups of a shard that have wanted rows, and which of each those are."""
-    metadata = open_shard(path).metadata
-    groups, rows, first = [], [], 0
-    for group in range(metadata.num_row_groups):
-        last = first + metadata.row_group(group).num_rows
-        if here := [number - first for number in wanted if first <= number < last]:
-            groups.append(group)
-            rows.append(here)
-        first = last
-    return groups, rows
-
-
-def _rows_of_group(path: Path, group: int, rows: list[int]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = open_shard(path).read_row_group(group, use_threads=False).take(rows).to_pylist()
-    return found
+def _read(reader: RandomRows, path: Path, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    return [reader.read(path, number) for number in numbers]
 
 
 def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageOps
 
 from humanvlm.data.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
-from humanvlm.data.shards import list_shards, open_shard, read_folder, read_rows
+from humanvlm.data.shards import RandomRows, list_shards, read_folder, read_rows
 from humanvlm.errors import UserError
 
 Turns = tuple[tuple[str, str], ...]
@@ -145,29 +145,11 @@ class Pictures:
     """Random access to the pictures of samples: keeps the last row groups read, as encoded bytes."""
 
     def __init__(self, row_groups: int = 32) -> None:
-        self._group = functools.lru_cache(row_groups)(_row_group)
-        self._starts = functools.cache(_group_starts)
+        self._rows = RandomRows(("image",), row_groups)
 
     def read(self, sample: Sample) -> Image.Image:
         """The sample's picture, RGB. Raises UserError naming the file when it cannot be read."""
         if sample.row < 0:
             return decode(Path(sample.path).read_bytes(), sample.path)
-        starts = self._starts(sample.path)
-        group = max(index for index, start in enumerate(starts) if start <= sample.row)
-        content = self._group(sample.path, group)[sample.row - starts[group]]
+        content = self._rows.read(Path(sample.path), sample.row)["image"]["bytes"]
         return decode(content, f"{sample.path}, row {sample.row}")
-
-
-def _group_starts(path: str) -> list[int]:
-    """First row of each row group."""
-    shard = open_shard(Path(path))
-    starts, row = [], 0
-    for group in range(shard.num_row_groups):
-        starts.append(row)
-        row += shard.metadata.row_group(group).num_rows
-    return starts
-
-
-def _row_group(path: str, group: int) -> list[bytes]:
-    table = open_shard(Path(path)).read_row_group(group, columns=["image"])
-    return [row["bytes"] for row in table["image"].to_pylist()]

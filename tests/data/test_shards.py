@@ -1,6 +1,7 @@
 """The shard store: round trips, atomicity, small reads, and one clear error for a damaged file."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from humanvlm.data import shards
 from humanvlm.data.hashing import sha256_file
-from humanvlm.data.shards import IMAGE, ShardError
+from humanvlm.data.shards import IMAGE, RandomRows, ShardError
 
 SCHEMA = pa.schema([("id", pa.string()), ("image", IMAGE), ("width", pa.int32()), ("captions", pa.list_(pa.string()))])
 text = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=40)
@@ -104,3 +105,46 @@ def test_a_filtered_shard_is_the_one_that_its_rows_make(
     assert (filtered or written).sha256 == expected.sha256 == sha256_file(whole)
     assert (filtered is None) == all(keep)
     assert list(shards.read_rows(whole)) == left
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(1, 200), numbers=st.data())
+def test_rows_at_random_are_those_in_order(
+    count: int, numbers: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = make(tmp_path_factory.mktemp("shards"), count)
+    rows = list(shards.read_rows(path))
+    reader = RandomRows(row_groups=1)
+    for number in numbers.draw(st.lists(st.integers(0, count - 1), max_size=20)):
+        assert reader.read(path, number) == rows[number]
+        assert reader.group(path, number) == number // shards.ROW_GROUP_ROWS
+
+
+def test_a_row_group_is_read_once_and_only_so_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, read = make(tmp_path, 3 * shards.ROW_GROUP_ROWS), []
+    real = RandomRows._read
+
+    def counted(self: RandomRows, shard: Path, group: int) -> Any:
+        read.append(group)
+        return real(self, shard, group)
+
+    monkeypatch.setattr(RandomRows, "_read", counted)
+    reader = RandomRows(("id",), row_groups=2)
+    for row in (0, 1, 63, 64, 0, 65, 128, 64, 0):
+        assert reader.read(path, row).keys() == {"id"}
+    assert read == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("row", [-1, 3, 10**9])
+def test_a_row_that_is_not_there_is_named(tmp_path: Path, row: int) -> None:
+    with pytest.raises(ShardError, match=rf"shard-00000.parquet: no row {row}, it has 3"):
+        RandomRows().read(make(tmp_path, 3), row)
+
+
+def test_random_rows_of_a_bad_shard_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ShardError, match="missing column 'url'"):
+        RandomRows(("url",)).read(make(tmp_path, 3), 0)
+    with pytest.raises(ShardError, match="no such shard"):
+        RandomRows().read(tmp_path / "shard-00009.parquet", 0)
+    with pytest.raises(ShardError, match="no row 0, it has 0"):
+        RandomRows().read(make(tmp_path, 0), 0)

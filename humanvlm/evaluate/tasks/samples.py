@@ -9,15 +9,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow.parquet as pq
 from PIL import Image
 
 from humanvlm.data import prompts
 from humanvlm.data.image import decode_picture
+from humanvlm.data.shards import RandomRows
 from humanvlm.evaluate.tasks.attributes import parse_answer
 from humanvlm.evaluate.tasks.grounding import Expression
 
@@ -38,6 +37,7 @@ class EncodedPicture:
 
 
 Picture = Path | ShardPicture | EncodedPicture
+ROWS = RandomRows(("image",))
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,8 @@ def choose(samples: Sequence[Sample], limit: int, seed: int, *, whole: bool = Fa
 def picture_bytes(picture: Picture) -> bytes:
     """The bytes of the picture's file. Raises FileNotFoundError when it is missing."""
     if isinstance(picture, ShardPicture):
-        return _shard_bytes(picture)
+        content: bytes = ROWS.read(picture.shard, picture.row)["image"]["bytes"]
+        return content
     if isinstance(picture, EncodedPicture):
         return base64.b64decode(picture.text)
     return picture.read_bytes()
@@ -106,24 +107,6 @@ def picture_bytes(picture: Picture) -> bytes:
 def read_picture(picture: Picture) -> Image.Image:
     """The picture, upright, RGB. Raises FileNotFoundError when it is missing and ValueError when it does not decode."""
     return decode_picture(picture_bytes(picture))
-
-
-@lru_cache(maxsize=4)
-def _group_bytes(shard: Path, group: int) -> list[bytes]:
-    return [row["bytes"] for row in pq.ParquetFile(shard).read_row_group(group, ["image"])["image"].to_pylist()]
-
-
-@lru_cache(maxsize=64)
-def _group_starts(shard: Path) -> list[int]:
-    metadata = pq.ParquetFile(shard).metadata
-    sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-    return [sum(sizes[:group]) for group in range(len(sizes))]
-
-
-def _shard_bytes(picture: ShardPicture) -> bytes:
-    starts = _group_starts(picture.shard)
-    group = max(number for number, start in enumerate(starts) if start <= picture.row)
-    return _group_bytes(picture.shard, group)[picture.row - starts[group]]
 
 
 def _read_benchmark(path: Path, build: Callable[[Mapping[str, Any], Path], Sample]) -> Loaded:
