@@ -46,7 +46,7 @@ def main() -> None:
     logging.basicConfig(
         level=os.environ.get("HUMANVLM_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    for noisy in ("httpx", "urllib3", "alembic", "mlflow", "matplotlib", "PIL"):
+    for noisy in ("httpx", "httpx2", "urllib3", "alembic", "mlflow", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

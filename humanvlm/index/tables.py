@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any, TextIO
 
 from humanvlm.data.shards import open_shard
 from humanvlm.errors import UserError
+from humanvlm.weights.hub import open_hub
 
 PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff", ".jp2"}
 SUFFIXES = {".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet"}
@@ -163,6 +165,7 @@ def _parquet(paths: Sequence[Path]) -> Table:
 
 
 def _hub(name: str) -> Table:
+    may = open_hub()
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
@@ -170,9 +173,11 @@ def _hub(name: str) -> Table:
         return _dataset(load_dataset(name, streaming=True))
     except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error).split())[:160]
+        remedy = "check the name and the network (HF_ENDPOINT), or set HF_TOKEN when it is private"
+        if not may or os.environ.get("HF_DATASETS_OFFLINE"):
+            remedy = "to ask the hub, unset HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE and HF_DATASETS_OFFLINE"
         raise UserError(
-            f"{name}: no such file or folder here, and as a Hugging Face dataset: {reason}; "
-            "to use the hub set HF_HUB_OFFLINE=0 HF_DATASETS_OFFLINE=0"
+            f"{name}: no such file or folder here, and as a Hugging Face dataset: {reason}; {remedy}"
         ) from None
 
 

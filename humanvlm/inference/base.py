@@ -12,11 +12,11 @@ from PIL import Image
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.data.image import decode_picture
 from humanvlm.errors import UserError
+from humanvlm.weights.hub import file_digests, snapshot
 
 # What determines a local model's replies beside its files: the code here, and these packages.
 CODE = ("inference/base.py", "data/image.py", "inference/generate.py", "model/load.py", "model/tower.py")
 PACKAGES = ("torch", "transformers", "tokenizers", "pillow")
-CHECKPOINT_FILES = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
 CORRUPT = "corrupt_image"
 
 
@@ -78,7 +78,7 @@ def open_model(config: BenchmarkScores, checkpoint: Path) -> Model:
     if config.model == "checkpoint":
         return Local(checkpoint, config.dtype, config.batch_size)
     if kind == "hub" and name:
-        return Local(_snapshot(name), config.dtype, config.batch_size, own=False)
+        return Local(snapshot(name), config.dtype, config.batch_size, own=False)
     if config.model == "endpoint":
         from humanvlm.inference.endpoint import open_endpoint
 
@@ -165,44 +165,7 @@ class Local:
         ]
 
 
-def file_digests(folder: Path) -> dict[str, str]:
-    """sha256 of each file that a checkpoint is loaded from, by name. Raises UserError when there is none."""
-    from humanvlm.data.hashing import sha256_file
-
-    if not (folder / "config.json").is_file():
-        raise UserError(
-            f"{folder}: no checkpoint (config.json); run `humanvlm stage2_checkpoint`, or name another folder"
-        )
-    files = sorted({path for pattern in CHECKPOINT_FILES for path in folder.glob(pattern)})
-    return {path.name: sha256_file(path) for path in files}
-
-
 def _device() -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _snapshot(name: str) -> Path:
-    """Folder of a hub model's files: safetensors and descriptions only, so neither pickles nor code can be in it."""
-    if Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    repository, _, revision = name.partition("@")
-    try:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision or None,
-                allow_patterns=list(CHECKPOINT_FILES),
-                ignore_patterns=["*/*", "consolidated*"],
-            )
-        )
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
-        raise UserError(
-            f"benchmark_scores.model: hub:{name} is not to be had ({reason}); name a folder, or a hub id with the hub "
-            "reachable (HF_HUB_OFFLINE unset)"
-        ) from None

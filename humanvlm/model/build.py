@@ -102,17 +102,15 @@ def load_vision_tower(name: str) -> tuple[Any, Any]:
         return load_tower(model_file(name)), SiglipImageProcessorPil(
             size=size, resample=2, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
         )
-    source, revision = source_of(name)
+    source = source_of(name)
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
+        config = AutoConfig.from_pretrained(source)
         config = getattr(config, "vision_config", config)
         if hasattr(config, "vision_use_head"):
             config.vision_use_head = False
         tower_class = AutoModel._model_mapping[type(config)]
-        tower = tower_class.from_pretrained(
-            source, revision=revision, config=config, dtype="float32", use_safetensors=True
-        )
-        images = AutoImageProcessor.from_pretrained(source, revision=revision, backend="pil")
+        tower = tower_class.from_pretrained(source, config=config, dtype="float32", use_safetensors=True)
+        images = AutoImageProcessor.from_pretrained(source, backend="pil")
     except (OSError, ValueError, KeyError) as error:
         raise unavailable(name, error) from None
     return tower.eval(), images

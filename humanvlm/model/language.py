@@ -8,6 +8,7 @@ from typing import Any
 from humanvlm.data.atomic_io import made_once
 from humanvlm.errors import UserError
 from humanvlm.weights.catalog import model_entries, model_entry, model_file
+from humanvlm.weights.hub import snapshot
 
 log = logging.getLogger("humanvlm")
 
@@ -21,10 +22,10 @@ def load_language_model(name: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     quiet()
-    source, revision = source_of(name)
+    source = source_of(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype="float32", use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        model = AutoModelForCausalLM.from_pretrained(source, dtype="float32", use_safetensors=True)
     except (OSError, ValueError) as error:
         raise unavailable(name, error) from None
     if tokenizer.chat_template is None:
@@ -39,21 +40,23 @@ def quiet() -> None:
     transformers_logging.disable_progress_bar()
 
 
-def source_of(name: str) -> tuple[str, str | None]:
-    """Where ``from_pretrained`` finds a model: (folder or hub id, revision). ``ID@REVISION`` pins a revision."""
+def source_of(name: str) -> Path:
+    """The folder that ``from_pretrained`` reads, for an entry of models.yaml, a folder, or a hub id (ID@REVISION).
+
+    Raises UserError when the model is not to be had.
+    """
     entry = model_entries().get(name)
     if entry is not None and entry.package is not None:
-        return str(converted(name)), None
-    hub, _, revision = (entry.hub if entry is not None and entry.hub else name).partition("@")
-    return hub, revision or None
+        return converted(name)
+    return snapshot(entry.hub if entry is not None and entry.hub else name)
 
 
 def unavailable(name: str, error: Exception) -> UserError:
     """One line for what transformers says in twenty."""
     reason = str(error).splitlines()[0][:160]
     return UserError(
-        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, a "
-        "local folder, or a hub id with the hub reachable (HF_HUB_OFFLINE unset)"
+        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, "
+        "or another folder or hub id"
     )
 
 

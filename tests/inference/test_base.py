@@ -231,8 +231,9 @@ def test_a_model_is_picked_by_name(checkpoint: Path, tmp_path: Path, monkeypatch
             open_model(BenchmarkScores(model=wrong), checkpoint)
     with pytest.raises(UserError, match="no checkpoint"):
         _ = open_model(BenchmarkScores(model=f"hub:{tmp_path}"), checkpoint).identity
+    monkeypatch.setenv("HUMANVLM_HUB", "")  # the user decided
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="hub:nobody/nothing is not to be had") as error:
+    with pytest.raises(UserError, match="hub model 'nobody/nothing': not in the local cache") as error:
         open_model(BenchmarkScores(model="hub:nobody/nothing"), checkpoint)
     assert "\n" not in str(error.value)
 

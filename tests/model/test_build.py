@@ -95,6 +95,7 @@ def test_turns_with_parts_and_plain_turns_read_the_same(llava: tuple[Any, Any]) 
 
 
 def test_a_model_that_is_nowhere_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUMANVLM_HUB", "")  # the user decided
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="no-such-model") as error:
         load_language_model("nobody/no-such-model")
