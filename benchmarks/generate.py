@@ -22,7 +22,7 @@ from PIL import Image
 
 from humanvlm.config.model import Model
 from humanvlm.data import prompts
-from humanvlm.data.image import decode_picture
+from humanvlm.data.image import decode
 from humanvlm.inference.generate import Generated, by_length, generate_batch
 from humanvlm.model.build import build_llava
 from humanvlm.model.load import load_checkpoint
@@ -89,7 +89,7 @@ def main() -> int:
     options = parser.parse_args()
     model, processor = load_checkpoint(options.checkpoint) if options.checkpoint else build_llava(Model())
     files = build_pictures(Path(".state/bench/pictures"), options.pictures)
-    pictures = [decode_picture(path.read_bytes()) for path in files]
+    pictures = [decode(path.read_bytes()) for path in files]
     found = []
     print(
         f"{'dtype':9} {'batch':>5} {'replies':>7} {'tokens':>7} {'seconds':>8} {'tokens/s':>8} "

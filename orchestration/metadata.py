@@ -89,6 +89,8 @@ def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:
     """The first pictures of a shard as one sheet; None when its rows hold none."""
     from PIL import Image, ImageOps
 
+    from humanvlm.inspect.plots import picture_of
+
     file = open_shard(shard)
     if "image" not in file.schema_arrow.names or not file.metadata.num_rows:
         return None
@@ -96,11 +98,10 @@ def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:
     cells = next(file.iter_batches(batch_size=columns * rows, columns=["image"])).column(0).to_pylist()
     sheet = Image.new("RGB", (columns * TILE, -(-len(cells) // columns) * TILE), "white")
     for index, cell in enumerate(cells):
-        with Image.open(io.BytesIO(cell["bytes"])) as image:
-            image.draft("RGB", (TILE, TILE))
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-            tile = ImageOps.pad(upright, (TILE - 4, TILE - 4), color="white")
-        sheet.paste(tile, (index % columns * TILE + 2, index // columns * TILE + 2))
+        picture = picture_of({"image": cell}, TILE)
+        if picture is not None:  # else its place stays empty
+            tile = ImageOps.pad(picture, (TILE - 4, TILE - 4), color="white")
+            sheet.paste(tile, (index % columns * TILE + 2, index // columns * TILE + 2))
     return _inline(sheet, "JPEG", "samples", quality=70)
 
 

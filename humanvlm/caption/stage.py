@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from humanvlm.caption.english import word_count
@@ -15,9 +14,10 @@ from humanvlm.caption.measure import measure
 from humanvlm.caption.source import drop_reason, source_captions
 from humanvlm.config.human_caption import HumanCaption
 from humanvlm.data.dropped import Drop, dropped_row
+from humanvlm.data.image import DecodeError, pixels
 from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows
 from humanvlm.inspect.cards import write_card
-from humanvlm.inspect.plots import contact_sheet, picture_of
+from humanvlm.inspect.plots import contact_sheet
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
@@ -78,10 +78,11 @@ def caption_row(row: Mapping[str, Any], config: HumanCaption) -> dict[str, Any] 
         if (reason := drop_reason(source, config.min_words)) or source is None:
             return Drop(*(reason or ("no_text", "")))
         short, detailed, captions = source.short, source.detailed, list(source.captions)
-    image = picture_of(row)
-    if image is None:
-        return Drop("undecodable", "the stored picture does not decode")
-    facts = measure(np.asarray(image), *(row[name] or () for name in ("faces", "people", "objects")))
+    try:
+        rgb = pixels((row["image"] or {}).get("bytes") or b"")
+    except DecodeError as error:
+        return Drop("undecodable", str(error))
+    facts = measure(rgb, *(row[name] or () for name in ("faces", "people", "objects")))
     if config.captioner == "template":
         short, detailed = write(
             facts,

@@ -40,7 +40,9 @@ class RawScrape(Section):
         description="folder or fsspec URL (s3://…) for the shards; DVC then tracks their manifest. Empty: the artifact",
     )
     max_bytes: int = Field(20_000_000, ge=1)
-    max_pixels: int = Field(50_000_000, ge=1, description="larger pictures are refused as decompression bombs")
+    max_pixels: int = Field(
+        50_000_000, ge=1, le=100_000_000, description="larger pictures are refused as decompression bombs"
+    )
     verify: Literal["decode", "header"] = Field(
         "decode", description="decode: the whole picture must decode; header: only its head is read"
     )

@@ -1,15 +1,11 @@
 """One picture with everything curation may ask of it, computed when first asked."""
 
-import io
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import cv2
-import numpy as np
-from PIL import Image, ImageOps
 
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.detectors import (
@@ -45,24 +41,6 @@ def load_models(face: str, closeup_face: str, person: str, nsfw: str) -> Models:
         load_person_detector(person),
         load_nsfw_classifier(nsfw),
     )
-
-
-class DecodeError(Exception):
-    """Bytes that Pillow does not turn into a picture."""
-
-
-def decode(data: bytes) -> Picture:
-    """Upright RGB pixels (height, width, 3) uint8, transparency on white. Raises DecodeError."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                upright = upright.convert("RGBA")
-                white = Image.new("RGBA", upright.size, "white")
-                upright = Image.alpha_composite(white, upright)
-            return np.asarray(upright.convert("RGB"))
-    except Exception as error:  # Pillow's plugins raise almost anything on hostile bytes
-        raise DecodeError(f"{type(error).__name__}: {error}"[:200]) from None
 
 
 class Scene:

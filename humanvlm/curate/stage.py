@@ -17,9 +17,10 @@ import pyarrow as pa
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
 from humanvlm.curate.filters import first_reason
-from humanvlm.curate.scene import DecodeError, Scene, decode, load_models
+from humanvlm.curate.scene import Scene, load_models
 from humanvlm.data import tombstones
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
+from humanvlm.data.image import DecodeError, pixels
 from humanvlm.data.shards import ShardError, ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
@@ -122,7 +123,7 @@ def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
     """The signals of one row; with a ``reason`` (and without most signals) when a filter drops it."""
     known = {"id": row["id"], "sha256": row["sha256"]}
     try:
-        rgb = decode((row["image"] or {}).get("bytes") or b"")
+        rgb = pixels((row["image"] or {}).get("bytes") or b"")
     except DecodeError as error:
         return {**known, "reason": "undecodable", "detail": str(error)}
     models = load_models(

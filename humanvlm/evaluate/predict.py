@@ -163,7 +163,7 @@ def mean_picture(pictures: Iterable[Image.Image], side: int = MEAN_SIDE) -> Imag
     total: Any = 0.0
     count = 0
     for picture in pictures:
-        scaled = picture.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+        scaled = picture.resize((side, side), Image.Resampling.BILINEAR)
         total = total + np.asarray(scaled, np.float64)
         count += 1
     if not count:

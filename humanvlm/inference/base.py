@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
-from humanvlm.data.image import decode_picture
+from humanvlm.data.image import decode
 from humanvlm.errors import UserError
 from humanvlm.weights.hub import file_digests, snapshot
 
@@ -32,7 +32,7 @@ class Request:
     def decoded(self) -> Image.Image:
         """The picture, upright, RGB. Raises ValueError when it does not decode or cannot be read any more."""
         try:
-            return decode_picture(self.picture())
+            return decode(self.picture())
         except OSError as error:
             raise ValueError(str(error)) from None
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from humanvlm.config.benchmark_scores import Endpoint
+from humanvlm.data.image import kind_of
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
 
@@ -182,12 +183,8 @@ def data_url(request: Request, image_size: int) -> str:
     """
     image = request.decoded()
     if not image_size:
-        from PIL import Image
-
         data = request.picture()
-        with Image.open(io.BytesIO(data)) as opened:
-            kind = Image.MIME.get(opened.format or "", "application/octet-stream")
-        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+        return f"data:{kind_of(data).media_type};base64,{base64.b64encode(data).decode()}"
     image.thumbnail((image_size, image_size))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY)

@@ -1,6 +1,5 @@
 """Plots that several stages share: contact sheets of rows and funnels of counts. PNG, light background."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
+from humanvlm.data.image import DecodeError, decode
 from humanvlm.data.shards import RandomRows, list_shards, open_shard
 
 BOX_COLOURS = {"people": "#1f77b4", "faces": "#e4572e", "objects": "#59a14f"}
@@ -55,12 +55,8 @@ def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
     if not data:
         return None
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if least:
-                width, height = (max(1, least * side // max(image.size)) for side in image.size)
-                image.draft("RGB", (width, height))
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, TypeError, Image.DecompressionBombError):
+        return decode(data, least)
+    except DecodeError:
         return None
 
 

@@ -20,15 +20,15 @@ MAX_NEW_TOKENS = 1024
 BATCH_SIZE = 8
 
 
-def decode(text: str, row: int) -> Image.Image:
+def read_picture(text: str, row: int) -> Image.Image:
     """The picture of a base64 string. Raises MlflowException (HTTP 400) naming the row."""
-    from humanvlm.data.image import decode_picture
+    from humanvlm.data.image import decode
 
     try:
         data = base64.b64decode(text.rpartition("base64,")[2], validate=True)
         if len(data) > MAX_BYTES:
             raise ValueError(f"{len(data)} bytes, more than {MAX_BYTES}")
-        return decode_picture(data)
+        return decode(data)
     except (binascii.Error, ValueError) as error:
         raise MlflowException.invalid_parameter_value(f"row {row}: image is not a base64 picture ({error})") from None
 
@@ -52,7 +52,7 @@ class HumanVLM(PythonModel):  # type: ignore[misc]
         tokens = int((params or {}).get("max_new_tokens", 64))
         if not 1 <= tokens <= MAX_NEW_TOKENS:
             raise MlflowException.invalid_parameter_value(f"max_new_tokens={tokens}: must be 1 to {MAX_NEW_TOKENS}")
-        pictures = [decode(text, row) for row, text in enumerate(model_input["image"])]
+        pictures = [read_picture(text, row) for row, text in enumerate(model_input["image"])]
         prompts = [str(prompt) for prompt in model_input["prompt"]]
         texts = generate(self.model, self.processor, pictures, prompts, max_new_tokens=tokens, batch_size=BATCH_SIZE)
         return pd.DataFrame({"text": texts})

@@ -1,4 +1,4 @@
-"""Metadata of pictures: orientation, what a re-encoded picture keeps, and removal without touching a pixel.
+"""Metadata of pictures: what a re-encoded picture keeps, and removal without touching a pixel.
 
 EXIF lies in other places in each format: CIPA DC-008 (JPEG, PNG and WebP), ISO/IEC 23008-12 annex A (AVIF).
 """
@@ -9,21 +9,13 @@ from collections.abc import Callable, Iterator
 
 from PIL import Image
 
-ORIENTATION = 0x0112
+from humanvlm.data.image import ORIENTATION
+
 JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # ends entropy-coded data (ITU-T T.81, B.1.1.5)
 PNG_METADATA = {b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 JP2_METADATA = {b"uuid", b"uinf", b"xml "}
 VP8X_METADATA = 0x08 | 0x04  # RFC 9649, section 2.7: flags of EXIF and XMP
 MAX_EXIF = 65_533 - 6  # what one JPEG segment holds
-
-
-def orientation(image: Image.Image) -> int:
-    """EXIF (else XMP) orientation 1 to 8; 1 when absent, unreadable or out of range."""
-    try:
-        value = Image.Image.getexif(image).get(ORIENTATION, 1)  # PNG's own method would decode the whole picture
-    except Exception:  # broken metadata does not make a picture broken
-        return 1
-    return value if value in range(2, 9) else 1
 
 
 def upright_exif(image: Image.Image) -> bytes:

@@ -18,6 +18,8 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image
 
+from humanvlm.data.image import on_white
+
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 SCALES = (8, 4, 2, 1)  # those that libjpeg decodes to faster than to the whole
@@ -50,7 +52,7 @@ def decode(image: Image.Image, data: bytes, size: Size) -> Pixels:
             pass
     image.draft(None, size)
     image.load()
-    pixels: Pixels = np.asarray(_flat(image))
+    pixels: Pixels = np.asarray(on_white(image))
     return pixels[:, :, None] if pixels.ndim == 2 else np.ascontiguousarray(pixels[:, :, ::-1])
 
 
@@ -73,20 +75,6 @@ def _buffer(needed: int) -> Pixels | None:
     if kept is None or len(kept) < needed:
         kept = _scratch.pixels = np.empty(needed, np.uint8)
     return kept
-
-
-def _flat(image: Image.Image) -> Image.Image:
-    """RGB or grey (L) with 8 bits; what is transparent becomes white."""
-    if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion would cut off at 255
-        return Image.fromarray((np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white: Image.Image = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))
-        return white
-    if image.mode in ("RGB", "L"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:

@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
+from humanvlm.data.image import DecodeError, decode
 from humanvlm.data.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
 from humanvlm.data.shards import RandomRows, list_shards, read_folder, read_rows
 from humanvlm.errors import UserError
@@ -124,21 +124,18 @@ def _picture_problem(path: Path, data: Path, held_out: set[str]) -> str | None:
         return "bad_picture"
     try:
         content = path.read_bytes()
-        decode(content, str(path))
+        _decode(content, str(path))
     except (OSError, UserError):
         return "bad_picture"
     return "held_out" if hashlib.sha256(content).hexdigest() in held_out else None
 
 
-def decode(content: bytes, name: str) -> Image.Image:
+def _decode(content: bytes, name: str) -> Image.Image:
     """An upright RGB picture from encoded bytes. Raises UserError naming the picture."""
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{name}: not a readable picture ({str(error)[:100]}); run the stage that wrote it again"
-        ) from None
+        return decode(content)
+    except DecodeError as error:
+        raise UserError(f"{name}: not a readable picture ({error}); run the stage that wrote it again") from None
 
 
 class Pictures:
@@ -150,6 +147,6 @@ class Pictures:
     def read(self, sample: Sample) -> Image.Image:
         """The sample's picture, RGB. Raises UserError naming the file when it cannot be read."""
         if sample.row < 0:
-            return decode(Path(sample.path).read_bytes(), sample.path)
+            return _decode(Path(sample.path).read_bytes(), sample.path)
         content = self._rows.read(Path(sample.path), sample.row)["image"]["bytes"]
-        return decode(content, f"{sample.path}, row {sample.row}")
+        return _decode(content, f"{sample.path}, row {sample.row}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, near_pairs, perceptual_hash
-from humanvlm.curate.scene import decode
+from humanvlm.data.image import pixels
 
 
 def apart(one: str, other: str) -> int:
@@ -97,7 +97,7 @@ def test_hash_survives_recompression_and_not_another_picture() -> None:
     astronaut = Image.fromarray(skimage.data.astronaut())
     stored = io.BytesIO()
     astronaut.resize((256, 256)).save(stored, "JPEG", quality=50)
-    again = Image.fromarray(decode(stored.getvalue()))
+    again = Image.fromarray(pixels(stored.getvalue()))
     assert apart(phash(astronaut), phash(again)) <= 4
     assert apart(phash(astronaut), phash(ImageEnhance.Brightness(astronaut).enhance(0.8))) <= 4
     for other in (skimage.data.coffee(), skimage.data.rocket(), skimage.data.astronaut()[:, ::-1]):

@@ -8,8 +8,9 @@ from PIL import Image
 
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.filters import first_reason
-from humanvlm.curate.scene import DecodeError, Models, Scene, decode
+from humanvlm.curate.scene import Models, Scene
 from humanvlm.data.detections import Detection, Face
+from humanvlm.data.image import DecodeError, pixels
 
 NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), dtype=np.uint8)
 FACE = Face((10, 10, 60, 70), 0.9, (0.0,) * 12)
@@ -106,22 +107,22 @@ def stored(image: Image.Image, **options) -> bytes:
 def test_decode_is_upright_rgb() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: width and height swap
-    assert decode(stored(Image.fromarray(NOISE), format="JPEG", exif=exif)).shape == (320, 240, 3)
+    assert pixels(stored(Image.fromarray(NOISE), format="JPEG", exif=exif)).shape == (320, 240, 3)
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
-    assert decode(stored(clear, format="PNG")).tolist() == np.full((8, 8, 3), 255).tolist()
-    assert decode(stored(Image.new("CMYK", (8, 8)), format="JPEG")).shape == (8, 8, 3)
+    assert pixels(stored(clear, format="PNG")).tolist() == np.full((8, 8, 3), 255).tolist()
+    assert pixels(stored(Image.new("CMYK", (8, 8)), format="JPEG")).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", stored(Image.fromarray(NOISE), format="PNG")[:2000]])
 def test_decode_refuses_what_is_not_a_picture(data: bytes) -> None:
     with pytest.raises(DecodeError):
-        decode(data)
+        pixels(data)
 
 
 def test_odd_files_decode_or_are_refused(shared) -> None:
     for path in sorted((shared / "nasty" / "pillow").iterdir()):
         try:
-            rgb = decode(path.read_bytes())
+            rgb = pixels(path.read_bytes())
         except DecodeError:
             continue
         assert rgb.dtype == np.uint8

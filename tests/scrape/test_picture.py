@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.scrape.picture import MAX_SCANS, prepare
+from humanvlm.data.image import MAX_SCANS
+from humanvlm.scrape.picture import prepare
 from humanvlm.scrape.reasons import RefusedError
 
 from ..odd_files import odd_files
@@ -97,6 +98,15 @@ def test_a_progressive_jpeg_of_very_many_scans_is_a_bomb(scans: int, expected: s
     more = b"\xff\xda" * (scans - data.count(b"\xff\xda"))
     assert reason(data + more) == expected
     assert reason(photo(64, 48) + more) == "ok"
+
+
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_a_sequential_jpeg_of_very_many_scans_is_a_bomb(end: bytes) -> None:
+    data = photo(64, 48, mode="L")
+    scan = data[data.index(b"\xff\xda") : -2]
+    bomb = data[:-2] + scan * MAX_SCANS + end
+    assert reason(bomb) == "image_bomb"
+    assert reason(bomb, RawScrape(verify="header")) == "image_bomb"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "AVIF", "JPEG2000"])
@@ -185,7 +195,7 @@ def test_what_the_scaled_check_lets_pass_decodes_in_full(noise: bytes, at: int, 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"mode": "CMYK"}, {"mode": "L"}])
 def test_truncation_anywhere_is_noticed_as_by_a_full_decode(options: dict[str, Any]) -> None:
     data = photo(70, 50, **options)
-    for end in range(2, len(data), 3):
+    for end in range(2, len(data) - 2):
         try:
             Image.open(io.BytesIO(data[:end]), formats=["JPEG"]).load()
             full = True

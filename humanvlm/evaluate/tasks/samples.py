@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from humanvlm.data import prompts
-from humanvlm.data.image import decode_picture
+from humanvlm.data.image import decode
 from humanvlm.data.shards import RandomRows
 from humanvlm.evaluate.tasks.attributes import parse_answer
 from humanvlm.evaluate.tasks.grounding import Expression
@@ -106,7 +106,7 @@ def picture_bytes(picture: Picture) -> bytes:
 
 def read_picture(picture: Picture) -> Image.Image:
     """The picture, upright, RGB. Raises FileNotFoundError when it is missing and ValueError when it does not decode."""
-    return decode_picture(picture_bytes(picture))
+    return decode(picture_bytes(picture))
 
 
 def _read_benchmark(path: Path, build: Callable[[Mapping[str, Any], Path], Sample]) -> Loaded:

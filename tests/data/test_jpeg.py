@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from humanvlm.scrape.jpeg import skeleton
+from humanvlm.data.jpeg import skeleton
 
-from .test_picture import photo
+from ..scrape.test_picture import photo
 
 PICTURES = {
     "baseline": photo(90, 61),

@@ -1,4 +1,4 @@
-"""Whether a JPEG decodes, told from its markers alone.
+"""Whether a JPEG decodes, and whether it is whole, told from its markers.
 
 libjpeg refuses no entropy-coded data: what is damaged there it warns of, which no caller hears, and fills with grey.
 What ends a decode are headers, tables and scan scripts that make no sense, and data that end before the EOI marker. So
@@ -37,6 +37,49 @@ def skeleton(data: bytes) -> bytes | None:
             segment = b"".join((segment[:5], *(min(side, SIDE).to_bytes(2) for side in (height, width)), segment[9:]))
         parts.append(segment)
     return None
+
+
+def scans(data: bytes) -> int | None:
+    """How many scans a JPEG has before its EOI marker; None when it is not well formed or ends early."""
+    codes = [code for code, _, _ in _segments(data)]
+    return codes.count(SOS) if codes[-1:] == [EOI] else None
+
+
+def with_end(data: bytes) -> bytes | None:
+    """A JPEG that lacks no more than its EOI marker, with it; None for a JPEG that lacks more, and for anything else.
+
+    Browsers show such a picture whole, and Pillow refuses it. It is decoded: the caller has checked its size and its
+    number of scans.
+    """
+    import simplejpeg
+
+    ended = data + b"\xff\xd9"
+    if not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        if not _is_refined(ended):
+            return None
+        colours = "CMYK" if simplejpeg.decode_jpeg_header(ended)[2] in ("CMYK", "YCCK") else "GRAY"
+        simplejpeg.decode_jpeg(ended, colours, min_factor=8, min_width=1, min_height=1)  # what libjpeg warns of raises
+    except (ValueError, IndexError):  # the latter of a segment that is too short
+        return None
+    return ended
+
+
+def _is_refined(data: bytes) -> bool:
+    """Whether the scans give every coefficient of every component to its last bit (ITU-T T.81, B.2.3 and G.1.1)."""
+    components: set[int] = set()
+    missing: dict[tuple[int, int], int] = {}  # low bits that no scan has given yet, by component and coefficient
+    for code, start, stop in _segments(data):
+        segment = data[start:stop]
+        if code in FRAMES:
+            components.update(segment[10::3])
+        elif code == SOS:
+            count = segment[4]
+            first, last, bits = segment[5 + 2 * count : 8 + 2 * count]
+            for component in segment[5 : 5 + 2 * count : 2]:
+                missing.update(((component, at), bits & 15) for at in range(first, min(last, 63) + 1))
+    return bool(components) and all(missing.get((name, at)) == 0 for name in components for at in range(64))
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
