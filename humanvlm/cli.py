@@ -12,17 +12,7 @@ import click
 from humanvlm import __version__
 from humanvlm.errors import UserError
 from humanvlm.evaluate.cli import score
-
-STAGE_HELP = {
-    "raw_scrape": "Download the URL index into image-text shards.",
-    "human_scenes": "Detect faces and people, judge quality and safety, deduplicate.",
-    "human_caption": "Short and detailed captions of every scene.",
-    "human_caption_hq": "Face, body and background captions of the high-resolution subset.",
-    "stage1_checkpoint": "Train the projector; language model and vision tower frozen.",
-    "stage2_checkpoint": "Instruction tuning with LoRA, merged to a plain LLaVA checkpoint.",
-    "benchmark_scores": "Score every task, with per-sample records and intervals.",
-    "registered_model": "Register in MLflow and decide on promotion.",
-}
+from humanvlm.pipeline.stages import STAGES, Stage
 
 
 class OneLineErrors(click.Group):
@@ -60,13 +50,13 @@ RETRY = click.option(
 )
 
 
-def _stage_command(name: str, help_text: str) -> click.Command:
+def _stage_command(stage: Stage) -> click.Command:
     @click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
     @click.option(
         "--in", "inputs", multiple=True, metavar="[NAME=]DIR", help="Read from here; no NAME: the first input."
     )
-    @click.option("--out", type=click.Path(path_type=Path), help=f"Write here instead of artifacts/{name}.")
+    @click.option("--out", type=click.Path(path_type=Path), help=f"Write here instead of {stage.out}.")
     @click.option("--force", is_flag=True, envvar="HUMANVLM_FORCE", help="Start afresh, even when up to date.")
     def command(
         params: Path,
@@ -76,14 +66,14 @@ def _stage_command(name: str, help_text: str) -> click.Command:
         force: bool,
         retry_failed: str | None = None,
     ) -> None:
-        if name == "raw_scrape":
+        if stage.retries_rows:
             _start_lightly()
         from humanvlm.pipeline.runner import run_stage
 
         retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
-        run_stage(name, params, overrides, _named_inputs(name, inputs), out, force, retry)
+        run_stage(stage.name, params, overrides, _named_inputs(stage, inputs), out, force, retry)
 
-    return click.command(name, help=help_text)(RETRY(command) if name == "raw_scrape" else command)
+    return click.command(stage.name, help=stage.help)(RETRY(command) if stage.retries_rows else command)
 
 
 class _NoPandas:
@@ -109,21 +99,19 @@ def _start_lightly() -> None:
         sys.meta_path.remove(_NoPandas)
 
 
-def _named_inputs(stage: str, inputs: tuple[str, ...]) -> dict[str, Path]:
-    from humanvlm.pipeline.stages import STAGES
-
-    known = list(STAGES[stage].inputs)
+def _named_inputs(stage: Stage, inputs: tuple[str, ...]) -> dict[str, Path]:
+    known = list(stage.inputs)
     folders = {}
     for value in inputs:
         name, equals, folder = value.partition("=")
         if equals and name not in known:
-            raise UserError(f"--in {value}: {stage} has no input {name!r}; it reads {', '.join(known)}")
+            raise UserError(f"--in {value}: {stage.name} has no input {name!r}; it reads {', '.join(known)}")
         folders[name if equals else known[0]] = Path(folder if equals else value)
     return folders
 
 
-for _name, _help in STAGE_HELP.items():
-    main.add_command(_stage_command(_name, _help))
+for _stage in STAGES.values():
+    main.add_command(_stage_command(_stage))
 
 
 @main.command()
@@ -132,7 +120,6 @@ for _name, _help in STAGE_HELP.items():
 def run(params: Path, overrides: tuple[str, ...]) -> None:
     """Run every stage in order in this folder, without DVC; up-to-date stages are skipped."""
     from humanvlm.pipeline.runner import run_stage
-    from humanvlm.pipeline.stages import STAGES
 
     for name in STAGES:
         run_stage(name, params, overrides)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from humanvlm.pipeline.stages import STAGES
 from orchestration.assets import source_asset, stage_asset
 from orchestration.checks import expectation_check, report_checks
 from orchestration.dvc_graph import load_graph
@@ -14,7 +15,6 @@ from orchestration.sensors import lock_sensor
 FORKED = dg.multiprocess_executor.configured(
     {"start_method": {"forkserver": {"preload_modules": ["dagster", "dagster_pipes", "orchestration.definitions"]}}}
 )
-EXPECTED = ("human_caption", "human_caption_hq")
 
 
 def build_definitions(root: Path) -> dg.Definitions:
@@ -26,7 +26,7 @@ def build_definitions(root: Path) -> dg.Definitions:
         assets=[*(source_asset(graph, name) for name in graph.sources), *(stage_asset(graph, node) for node in nodes)],
         asset_checks=[
             *(report_checks(graph, node) for node in nodes),
-            *(expectation_check(graph, node) for node in nodes if node.name in EXPECTED),
+            *(expectation_check(graph, node) for node in nodes if node.name in STAGES and STAGES[node.name].texts),
         ],
         jobs=[everything, *([reevaluate] if evaluates else [])],
         schedules=[weekly_reevaluation] if evaluates else [],

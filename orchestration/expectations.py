@@ -16,13 +16,9 @@ import great_expectations.expectations as gxe
 import pyarrow as pa
 
 from humanvlm.data.shards import list_shards, read_rows
+from humanvlm.pipeline.stages import STAGES
 
 COMMON = ("id", "url", "split", "width", "height", "sha256")
-# Columns whose words are counted; the longest caption the dataset allows is part of its definition.
-TEXTS: Mapping[str, Mapping[str, int]] = {
-    "human_caption": {"short": 70, "detailed": 300},
-    "human_caption_hq": {"human_caption_hq": 500},
-}
 
 
 @dataclass(frozen=True)
@@ -37,7 +33,7 @@ class Expected:
 
 
 def suite(name: str) -> Iterator[Any]:
-    """The expectations of an artifact that has an entry in TEXTS."""
+    """The expectations of an artifact with texts in the table of stages."""
     yield gxe.ExpectTableRowCountToBeBetween(min_value=1)
     yield gxe.ExpectColumnValuesToBeUnique(column="id")
     yield gxe.ExpectColumnValuesToMatchRegex(column="id", regex=r"^[0-9a-f]{20}$")
@@ -48,14 +44,14 @@ def suite(name: str) -> Iterator[Any]:
         yield gxe.ExpectColumnValuesToNotBeNull(column=column)
     for column in ("width", "height"):
         yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=16, max_value=30_000)
-    for column, words in TEXTS[name].items():
+    for column, words in STAGES[name].texts.items():
         yield gxe.ExpectColumnValuesToNotBeNull(column=f"{column}_words")
         yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_words", min_value=3, max_value=words)
 
 
 def frame(name: str, folder: Path) -> Any:
     """Metadata of an artifact as a pandas DataFrame, one row a sample; of each text, its number of words."""
-    return pa.concat_tables([_columns(shard, TEXTS[name]) for shard in list_shards(folder)]).to_pandas()
+    return pa.concat_tables([_columns(shard, STAGES[name].texts) for shard in list_shards(folder)]).to_pandas()
 
 
 def _columns(shard: Path, texts: Mapping[str, int]) -> pa.Table:

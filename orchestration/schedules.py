@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from humanvlm.pipeline.stages import STAGES
 from orchestration.assets import FORCE_TAG
 
-REEVALUATED = ("benchmark_scores", "registered_model")
+REEVALUATED = tuple(stage.name for stage in STAGES.values() if stage.layer == "release")
 
 everything = dg.define_asset_job("everything", dg.AssetSelection.all(), description="Bring every stage up to date.")
 

@@ -18,6 +18,7 @@ from humanvlm.config.model import Model
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.language import load_language_model, source_of, unavailable
+from humanvlm.model.load import contiguous_head
 from humanvlm.model.tower import load_tower
 from humanvlm.weights.catalog import model_entries, model_file
 
@@ -135,12 +136,6 @@ def image_tokens(processor: Any) -> int:
     size = processor.image_processor.size
     count = (size["height"] // processor.patch_size) * (size["width"] // processor.patch_size)
     return int(count + processor.num_additional_image_tokens - (processor.vision_feature_select_strategy == "default"))
-
-
-def contiguous_head(model: Any) -> None:
-    """Logits are asked for at a few positions only: on that slice, uncopied, the head would run as a batched product
-    that copies its weights for every sample (a third of a training step)."""
-    model.lm_head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
 
 
 def _add_row(language: Any, size: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from humanvlm.data.atomic_io import made_once
 from humanvlm.errors import UserError
+from humanvlm.model.load import quiet
 from humanvlm.weights.catalog import model_entries, model_entry, model_file
 from humanvlm.weights.hub import snapshot
 
@@ -31,13 +32,6 @@ def load_language_model(name: str) -> tuple[Any, Any]:
     if tokenizer.chat_template is None:
         raise UserError(f"{name}: its tokenizer has no chat template; choose an instruction-tuned model")
     return model.eval(), tokenizer
-
-
-def quiet() -> None:
-    """No bars that last a tenth of a second; the stages have their own progress."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
 
 
 def source_of(name: str) -> Path:

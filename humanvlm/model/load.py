@@ -23,8 +23,6 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, o
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     import humanvlm.model.tower  # noqa: F401  (registers the tower)
-    from humanvlm.model.build import contiguous_head
-    from humanvlm.model.language import quiet
 
     quiet()
     if not (folder / "config.json").exists():
@@ -52,3 +50,16 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, o
     if hasattr(model, "lm_head"):
         contiguous_head(model)
     return model.eval(), processor
+
+
+def contiguous_head(model: Any) -> None:
+    """Logits are asked for at a few positions only: on that slice, uncopied, the head would run as a batched product
+    that copies its weights for every sample (a third of a training step)."""
+    model.lm_head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(),))
+
+
+def quiet() -> None:
+    """No bars that last a tenth of a second; the stages have their own progress."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()

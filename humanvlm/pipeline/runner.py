@@ -124,7 +124,7 @@ def _locked(out: Path) -> Iterator[None]:
 def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
     inputs = {key: identity(folder) for key, folder in run.inputs.items()}
-    snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code)}
+    snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code or ())}
     if files := [Path(name) for section in run.stage.sections for name in getattr(run.params, section).files]:
         snapshot["files"] = {str(path): sha256_file(path) for name in files for path in _files_of(name)}
     if run.stage.honours_tombstones:

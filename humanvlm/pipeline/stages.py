@@ -1,83 +1,178 @@
-"""The stages in order: what each is called, reads, and is made of. dvc.yaml says the same to DVC and Dagster."""
+"""THE table of stages, in their order: what each is called, reads, and is made of.
+
+The command line, the runner and Dagster's checks read it, and `make stages` writes it into dvc.yaml.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage by name: where its code is, which folders it reads by default, which parameter sections it uses."""
+    """A stage by name. Paths of inputs are relative to the project's folder, those of code to this package's.
+
+    module: has ``run``. sections: of the parameter file. code: files and folders of this package on which the results
+    depend, all that the module reaches (humanvlm.pipeline.closure); None: a change of code does not repeat the stage.
+    texts: columns that Dagster expects in the artifact, with the most words each may have.
+    """
 
     name: str
+    help: str
     module: str
     inputs: Mapping[str, str]
     sections: tuple[str, ...]
+    code: tuple[str, ...] | None
+    layer: Literal["dataset", "model", "release"]
+    kinds: tuple[str, ...] = ()
+    compute: Literal["dvc", "pipes"] = "dvc"  # pipes: under Dagster the command runs outside DVC's lock: long stages
+    honours_tombstones: bool = False  # rows that were taken down are left out here; later stages read what these keep
+    retries_rows: bool = False  # can ask again for dropped rows
+    texts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def out(self) -> str:
         return f"artifacts/{self.name}"
 
-    @property
-    def honours_tombstones(self) -> bool:
-        """Whether rows that were taken down are left out here; later stages read what these keep."""
-        return self.name in ("raw_scrape", "human_scenes")
 
-    @property
-    def code(self) -> tuple[str, ...]:
-        """Files and folders of this package on which the results depend; dvc.yaml lists the same."""
-        if self.name == "raw_scrape":
-            return ()  # the web cannot be asked again for the same answers: a code change does not repeat a crawl
-        room = self.module.split(".")[1:-1]
-        shared = ("model", "inference", "data/prompts.py") if room in (["train"], ["evaluate"]) else ()
-        return (*room, *shared, "data/shards.py")
+def _in(folder: str, names: str) -> tuple[str, ...]:
+    """Files and folders of a folder of which a stage does not reach all."""
+    return tuple(f"{folder}/{name}" for name in names.split())
 
+
+DRAWN = _in("inspect", "cards.py plots.py")
+WEIGHTS = _in("weights", "catalog.py models.yaml")
+LOADED = _in("model", "load.py tower.py")
+CAPTIONS = _in(
+    "caption",
+    "attributes.py boxes.py clothing.py colour.py english.py grammar.py labels.py labels.yaml measure.py pose.py "
+    "source.py stage.py",
+)
+SCORING = (
+    *_in("evaluate", "aside.py files.py predict.py saved_runs.py scoring.py stage.py metrics stats tasks"),
+    *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
+)
+GENERATION = _in("inference", "base.py cache.py endpoint.py generate.py")
 
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("raw_scrape", "humanvlm.scrape.stage", {"data": "data"}, ("raw_scrape",)),
-        Stage("human_scenes", "humanvlm.curate.stage", {"raw_scrape": "artifacts/raw_scrape"}, ("human_scenes",)),
         Stage(
-            "human_caption", "humanvlm.caption.stage", {"human_scenes": "artifacts/human_scenes"}, ("human_caption",)
+            name="raw_scrape",
+            help="Download the URL index into image-text shards.",
+            module="humanvlm.scrape.stage",
+            inputs={"data": "data"},
+            sections=("raw_scrape",),
+            code=None,  # the web cannot be asked again for the same answers; `dvc repro --force raw_scrape` crawls anew
+            layer="dataset",
+            kinds=("parquet",),
+            honours_tombstones=True,
+            retries_rows=True,
         ),
         Stage(
-            "human_caption_hq",
-            "humanvlm.caption.hq_stage",
-            {"human_caption": "artifacts/human_caption"},
-            ("human_caption_hq",),
+            name="human_scenes",
+            help="Detect faces and people, judge quality and safety, deduplicate.",
+            module="humanvlm.curate.stage",
+            inputs={"raw_scrape": "artifacts/raw_scrape"},
+            sections=("human_scenes",),
+            code=("curate", *_in("data", "detections.py dropped.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            layer="dataset",
+            kinds=("parquet", "opencv"),
+            honours_tombstones=True,
         ),
         Stage(
-            "stage1_checkpoint",
-            "humanvlm.train.stage1",
-            {"human_caption": "artifacts/human_caption"},
-            ("model", "stage1_checkpoint"),
+            name="human_caption",
+            help="Short and detailed captions of every scene.",
+            module="humanvlm.caption.stage",
+            inputs={"human_scenes": "artifacts/human_scenes"},
+            sections=("human_caption",),
+            code=(*CAPTIONS, *_in("data", "dropped.py facts.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            layer="dataset",
+            kinds=("parquet",),
+            texts={"short": 70, "detailed": 300},
         ),
         Stage(
-            "stage2_checkpoint",
-            "humanvlm.train.stage2",
-            {
+            name="human_caption_hq",
+            help="Face, body and background captions of the high-resolution subset.",
+            module="humanvlm.caption.hq_stage",
+            inputs={"human_caption": "artifacts/human_caption"},
+            sections=("human_caption_hq",),
+            code=("caption", *_in("data", "dropped.py facts.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            layer="dataset",
+            kinds=("parquet",),
+            texts={"human_caption_hq": 500},
+        ),
+        Stage(
+            name="stage1_checkpoint",
+            help="Train the projector; language model and vision tower frozen.",
+            module="humanvlm.train.stage1",
+            inputs={"human_caption": "artifacts/human_caption"},
+            sections=("model", "stage1_checkpoint"),
+            code=(
+                "train",
+                *_in("model", "build.py language.py"),
+                *LOADED,
+                *_in("data", "prompts.py shards.py"),
+                "weights",
+            ),
+            layer="model",
+            kinds=("pytorch", "huggingface"),
+            compute="pipes",
+        ),
+        Stage(
+            name="stage2_checkpoint",
+            help="Instruction tuning with LoRA, merged to a plain LLaVA checkpoint.",
+            module="humanvlm.train.stage2",
+            inputs={
                 "stage1_checkpoint": "artifacts/stage1_checkpoint",
                 "human_caption": "artifacts/human_caption",
                 "human_caption_hq": "artifacts/human_caption_hq",
                 "data": "data",
             },
-            ("model", "stage2_checkpoint"),
+            sections=("model", "stage2_checkpoint"),
+            code=(
+                "train",
+                *_in("model", "build.py language.py"),
+                *LOADED,
+                *_in("data", "prompts.py shards.py"),
+                "weights",
+            ),
+            layer="model",
+            kinds=("pytorch", "huggingface"),
+            compute="pipes",
         ),
         Stage(
-            "benchmark_scores",
-            "humanvlm.evaluate.stage",
-            {
+            name="benchmark_scores",
+            help="Score every task, with per-sample records and intervals.",
+            module="humanvlm.evaluate.stage",
+            inputs={
                 "stage2_checkpoint": "artifacts/stage2_checkpoint",
                 "human_caption": "artifacts/human_caption",
                 "data": "data",
             },
-            ("benchmark_scores",),
+            sections=("benchmark_scores",),
+            code=(
+                *SCORING,
+                *GENERATION,
+                *LOADED,
+                *_in("data", "dropped.py facts.py image.py prompts.py shards.py tombstones.py"),
+                "weights",
+            ),
+            layer="release",
+            kinds=("pytorch", "json"),
         ),
         Stage(
-            "registered_model",
-            "humanvlm.registry.stage",
-            {"benchmark_scores": "artifacts/benchmark_scores", "stage2_checkpoint": "artifacts/stage2_checkpoint"},
-            ("registered_model",),
+            name="registered_model",
+            help="Register in MLflow and decide on promotion.",
+            module="humanvlm.registry.stage",
+            inputs={
+                "benchmark_scores": "artifacts/benchmark_scores",
+                "stage2_checkpoint": "artifacts/stage2_checkpoint",
+            },
+            sections=("registered_model",),
+            code=("registry", "data/image.py", "inference/generate.py", *LOADED),
+            layer="release",
+            kinds=("mlflow",),
         ),
     )
 }

@@ -26,7 +26,7 @@ from humanvlm.pipeline.runner import _locked
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.takedown import remaining as copies
 
-SHARDED = ("raw_scrape", "human_scenes", "human_caption", "human_caption_hq")
+SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")
 SNAPSHOT = ("config", "inputs", "code", "tombstones")  # what a report's fingerprint is made of
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"

@@ -3,6 +3,7 @@
 import json
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +14,6 @@ from humanvlm.data.shards import write_shard
 from humanvlm.pipeline import runner as stage_module
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.pipeline.runner import run_stage
-from humanvlm.pipeline.stages import Stage
 
 CPU = profile_path("cpu")
 SCHEMA = pa.schema([("id", pa.string())])
@@ -44,7 +44,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(
         stage_module.STAGES,
         "raw_scrape",
-        Stage("raw_scrape", "toy_stage", {"data": str(tmp_path / "data")}, ("raw_scrape",)),
+        replace(stage_module.STAGES["raw_scrape"], module="toy_stage", inputs={"data": str(tmp_path / "data")}),
     )
     monkeypatch.setenv("HUMANVLM_WORKERS", "1")
     (tmp_path / "data").mkdir()
