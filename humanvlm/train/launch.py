@@ -4,7 +4,6 @@ One process runs the worker directly; several run under torchrun. HUMANVLM_PROCE
 machine; HUMANVLM_TORCHRUN holds further torchrun options, such as ``--nnodes 2 --rdzv-endpoint HOST:29500``.
 """
 
-import ctypes
 import json
 import os
 import shlex
@@ -12,12 +11,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
 
-from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 from humanvlm.pipeline.engine import default_workers
+from humanvlm.train.job import die_with_parent, error_path, result_path, write_job
 
 WORKER = "humanvlm.train.worker"
 
@@ -27,10 +25,7 @@ def train(run: StageRun) -> Outcome:
 
     Raises UserError with the worker's own message, or one that says how it died.
     """
-    for name in ("result.json", "error.json"):
-        (run.work / name).unlink(missing_ok=True)
-    job = run.work / "job.json"
-    write_json(job, describe(run))
+    job = write_job(run)
     processes = process_count()
     worker = subprocess.Popen([*_command(processes), str(job)], env=_environment(processes), preexec_fn=die_with_parent)
     try:
@@ -39,18 +34,8 @@ def train(run: StageRun) -> Outcome:
         worker.kill()
     if status != 0:
         raise UserError(_reason(run, status))
-    result = json.loads((run.work / "result.json").read_text())
+    result = json.loads(result_path(run).read_text(encoding="utf-8"))
     return Outcome(Counts(**result.pop("counts")), **result)
-
-
-def describe(run: StageRun) -> dict[str, Any]:
-    """A stage run as JSON, for the worker."""
-    return {
-        "stage": run.stage.name,
-        "params": run.params.model_dump(mode="json"),
-        "inputs": {name: str(path) for name, path in run.inputs.items()},
-        "out": str(run.out),
-    }
 
 
 def process_count() -> int:
@@ -59,12 +44,6 @@ def process_count() -> int:
     if not value.isdigit() or int(value) < 1:
         raise UserError(f"HUMANVLM_PROCESSES={value!r}: must be a whole number of at least 1")
     return int(value)
-
-
-def die_with_parent() -> None:
-    """Linux: this process is killed when its parent dies, however it dies. Elsewhere: nothing."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _command(processes: int) -> list[str]:
@@ -96,9 +75,9 @@ def _environment(processes: int) -> Mapping[str, str]:
 
 
 def _reason(run: StageRun, status: int) -> str:
-    error = run.work / "error.json"
+    error = error_path(run)
     if error.exists():
-        return str(json.loads(error.read_text())["error"])
+        return str(json.loads(error.read_text(encoding="utf-8"))["error"])
     how = f"was killed by signal {-status}" if status < 0 else f"failed with status {status} (its traceback is above)"
     hint = "; out of memory? lower micro_batch_size" if status == -signal.SIGKILL else ""
     return f"{run.stage.name}: the trainer {how}{hint}; checkpoints are kept: the same command continues"

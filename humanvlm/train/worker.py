@@ -2,31 +2,21 @@
 
 import csv
 import io
-import json
 import logging
 import os
 import resource
 import sys
 import time
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from humanvlm.config.loading import Params
 from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
-from humanvlm.pipeline.contract import Counts, StageRun
-from humanvlm.pipeline.stages import STAGES
-from humanvlm.train.launch import die_with_parent
-from humanvlm.train.recipe import Recipe, Source
-from humanvlm.train.samples import Sample
-
-if TYPE_CHECKING:
-    from humanvlm.train.batches import Encoder
+from humanvlm.pipeline.contract import StageRun
+from humanvlm.train.job import die_with_parent, error_path, read_job, result_path
 
 log = logging.getLogger("humanvlm")
 
@@ -38,13 +28,11 @@ def main(job: Path) -> int:
     for noisy in ("DeepSpeed", "transformers", "accelerate", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
-    value = json.loads(job.read_text())
-    inputs = {name: Path(path) for name, path in value["inputs"].items()}
-    run = StageRun(STAGES[value["stage"]], Params.model_validate(value["params"]), inputs, Path(value["out"]))
+    run = read_job(job)
     try:
         train(run)
     except UserError as error:
-        write_json(run.work / "error.json", {"error": str(error)})
+        write_json(error_path(run), {"error": str(error)})
         return 2
     return 0
 
@@ -55,17 +43,17 @@ def train(run: StageRun) -> None:
 
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
-    from humanvlm.train import stage1, stage2
     from humanvlm.train.batches import Collator, Encoder, Run, grouped, schedule, steps
+    from humanvlm.train.model import save_trained, trainable_model
     from humanvlm.train.samples import Pictures
+    from humanvlm.train.sources import collect, training_sources
     from humanvlm.train.trainer import StageTrainer, arguments, bf16, last_checkpoint
 
-    recipe: Recipe = {"stage1_checkpoint": stage1.RECIPE, "stage2_checkpoint": stage2.RECIPE}[run.stage.name]
     config: Training = run.config
     world = int(os.environ["WORLD_SIZE"])
     resume = last_checkpoint(run.work, world)
-    sources = recipe.sources(run)
-    model, processor = recipe.model(run)
+    sources = training_sources(run)
+    model, processor = trainable_model(run)
     if half := bf16(run.params.model.dtype):
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     encoder = Encoder(processor)
@@ -91,10 +79,10 @@ def train(run: StageRun) -> None:
     first = int(resume.name.rpartition("-")[2]) if resume else 0
     tokens = sum(material.lengths[index] for index in order[first * config.batch_size :])
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    recipe.save(run, trainer.model, processor)
+    save_trained(run, trainer.model, processor)
     write_curve(run.out, history, run.stage.name)
     write_json(
-        run.work / "result.json",
+        result_path(run),
         {
             "counts": asdict(material.counts),
             "metrics": _metrics(history) | {"train_seconds": seconds, "tokens_per_second": tokens / seconds},
@@ -110,35 +98,6 @@ def train(run: StageRun) -> None:
             },
         },
     )
-
-
-@dataclass(frozen=True)
-class Material:
-    """Samples of all sources one after the other, their lengths in tokens, how many each source gave, the counts."""
-
-    samples: Sequence[Sample]
-    lengths: Sequence[int]
-    sizes: Sequence[int]
-    counts: Counts
-
-
-def collect(sources: Sequence[Source], encoder: "Encoder", max_length: int) -> Material:
-    """What can be learnt from. A source that should have a share and gives nothing is logged, not an error."""
-    from humanvlm.train.batches import fitting
-
-    samples: list[Sample] = []
-    lengths: list[int] = []
-    sizes: list[int] = []
-    dropped: Counter[str] = Counter()
-    for source in sources:
-        kept, tokens, unfit = fitting(source.samples.kept, encoder, max_length)
-        dropped += Counter(source.samples.dropped) + unfit
-        samples += kept
-        lengths += tokens
-        sizes.append(len(kept))
-        if source.share and not kept:
-            log.info("no %s samples: their share goes to the others", source.name)
-    return Material(samples, lengths, sizes, Counts(len(samples) + dropped.total(), len(samples), dict(dropped)))
 
 
 def _metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:

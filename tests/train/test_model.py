@@ -8,7 +8,7 @@ import torch
 from humanvlm.config.model import Model
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.model.build import build_llava
-from humanvlm.train.stage2 import merge, with_lora
+from humanvlm.train.model import merge, with_lora
 
 
 def llava(tiny_models: dict[str, str], tower: str) -> Any:

@@ -1,0 +1,55 @@
+"""What a stage and its trainer process tell each other: ``job.json`` there, ``result.json`` or ``error.json`` back."""
+
+import ctypes
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from humanvlm.config.loading import Params
+from humanvlm.data.atomic_io import write_json
+from humanvlm.pipeline.contract import StageRun
+from humanvlm.pipeline.stages import STAGES
+
+
+def write_job(run: StageRun) -> Path:
+    """Write the stage run for the trainer, and take away what an earlier one answered."""
+    for path in (result_path(run), error_path(run)):
+        path.unlink(missing_ok=True)
+    path = run.work / "job.json"
+    write_json(path, describe(run))
+    return path
+
+
+def describe(run: StageRun) -> dict[str, Any]:
+    """A stage run as JSON."""
+    return {
+        "stage": run.stage.name,
+        "params": run.params.model_dump(mode="json"),
+        "inputs": {name: str(path) for name, path in run.inputs.items()},
+        "out": str(run.out),
+    }
+
+
+def read_job(path: Path) -> StageRun:
+    """The stage run that ``write_job`` wrote."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    inputs = {name: Path(folder) for name, folder in value["inputs"].items()}
+    return StageRun(STAGES[value["stage"]], Params.model_validate(value["params"]), inputs, Path(value["out"]))
+
+
+def result_path(run: StageRun) -> Path:
+    """Where rank 0 leaves the fields of the stage's ``Outcome``."""
+    return run.work / "result.json"
+
+
+def error_path(run: StageRun) -> Path:
+    """Where the trainer leaves the text of a UserError."""
+    return run.work / "error.json"
+
+
+def die_with_parent() -> None:
+    """Linux: this process is killed when its parent dies, however it dies. Elsewhere: nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
