@@ -14,12 +14,11 @@ import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from humanvlm.config.benchmark_scores import Endpoint
+from humanvlm.data.http import retry_after_s
 from humanvlm.data.image import kind_of
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
@@ -140,7 +139,7 @@ class Server:
                 remedy = REFUSED[response.status].format(key=self.config.key_variable)
                 raise UserError(f"{url}: HTTP {response.status}: {self._clean(said)}; {remedy}")
             passing = response.status in MAY_PASS or response.status >= 500
-            wait = retry_after(response.headers.get("Retry-After", ""))
+            wait = retry_after_s(response.headers.get("Retry-After")) or 0.0
             raise AttemptError(f"http_{response.status}", said, passing, wait)
         return parse_reply(key, content, round(time.monotonic() - start, 4))
 
@@ -215,18 +214,6 @@ def parse_reply(key: str, content: bytes, seconds: float) -> Reply:
         seconds,
         info={"model": str(value["model"])} if value.get("model") else {},
     )
-
-
-def retry_after(header: str) -> float:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date); 0 when it makes no sense."""
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 async def _read(response: "ClientResponse") -> bytes:

@@ -7,8 +7,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from itertools import count
 from typing import TypeVar
@@ -19,6 +17,7 @@ from aiohttp.http_exceptions import ContentLengthError, PayloadEncodingError, Tr
 from yarl import URL
 
 from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.data.http import retry_after_s
 from humanvlm.scrape.addresses import GuardedResolver, Policy, PrivateAddressError, check_literal, parse_url
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, relevant_headers
 from humanvlm.scrape.reasons import RefusedError
@@ -240,23 +239,9 @@ def _location(response: aiohttp.ClientResponse, url: URL) -> URL | None:
 
 def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
     status = response.status
-    wait = _retry_after(response.headers.get("Retry-After")) if status in (429, 503) else None
+    wait = retry_after_s(response.headers.get("Retry-After")) if status in (429, 503) else None
     reason = f"http_{status}"
     return RefusedError(reason, str(response.url), status=status, transient=status in TRANSIENT, retry_after_s=wait)
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, a number or a date (RFC 9110 section 10.2.3); None when it says neither."""
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):  # the latter for numbers beyond a machine word
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 async def _fetched(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:

@@ -4,8 +4,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference import endpoint
 from humanvlm.inference.base import Reply, Request
-from humanvlm.inference.endpoint import AttemptError, Server, open_endpoint, parse_reply, request_body, retry_after
+from humanvlm.inference.endpoint import AttemptError, Server, open_endpoint, parse_reply, request_body
 
 from ..evaluate.small_run import evaluate, jpeg
 from .chat_server import FAULTS, MALFORMED, Chat, answer, picture_of, serve, text_for
@@ -227,13 +225,6 @@ def test_replies_in_parts_and_half_characters_are_read() -> None:
     assert parse_reply("k", json.dumps(answer("\ud83d cat")).encode(), 0.1).text == "? cat"
     bare = parse_reply("k", b'{"choices": [{"message": {"content": "Hi"}}], "usage": 3}', 0.1)
     assert (bare.text, bare.tokens, bare.info) == ("Hi", None, {})
-
-
-def test_retry_after() -> None:
-    assert retry_after("2") == 2.0
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 27 < retry_after(later) <= 30
-    assert [retry_after(text) for text in ("", "soon", "-5", "nan", "Wed, 21 Oct 2015 07:28:00 GMT")] == [0.0] * 5
 
 
 Evaluate = Callable[..., dict[str, Any]]

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.fetch import Fetched, _retry_after, fetch, open_client
+from humanvlm.scrape.fetch import Fetched, fetch, open_client
 from humanvlm.scrape.reasons import RefusedError
 
 from .conftest import jpeg
@@ -225,13 +223,6 @@ def test_only_who_is_busy_or_asked_too_often_may_make_the_crawl_wait(web: Web) -
     for url in ("/status/404?after=9", "/status/500?after=9", "/status/429?after=soon", "/status/429"):
         web.reason(url, pauses.append)
     assert pauses == []
-
-
-@example(f"Mon, 01 Jan 2024 00:{'9' * 30}:00 GMT")
-@given(st.text() | st.from_regex(r"Mon, \d{1,3} Jan \d{1,5} \d\d:\d{1,30}:\d{1,30} ([+-]\d{1,30}|GMT)"))
-def test_any_retry_after_is_a_wait_or_none(value: str) -> None:
-    seconds = _retry_after(value)
-    assert seconds is None or seconds >= 0
 
 
 def test_what_was_compressed_unasked_is_bounded_too(web: Web) -> None:
