@@ -31,7 +31,7 @@ class Endpoint(Section):
 class Source(Section):
     """A benchmark in the files of its publisher."""
 
-    kind: Literal["captions", "reg", "vqa", "rec", "pope", "mme", "choice", "attributes", "keypoints"]
+    kind: str = Field(description="which benchmark of humanvlm/evaluate/tasks it is, such as pope or rec")
     references: str = Field(description="file, as ``humanvlm score`` reads it; of vqa the annotations")
     questions: str = Field("", description="of vqa: the file of questions")
     images: str = Field("", description="folder that the pictures' names start from")

@@ -1,16 +1,9 @@
-"""The instructions a model is trained on and asked with: one place, so that training, evaluation and serving agree."""
+"""The instructions that training, evaluation and serving share; a benchmark words its own questions in its task."""
 
 IMAGE_TOKEN = "<image>"  # noqa: S105
 SHORT_CAPTION = "Describe the picture in one sentence."
 DETAILED_CAPTION = "Describe the picture in detail."
 HQ_CAPTION = "Describe the picture in detail: the face, the body and the background of each person."
-VQA = "{question} Answer with a word or a short phrase."
-REC = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
-REG = "Describe the person in the box {box} in a short phrase."
-ATTRIBUTE = "{question} Answer yes or no."
-LABEL = "Does this fit the person in the picture: {label}? Answer yes or no."
-CHOICE = "{question}\n{options}\nAnswer with the letter of the right option."
-KEYPOINTS = "Where are the {names} of the person in the box {box}? Answer with name: [x, y] for each, from 0 to 100."
 
 
 def format_box(box: tuple[float, float, float, float] | list[float], width: int, height: int) -> str:

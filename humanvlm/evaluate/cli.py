@@ -1,6 +1,12 @@
-"""``humanvlm score TASK``: score files of predictions against files of references, without the rest of the pipeline."""
+"""``humanvlm score TASK``: score files of predictions against files of references, without the rest of the pipeline.
 
-from collections.abc import Callable
+Needs NumPy and nothing else of the pipeline; the tasks are those of ``tasks.registry``.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,22 +14,48 @@ import click
 
 if TYPE_CHECKING:
     from humanvlm.evaluate.stats.scored import Scored
+    from humanvlm.evaluate.tasks.base import Task
 
-FILE = click.Path(path_type=Path)
-REFERENCES = click.option("--references", type=FILE, required=True, metavar="FILE")
-PREDICTIONS = click.option("--predictions", type=FILE, required=True, metavar="FILE")
-SPACE = click.option(
-    "--space",
-    type=click.Choice(["auto", "pixels", "unit", "percent", "thousand"]),
-    default="auto",
-    show_default=True,
-    help="What coordinates are in: pixels, 0-1, 0-100 or 0-1000 of the picture. auto: the tightest of 0-1, 0-100, "
-    "pixels, 0-1000 that fits 98% of the file's replies, else the one that fits most; Qwen-VL's box marks mean 0-1000. "
-    "Replies that alone would allow another are counted as ambiguous_space.",
+FEW_PARTS = 6  # parts of one kind that the table still shows
+COMMON = (
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="FILE.json",
+        help="Scores, counts, and every sample's values.",
+    ),
+    click.option("--bootstrap", type=click.IntRange(0), default=0, help="Resamples for 95% intervals."),
+    click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Of the resamples."),
+    click.option("--allow-missing", is_flag=True, help="Score missing predictions as wrong, and count them."),
 )
 
 
-@click.group()
+@dataclass(frozen=True)
+class Result:
+    """official: the report of the official evaluator under its own names, where there is one."""
+
+    scored: "Scored"
+    intervals: Mapping[str, tuple[float, float]]
+    official: Mapping[str, Any]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Without those that are undefined, such as of a part without samples."""
+        return {name: value for name, value in self.scored.scores.items() if math.isfinite(value)}
+
+
+class Commands(click.Group):
+    """A command for each task, made when it is asked for: NumPy is not loaded for the help of other commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_tasks())
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        task = _tasks().get(cmd_name)
+        return _command(cmd_name, task) if task else None
+
+
+@click.group(cls=Commands)
 def score() -> None:
     """Score predictions against references, as the official scorers do.
 
@@ -32,219 +64,88 @@ def score() -> None:
     Every id of the references needs one prediction; a missing, unknown or doubled
     id is an error that names it. --allow-missing scores missing ones as wrong.
     Malformed files and rows are errors; replies that cannot be read are scored as
-    wrong (POPE: as its authors do) and counted. Scores are shares (0 to 1), but for
-    MME (0 to 2800).
+    wrong (POPE: as its authors do) and counted. Thoughts (<think>…</think>) and
+    wrappers (<answer>…</answer>) of replies are taken off; a thought that never
+    ends is no reply, and counted. Scores are shares (0 to 1), but for MME (200 a
+    category).
     """
 
 
-def _task(*options: Callable[[Any], Any]) -> Callable[[Callable[..., "Scored"]], click.Command]:
-    """A command that scores, prints a table, and writes a file when asked."""
+def finish(scored: "Scored", task: "Task", bootstrap: int, seed: int) -> Result:
+    """The scores with intervals from ``bootstrap`` resamples of the images (0: none)."""
+    intervals: Mapping[str, tuple[float, float]] = {}
+    if bootstrap:
+        from humanvlm.evaluate.stats import statistics
 
-    def register(read_and_score: Callable[..., "Scored"]) -> click.Command:
-        def command(out: Path | None, bootstrap: int, seed: int, **given: Any) -> None:
-            from humanvlm.evaluate.score import finish, table, write_result
-
-            result = finish(read_and_score(**given), bootstrap, seed)
-            if out:
-                write_result(out, result)
-            click.echo(table(result))
-
-        common = (
-            click.option("--out", type=FILE, metavar="FILE.json", help="Scores, counts, and every sample's values."),
-            click.option("--bootstrap", type=click.IntRange(0), default=0, help="Resamples for 95% intervals."),
-            click.option("--seed", type=click.IntRange(0), default=7, show_default=True, help="Of the resamples."),
-            click.option("--allow-missing", is_flag=True, help="Score missing predictions as wrong, and count them."),
-        )
-        for option in reversed((*options, *common)):
-            command = option(command)
-        name = read_and_score.__name__.removeprefix("_")
-        return score.command(name, help=read_and_score.__doc__)(command)
-
-    return register
+        intervals = statistics.bootstrap(scored, bootstrap, seed)
+    return Result(scored, intervals, task.official(scored) if task.official else {})
 
 
-METRICS = click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME",
-    help="bleu, meteor, rouge_l, cider (which is CIDEr-D, as cider_d too); given again for more.",
-)
-IDF = click.option("--idf", type=FILE, metavar="FILE", help="CIDEr's document frequencies, of another corpus.")
-WRITE_IDF = click.option("--write-idf", type=FILE, metavar="FILE.json.gz", help="Write those of these references.")
+def write_result(path: Path, result: Result) -> None:
+    """``task, scores, intervals, official, counts, samples, images, per_sample`` as JSON, atomically."""
+    from humanvlm.data.atomic_io import write_json
+
+    scored = result.scored
+    columns = {"id": scored.ids, "image": scored.images} | dict(scored.per_sample)
+    value: dict[str, Any] = {"task": scored.task, "scores": result.scores}
+    if result.intervals:
+        value["intervals"] = {name: list(interval) for name, interval in result.intervals.items()}
+    if result.official:
+        value["official"] = dict(result.official)
+    if scored.idf:
+        value["idf"] = scored.idf
+    value |= {
+        "counts": dict(scored.counts),
+        "samples": len(scored.ids),
+        "images": len(set(scored.images)),
+        "per_sample": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+    }
+    write_json(path, value)
 
 
-@_task(
-    REFERENCES,
-    click.option("--predictions", type=FILE, metavar="FILE", help="Not with pairs, which hold the candidates too."),
-    METRICS,
-    IDF,
-    WRITE_IDF,
-)
-def _captions(
-    references: Path,
-    predictions: Path | None,
-    metrics: tuple[str, ...],
-    idf: Path | None,
-    write_idf: Path | None,
-    allow_missing: bool,
-) -> "Scored":
-    """COCO captions: BLEU-1 to 4, METEOR, ROUGE-L and CIDEr.
-
-    References are COCO's annotations or an object of lists of captions by id, predictions COCO's results or an object
-    of captions by id; or references alone, an object of candidate and references by id. CIDEr's document frequencies
-    are those of the references, unless --idf names others: pin them to compare scores of parts of a benchmark.
-    """
-    from humanvlm.evaluate.tasks.captions import score_caption_files
-
-    chosen = {"metrics": metrics} if metrics else {}
-    return score_caption_files(
-        references, predictions, allow_missing=allow_missing, idf=idf, write_idf=write_idf, **chosen
-    )
+def table(result: Result) -> str:
+    """Scores, intervals and counts as aligned lines; parts only where they are few."""
+    scores, scored = result.scores, result.scored
+    names = _shown(scores)
+    width = max((len(name) for name in names), default=0)
+    lines = [f"{scored.task}: {len(scored.ids)} samples, {len(set(scored.images))} images"]
+    for name in names:
+        low, high = result.intervals.get(name, (math.nan, math.nan))
+        interval = "" if math.isnan(low) else f"  ({low:.4f} to {high:.4f})"
+        lines.append(f"  {name:<{width}}  {scores[name]:>9.4f}{interval}")
+    if "overall" in result.official:
+        lines.append(f"  {'official report, %':<{width}}  {result.official['overall']:>9.2f}")
+    if len(names) < len(scores):
+        lines.append(f"  and {len(scores) - len(names)} scores of parts: --out FILE.json has them")
+    counts = ", ".join(f"{name} {count}" for name, count in scored.counts.items() if count)
+    return "\n".join([*lines, f"  counts: {counts or 'nothing missing or unparseable'}"])
 
 
-@_task(REFERENCES, PREDICTIONS, METRICS, IDF)
-def _reg(
-    references: Path, predictions: Path, metrics: tuple[str, ...], idf: Path | None, allow_missing: bool
-) -> "Scored":
-    """RefCOCO, RefCOCO+, RefCOCOg: expressions for boxes, scored as captions.
+def _tasks() -> dict[str, "Task"]:
+    """By the name of the command."""
+    from humanvlm.evaluate.tasks.registry import TASKS
 
-    References are those of grounding; the expressions of one box are the references of its region. Predictions are JSON
-    lines with the id of any expression of the region, and text: one a region.
-    """
-    from humanvlm.evaluate.score import score_reg_files
-
-    chosen = {"metrics": metrics} if metrics else {}
-    return score_reg_files(references, predictions, allow_missing=allow_missing, idf=idf, **chosen)
+    return {task.command or name: task for name, task in TASKS.items()}
 
 
-@_task(
-    click.option("--questions", type=FILE, metavar="FILE", help="To check the ids, and for the record."),
-    click.option("--annotations", type=FILE, required=True, metavar="FILE"),
-    PREDICTIONS,
-)
-def _vqa(questions: Path | None, annotations: Path, predictions: Path, allow_missing: bool) -> "Scored":
-    """VQAv2: accuracy over ten answers, by answer type and question type.
+def _command(name: str, task: "Task") -> click.Command:
+    """Scores, prints a table, and writes a file when asked."""
 
-    The files are those of VQAv2; predictions are a list of question_id and answer. ``official`` in the output is the
-    report of the official evaluator: percent, rounded to two decimals.
-    """
-    from humanvlm.evaluate.score import score_vqa_files
+    def command(out: Path | None, bootstrap: int, seed: int, **given: Any) -> None:
+        result = finish(task.score_files(**given), task, bootstrap, seed)
+        if out:
+            write_result(out, result)
+        click.echo(table(result))
 
-    return score_vqa_files(questions, annotations, predictions, allow_missing=allow_missing)
+    for option in reversed((*task.options, *COMMON)):
+        command = option(command)
+    return click.command(name, help=task.score_files.__doc__)(command)
 
 
-@_task(
-    REFERENCES,
-    PREDICTIONS,
-    SPACE,
-    click.option(
-        "--boxes",
-        type=click.Choice(["xyxy", "xywh"]),
-        default="xyxy",
-        show_default=True,
-        help="What the four numbers of a reply are: corners, or corner and sides.",
-    ),
-    click.option(
-        "--reference-boxes", type=click.Choice(["xyxy", "xywh"]), default="xyxy", show_default=True, help="In pixels."
-    ),
-)
-def _grounding(
-    references: Path, predictions: Path, space: Any, boxes: str, reference_boxes: str, allow_missing: bool
-) -> "Scored":
-    """RefCOCO, RefCOCO+, RefCOCOg: Acc@0.5, Acc@0.75 and mean IoU.
-
-    References are JSON lines with expression, bbox (pixels), width, height, image_id, and sent_id or id; predictions
-    have the same id (or line, counted from 0) and text, or bbox with four numbers. acc50_authors is the figure of the
-    HumanVLM authors' script: whole hundredths and sides one longer, which is more generous. A reply without a box that
-    is finite, not swapped, not empty and not wholly outside of the picture is unparseable, and wrong.
-    """
-    from humanvlm.evaluate.score import score_grounding_files
-
-    return score_grounding_files(
-        references,
-        predictions,
-        space=space,
-        sides=boxes == "xywh",
-        reference_sides=reference_boxes == "xywh",
-        allow_missing=allow_missing,
-    )
-
-
-@_task(
-    REFERENCES,
-    PREDICTIONS,
-    click.option(
-        "--kind",
-        type=click.Choice(["keypoints", "bbox", "pck"]),
-        default="keypoints",
-        show_default=True,
-        help="keypoints: AP by OKS; bbox: AP of boxes; pck: keypoints told in words.",
-    ),
-    SPACE,
-)
-def _keypoints(references: Path, predictions: Path, kind: Any, space: Any, allow_missing: bool) -> "Scored":
-    """COCO keypoints or boxes: average precision and recall, as COCOeval.
-
-    References are a COCO file of annotations, predictions a COCO file of results. A score of -1 means that there is
-    nothing to be found. With --kind pck, predictions are JSON lines with the annotation's id and text such as "left eye
-    at (120, 45)"; a visible keypoint is right within 0.05, 0.1 or 0.2 of the longer side of the person's box.
-    """
-    from humanvlm.evaluate.score import score_keypoints_files
-
-    return score_keypoints_files(references, predictions, kind=kind, space=space, allow_missing=allow_missing)
-
-
-@_task(
-    click.option("--references", type=FILE, required=True, multiple=True, metavar="FILE"),
-    click.option("--predictions", type=FILE, required=True, multiple=True, metavar="FILE"),
-)
-def _pope(references: tuple[Path, ...], predictions: tuple[Path, ...], allow_missing: bool) -> "Scored":
-    """POPE: accuracy, precision, recall, F1 and share of yes.
-
-    References are JSON lines with question_id, image, text, label; predictions have question_id and text (or answer),
-    or, without any ids, the same order. Give both options once for each of the random, popular and adversarial files.
-    Replies are read as the official code does: No, no or not in the first sentence is a no, all else a yes.
-    """
-    from humanvlm.evaluate.score import score_pope_files
-
-    return score_pope_files(references, predictions, allow_missing=allow_missing)
-
-
-@_task(
-    click.option("--references", type=FILE, required=True, metavar="FILE|FOLDER"),
-    click.option("--predictions", type=FILE, metavar="FILE"),
-)
-def _mme(references: Path, predictions: Path | None, allow_missing: bool) -> "Scored":
-    """MME: accuracy, accuracy+ and score of each category, perception and cognition.
-
-    References are the official folder of CATEGORY.txt with replies, or JSON lines with id, category, image, question
-    and answer, to which predictions, JSON lines with id and text, belong.
-    """
-    from humanvlm.evaluate.score import score_mme_files
-
-    return score_mme_files(references, predictions, allow_missing=allow_missing)
-
-
-@_task(REFERENCES, PREDICTIONS)
-def _choice(references: Path, predictions: Path, allow_missing: bool) -> "Scored":
-    """MMBench and the like: multiple choice, circular and vanilla.
-
-    References are MMBench's tsv (index, question, A, B, …, answer, category, l2-category); predictions a tsv with index
-    and prediction, or JSON lines with index and text.
-    """
-    from humanvlm.evaluate.score import score_choice_files
-
-    return score_choice_files(references, predictions, allow_missing=allow_missing)
-
-
-@_task(REFERENCES, PREDICTIONS)
-def _attributes(references: Path, predictions: Path, allow_missing: bool) -> "Scored":
-    """CelebA, HumanHQ: accuracy, balanced accuracy and F1 of each attribute, and their means.
-
-    References are CelebA's list_attr file or JSON lines with id and attributes (name to true or false); predictions
-    either of these, or JSON lines with id, attribute and text.
-    """
-    from humanvlm.evaluate.score import score_attributes_files
-
-    return score_attributes_files(references, predictions, allow_missing=allow_missing)
+def _shown(scores: Mapping[str, float]) -> list[str]:
+    """The scores of all samples, and of parts where their kind has few: ``metric[kind=part]``."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    for name in scores:
+        kind, _, part = name.partition("[")[2].partition("=")
+        parts[kind].add(part)
+    return [name for name in scores if len(parts[name.partition("[")[2].partition("=")[0]]) <= FEW_PARTS]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
+from humanvlm.evaluate.records import metrics as task_metrics
 from humanvlm.evaluate.saved_runs import IDF_METRICS, Metrics, TaskRun, read_run
 from humanvlm.evaluate.stats.statistics import Difference, holm, paired
 
@@ -63,10 +64,7 @@ def compare(paths: Sequence[Path], *, metrics: Metrics | None = None, rounds: in
     names = [str(path) for path in paths]
     if len({path.resolve() for path in paths}) < len(paths):
         raise UserError(f"compare: {max(names, key=names.count)} is given twice")
-    if metrics is None:
-        from humanvlm.evaluate.scoring import metrics as of_task
-
-        metrics = of_task
+    metrics = metrics or task_metrics
     runs = {name: read_run(path, metrics) for name, path in zip(names, paths, strict=True)}
     everywhere = [task for task in runs[names[0]] if all(task in run for run in runs.values())]
     if not everywhere:

@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.tasks.samples import Picture, Sample, picture_bytes
+from humanvlm.evaluate.tasks.base import Dropped, Sample
+from humanvlm.evaluate.tasks.pictures import Picture, picture_bytes
 from humanvlm.inference.base import CORRUPT, PACKAGES, Model, Reply, Request
 from humanvlm.inference.cache import Predictions, digest
 from humanvlm.pipeline.contract import progress
 
 log = logging.getLogger("humanvlm")
-Dropped = tuple[str, str, str]
 GIVE_UP = 32  # failures in a row after which a server is taken for dead, when they are too many anyway
 MEAN_SIDE = 384
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import get, get_id, get_numbers, read_json, read_rows
+from humanvlm.evaluate.records import STATES
 from humanvlm.evaluate.stats.scored import Array, Scored
 
 Summed = Callable[[Array], dict[str, Array]]
@@ -76,14 +77,15 @@ def read_run(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
         return _read_scores(path, metrics)
     scores = _numbers(read_json(path / "scores.json"), path / "scores.json")
     details = path / "details.json"
-    told = _mapping(read_json(details), details) if details.exists() else {}
-    idf, kinds = (_mapping(told.get(key, {}), details) for key in ("idf", "kinds"))
+    kept = _mapping(read_json(details), details) if details.exists() else {}
+    idf, kinds = (_mapping(kept.get(key, {}), details) for key in ("idf", "kinds"))
     files = sorted((path / "samples").glob("*.jsonl"))
     if not files:
         raise UserError(f"{path}: no samples/*.jsonl; give a finished folder of benchmark_scores")
     tasks = {}
     for file in files:
         reported = {name.partition(".")[2]: value for name, value in scores.items() if name.startswith(f"{file.stem}.")}
+        reported = {name: value for name, value in reported.items() if name not in STATES}  # say nothing of a score
         rows = list(read_rows(file))
         of_kind = partial(metrics, str(kinds.get(file.stem, file.stem)))
         tasks[file.stem] = _task(file.stem, rows, reported, str(idf.get(file.stem, "")), file, of_kind)

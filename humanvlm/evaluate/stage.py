@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
-from humanvlm.evaluate.predict import Dropped, mean_picture, predict, predict_one
+from humanvlm.evaluate.predict import mean_picture, predict, predict_one
+from humanvlm.evaluate.records import UNFINISHED, Scored, intervals, parts, score, state_shares, task_scores
 from humanvlm.evaluate.report.outputs import write
 from humanvlm.evaluate.report.page import TaskResult
-from humanvlm.evaluate.scoring import Scored, intervals, parts, score, task_scores
 from humanvlm.evaluate.stats.slices import Slice, slice_scores
+from humanvlm.evaluate.tasks.base import Dropped, Loaded, Sample, Task, choose, load_rows, load_source
 from humanvlm.evaluate.tasks.held_out import held_out, most_common_caption, training_pictures
-from humanvlm.evaluate.tasks.samples import BENCHMARKS, Loaded, Sample, choose, load_task
-from humanvlm.evaluate.tasks.sources import load_source
+from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.inference.base import Model, Reply, open_model
 from humanvlm.inference.cache import Predictions, open_predictions
 from humanvlm.pipeline.contract import Outcome, StageRun
@@ -22,9 +22,16 @@ from humanvlm.pipeline.contract import Outcome, StageRun
 log = logging.getLogger("humanvlm")
 MEAN_PICTURES = 256
 NAME = re.compile(r"[A-Za-z0-9_-]+")
-WHOLE = ("mme", "choice")  # whose pictures' questions are scored together
+WORTH_A_WARNING = 0.05  # share of a task's replies that were cut, filtered, refused, or no more than a thought
 Judgement = tuple[Scored, dict[str, float], dict[str, tuple[float, float]]]
-KINDS = {**{task: task for task in BENCHMARKS}, "holdout": "captions"}  # of the tasks that need no source
+REMEDIES = {
+    "cut": "cut at the token limit; raise benchmark_scores.max_new_tokens",
+    "filtered": "stopped by a content filter",
+    "refused": "refusals",
+    UNFINISHED: "thoughts that never ended, which are no answers; raise benchmark_scores.max_new_tokens",
+}
+HOLDOUT = "holdout"  # captions of the crawl's own held-out rows
+OWN = (*(name for name, task in TASKS.items() if task.sample), HOLDOUT)  # tasks that need no source
 
 
 def run(run: StageRun) -> Outcome:
@@ -34,13 +41,17 @@ def run(run: StageRun) -> Outcome:
     reply, and when none has.
     """
     config: BenchmarkScores = run.config
-    if unknown := sorted(set(config.tasks) - {*KINDS, *config.sources}):
-        known = ", ".join((*KINDS, *config.sources))
+    if unknown := sorted(set(config.tasks) - {*OWN, *config.sources}):
+        known = ", ".join((*OWN, *config.sources))
         raise UserError(f"benchmark_scores.tasks: unknown task {unknown[0]!r}; known: {known}")
-    if taken := sorted(set(config.sources) & set(KINDS)):
+    if taken := sorted(set(config.sources) & set(OWN)):
         raise UserError(f"benchmark_scores.sources: {taken[0]!r} is a task of its own; choose another name")
     if odd := [name for name in config.sources if not NAME.fullmatch(name)]:
         raise UserError(f"benchmark_scores.sources: {odd[0]!r} is no name; letters, digits, _ and - make one")
+    for name, source in config.sources.items():
+        if source.kind not in TASKS:
+            known = ", ".join(TASKS)
+            raise UserError(f"benchmark_scores.sources.{name}.kind: unknown kind {source.kind!r}; known: {known}")
     tasks, dropped, absent = _load(run, config)
     model = open_model(config, run.inputs["stage2_checkpoint"] / "model")
     store = open_predictions(model.identity)
@@ -71,20 +82,18 @@ def _load(run: StageRun, config: BenchmarkScores) -> tuple[dict[str, list[Sample
     absent: dict[str, str] = {}
     for task in dict.fromkeys((*config.tasks, *config.sources)):
         if task in config.sources:
-            loaded: Loaded | None = load_source(task, config.sources[task])
-        elif task == "holdout":
+            loaded: Loaded | None = load_source(TASKS[config.sources[task].kind], task, config.sources[task])
+        elif task == HOLDOUT:
             loaded = Loaded(list(held_out(run.inputs["human_caption"])))
         else:
-            loaded = load_task(task, benchmarks)
-        if loaded is None or (task == "holdout" and not loaded.samples):
-            absent[task] = (
-                "no row of human_caption is held out" if task == "holdout" else f"no {benchmarks / task}.jsonl"
-            )
+            loaded = load_rows(TASKS[task], benchmarks)
+        if loaded is None or (task == HOLDOUT and not loaded.samples):
+            absent[task] = "no row of human_caption is held out" if task == HOLDOUT else f"no {benchmarks / task}.jsonl"
             continue
         dropped += loaded.dropped
         if loaded.samples:
-            whole = _kind(task, config) in WHOLE
-            tasks[task] = choose(loaded.samples, config.limit, config.seed, whole=whole)
+            by_picture = _task(task, config).by_picture
+            tasks[task] = choose(loaded.samples, config.limit, config.seed, by_picture=by_picture)
         else:
             source = config.sources.get(task)
             absent[task] = f"no usable row in {source.references if source else f'{benchmarks / task}.jsonl'}"
@@ -102,8 +111,9 @@ def _baselines(
 
     Greedy replies to one picture and one prompt are all the same, so the model is asked once.
     """
-    kinds = {task: _kind(task, run.config) for task in answered}
-    captions = [sample for task, chosen in answered.items() for sample in chosen if kinds[task] == "captions"]
+    captions = [
+        sample for task, chosen in answered.items() for sample in chosen if _task(task, run.config).name == "captions"
+    ]
     common = most_common_caption(run.inputs["human_caption"]) if captions else None
     if common is None:
         return {}
@@ -120,19 +130,22 @@ def _result(
     baselines: Mapping[str, str],
     config: BenchmarkScores,
 ) -> TaskResult:
-    kind = _kind(task, config)
+    kind = _task(task, config).name
 
-    def judge(texts: Sequence[str], latencies: Sequence[float] = ()) -> Judgement:
-        scored = score(kind, samples, texts, latencies, space=config.space)
+    def judge(texts: Sequence[str | Reply]) -> Judgement:
+        scored = score(kind, samples, texts, space=config.space)
         return scored, task_scores(scored), intervals(scored, config.bootstrap, config.seed)
 
-    said = [replies[sample.key] for sample in samples]
-    scored, values, ranges = judge([reply.text for reply in said], [reply.latency_s for reply in said])
+    scored, values, ranges = judge([replies[sample.key] for sample in samples])
+    ended = state_shares(scored)
+    for state, share in ended.items():
+        if share > WORTH_A_WARNING:
+            log.warning("benchmark_scores: %s: %.0f%% of the replies are %s", task, 100 * share, REMEDIES[state])
     for name, text in baselines.items() if kind == "captions" else ():
         _, other, other_ranges = judge([text] * len(samples))
         values |= {f"{metric}.{name}": value for metric, value in other.items()}
         ranges |= {f"{metric}.{name}": pair for metric, pair in other_ranges.items()}
-    return TaskResult(task, kind, samples, scored, values, ranges, parts(scored), _slices(scored, config))
+    return TaskResult(task, kind, samples, scored, values | ended, ranges, parts(scored), _slices(scored, config))
 
 
 def _slices(scored: Scored, config: BenchmarkScores) -> Sequence[Slice]:
@@ -149,5 +162,7 @@ def _slices(scored: Scored, config: BenchmarkScores) -> Sequence[Slice]:
     )
 
 
-def _kind(task: str, config: BenchmarkScores) -> str:
-    return config.sources[task].kind if task in config.sources else KINDS[task]
+def _task(task: str, config: BenchmarkScores) -> Task:
+    if task in config.sources:
+        return TASKS[config.sources[task].kind]
+    return TASKS["captions" if task == HOLDOUT else task]

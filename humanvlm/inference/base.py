@@ -43,6 +43,7 @@ class Reply:
 
     tokens: how many the text has, None when unknown. finish: ``stop``, ``length``, or what a server says. latency_s:
     seconds for this reply; of a batch, an equal share. info: what a server tells about it, such as the model it ran.
+    raw: the text with its thoughts and wrappers, where it has any. refusal: what a server says instead of a text.
     """
 
     key: str
@@ -53,6 +54,8 @@ class Reply:
     error: str = ""
     detail: str = ""
     info: Mapping[str, Any] = field(default_factory=dict)
+    raw: str = ""
+    refusal: str = ""
 
 
 class Model(Protocol):

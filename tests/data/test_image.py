@@ -157,7 +157,7 @@ def _training_file(data: bytes, folder: Path) -> Rgb:
 
 
 def _benchmark_file(data: bytes, folder: Path) -> Rgb:
-    from humanvlm.evaluate.tasks.samples import read_picture
+    from humanvlm.evaluate.tasks.pictures import read_picture
 
     path = folder / "picture"
     path.write_bytes(data)

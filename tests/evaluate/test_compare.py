@@ -13,11 +13,11 @@ from humanvlm.cli import main
 from humanvlm.errors import UserError
 from humanvlm.evaluate.compare import as_text, compare, write
 from humanvlm.evaluate.metrics.meteor.score import installed
+from humanvlm.evaluate.records import as_json, score, task_scores
+from humanvlm.evaluate.records import metrics as by_task
 from humanvlm.evaluate.saved_runs import read_run, with_contributions
-from humanvlm.evaluate.scoring import as_json, score, task_scores
-from humanvlm.evaluate.scoring import metrics as by_task
 from humanvlm.evaluate.stats.scored import Array
-from humanvlm.evaluate.tasks.samples import Sample
+from humanvlm.evaluate.tasks.base import Sample
 
 WORDS = ["a", "man", "woman", "in", "red", "blue", "hat", "on", "the", "beach", "with", "two", "dogs", "sits", "stands"]
 Edit = Callable[[dict[str, Any]], Any]

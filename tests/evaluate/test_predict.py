@@ -17,7 +17,7 @@ from PIL import Image
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate.predict import GIVE_UP, Predicted, mean_picture, predict, predict_one
-from humanvlm.evaluate.tasks.samples import Sample
+from humanvlm.evaluate.tasks.base import Sample
 from humanvlm.inference.base import CORRUPT, Reply, Request
 from humanvlm.inference.cache import Predictions
 

@@ -1,4 +1,4 @@
-"""Keypoints that a model tells in words, "left eye at (120, 45)", and the percentage of correct keypoints (PCK).
+"""Keypoints in words, "left eye at (120, 45)", and the percentage of correct keypoints (PCK).
 
 PCK@t: a visible keypoint is right when it is at most t times the longer side of the person's box away from the truth
 (Yang and Ramanan 2013, with the box of the person as in COCO instead of the torso).
@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
+from humanvlm.evaluate.metrics.boxes import SCALE, Found, Space, choose_space
+from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.boxes import SCALE, Found, Space, choose_space
-from humanvlm.evaluate.tasks.keypoints import NAMES
 
 SHARES = (0.05, 0.1, 0.2)
 Point = tuple[float, float]
@@ -48,7 +48,7 @@ class Person:
 
 def parse_points(text: str) -> dict[str, Point]:
     """COCO's keypoints in a reply, by name, as written: ``left eye at (x, y)``, ``left_eye: [x, y]``, or JSON."""
-    text = text.rpartition("</think>")[2][:_MOST_TEXT]
+    text = text[:_MOST_TEXT]
     found = {}
     for name, pattern in _PATTERNS.items():
         if match := pattern.search(text):

@@ -7,10 +7,11 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.metrics.pck import Person
-from humanvlm.evaluate.tasks.grounding import Expression
-from humanvlm.evaluate.tasks.keypoints import NAMES
-from humanvlm.evaluate.tasks.samples import Sample, read_picture
+from humanvlm.evaluate.tasks.base import Sample
+from humanvlm.evaluate.tasks.pictures import read_picture
+from humanvlm.evaluate.tasks.rec import Expression
 
 SIDE = 320
 TRUTH, FOUND = "#2ca02c", "#e4572e"
@@ -23,7 +24,7 @@ BONES = (
 
 
 def draw_card(kind: str, sample: Sample, prediction: Any) -> str:
-    """A small JPEG as a data URI. prediction: as of ``kinds``: a box, or points by name, in pixels of the picture."""
+    """A small JPEG as a data URI. prediction: as of ``Judged``: a box, or points by name, in pixels of the picture."""
     image = read_picture(sample.picture)
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     truth = sample.truth

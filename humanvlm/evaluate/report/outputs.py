@@ -12,12 +12,13 @@ from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.data.atomic_io import atomic_file, write_json
 from humanvlm.data.dropped import Drop, dropped_row, write_dropped
 from humanvlm.data.shards import shard_name
-from humanvlm.evaluate.predict import Dropped, Predicted
+from humanvlm.evaluate.predict import Predicted
+from humanvlm.evaluate.records import as_json
 from humanvlm.evaluate.report.leaderboard import own_standings, read_standing
 from humanvlm.evaluate.report.page import SYSTEMS, TaskResult, plot_parts, plot_scores, write_page
 from humanvlm.evaluate.saved_runs import with_contributions
-from humanvlm.evaluate.scoring import as_json
-from humanvlm.evaluate.tasks.kinds import KINDS
+from humanvlm.evaluate.tasks.base import Dropped
+from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 
 
@@ -48,7 +49,7 @@ def write(
         "absent": dict(absent),
         "baselines": dict(baselines),
     }
-    metrics = {result.task: KINDS[result.kind].score for result in results}
+    metrics = {result.task: TASKS[result.kind].headline for result in results}
     labels = {system: label for system, (label, _) in SYSTEMS.items()}
     standings = [
         *own_standings(model_name(config), metrics, scores, ranges, labels),

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.evaluate.records import STATES, Scored
 from humanvlm.evaluate.report.cards import draw_card
 from humanvlm.evaluate.report.leaderboard import Standing
-from humanvlm.evaluate.scoring import Scored
 from humanvlm.evaluate.stats.slices import Slice
-from humanvlm.evaluate.tasks.kinds import KINDS
-from humanvlm.evaluate.tasks.samples import Sample
+from humanvlm.evaluate.tasks.base import Sample
+from humanvlm.evaluate.tasks.registry import TASKS
 
 SHOWN = 6  # best, worst and random samples of each task
 BINS = 20
-CONFUSION = ("attributes", "pope")  # kinds whose answers are yes or no
 SYSTEMS = {
     "": ("model", "#1f77b4"),
     "most_common": ("commonest caption", "#bbbbbb"),
@@ -41,6 +40,12 @@ NAMES = {f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)} | {
     "acc50_authors": "Acc@0.5, authors' script",
     "balanced_accuracy": "balanced accuracy",
 }
+ENDED = {
+    "cut": "cut at the token limit",
+    "filtered": "stopped by a content filter",
+    "refused": "refused",
+    "unfinished_thought": "thoughts that never ended",
+}
 HOLDOUT = ("Held-out crawl", "Pictures of the crawl that were never trained on; sample scores are CIDEr, 0 to 10.")
 
 
@@ -60,7 +65,7 @@ class TaskResult:
     @property
     def title(self) -> str:
         """``Where is …? (refcoco)`` where the task is not called as its kind."""
-        title = HOLDOUT[0] if self.task == "holdout" else KINDS[self.kind].title
+        title = HOLDOUT[0] if self.task == "holdout" else TASKS[self.kind].title
         return title if self.task in (self.kind, "holdout") else f"{title} ({self.task})"
 
 
@@ -140,7 +145,7 @@ def write_page(
         absent=absent,
         dropped=dropped,
         standings=standings,
-        strangers=any(not cell.same for standing in standings for cell in standing.cells.values()),
+        others=any(not cell.same for standing in standings for cell in standing.cells.values()),
         columns=columns,
         run=run,
         total=sum(len(result.scored.records) for result in results),
@@ -150,12 +155,13 @@ def write_page(
 
 
 def _main(result: TaskResult) -> str:
-    return KINDS[result.kind].score
+    """The metric that says most."""
+    return TASKS[result.kind].headline
 
 
 def _metric_names(result: TaskResult) -> list[str]:
-    """Metrics of the model, without its baselines; the one that says most comes first."""
-    names = [name for name in result.scores if name.rpartition(".")[2] not in SYSTEMS]
+    """Metrics of the model, without its baselines and how replies ended; the one that says most comes first."""
+    names = [name for name in result.scores if name.rpartition(".")[2] not in SYSTEMS and name not in STATES]
     return sorted(names, key=lambda name: name != _main(result))
 
 
@@ -174,16 +180,19 @@ def _view(result: TaskResult) -> dict[str, Any]:
         "task": result.task,
         "kind": result.kind,
         "title": result.title,
-        "what": HOLDOUT[1] if result.task == "holdout" else KINDS[result.kind].about,
+        "what": HOLDOUT[1] if result.task == "holdout" else TASKS[result.kind].about,
         "count": len(records),
         "pictures": len({record.image for record in records}),
         "rows": [_row(result, name) for name in _metric_names(result)],
         "histogram": _histogram([record.score for record in records]),
         "parts": result.parts,
-        "confusion": _confusion(result) if result.kind in CONFUSION else [],
+        "confusion": _confusion(result) if TASKS[result.kind].yes_no else [],
         "slices": result.slices,
         "drawn": result.kind in ("rec", "keypoints"),
         "groups": {name: [_card(result, index) for index in chosen] for name, chosen in groups.items() if chosen},
+        "ended": {
+            ENDED[state]: count for state in STATES if (count := sum(state in record.state for record in records))
+        },
         "failed": [records[index] for index in failed[:20]],
         "failures": len(failed),
         "latency": latencies[len(latencies) // 2] if latencies else None,

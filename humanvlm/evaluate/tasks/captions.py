@@ -1,212 +1,247 @@
-"""The caption suite: BLEU-1..4, METEOR, ROUGE-L and CIDEr, equal to coco-caption (pycocoevalcap 1.2) without its Java.
+"""Captions. Their files are plain or gzip, and ids are compared as text: 42 and "42" are the same.
 
-Texts are tokenised as the reference does, in the order of the samples, each distinct one once. Two of the reference's
-metrics are absent here, by name, and never zero: see ABSENT.
+References: COCO's annotations, ``{"images": [..], "annotations": [{"image_id", "id", "caption"}, ..]}``, or
+``{id: [caption, ..]}``. Predictions: COCO's results, ``[{"image_id", "caption"}, ..]`` (JSON lines too), or
+``{id: caption}``. Pairs: ``{id: {"candidate", "references"}}``.
+
+An id that comes twice, a caption that is no text, and a picture without references raise UserError. Empty captions are
+read as they are.
 """
 
-import gc
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+import click
 
+from humanvlm.data import prompts
 from humanvlm.errors import UserError
-from humanvlm.evaluate.files import pair
-from humanvlm.evaluate.metrics.bleu import bleu, bleu_counts
-from humanvlm.evaluate.metrics.cider import Frequencies, cider, frequencies
-from humanvlm.evaluate.metrics.ngrams import MAX_N, corpus
+from humanvlm.evaluate.files import MOST_JSON, Row, by_id, get_id, open_text, pair, read_json, read_rows
+from humanvlm.evaluate.metrics.captions import (
+    METRICS,
+    reference_frequencies,
+    score_captions,
+    without_garbage_collection,
+)
+from humanvlm.evaluate.metrics.cider import Frequencies
 from humanvlm.evaluate.metrics.ptb import tokenize_corpus
-from humanvlm.evaluate.metrics.rouge import rouge_l
-from humanvlm.evaluate.stats.scored import Scored
-from humanvlm.evaluate.tasks.formats_captions import read_candidates, read_pairs, read_references
+from humanvlm.evaluate.stats.scored import Array, Scored
+from humanvlm.evaluate.tasks import options
+from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.pictures import coco_names, source_picture
+from humanvlm.evaluate.tasks.replies import answers, with_replies
 
-Array = NDArray[np.float64]
-METRICS = ("bleu", "meteor", "rouge_l", "cider")
-CIDER = ("cider", "cider_d")  # one computation: what coco-caption calls CIDEr is CIDEr-D
-KNOWN = (*METRICS, "cider_d")
-ABSENT = {
-    "spice": "it needs a scene-graph parser that runs in Java and a model of 384 MB",
-    "clipscore": "it needs the pictures and a CLIP model",
-    "refclipscore": "it needs the pictures and a CLIP model",
-}
+if TYPE_CHECKING:
+    from humanvlm.config.benchmark_scores import Source
 
+Value = TypeVar("Value")
+METRIC = click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help=f"{', '.join(METRICS)} (which is CIDEr-D, as cider_d too); given again for more.",
+)
+IDF = click.option("--idf", type=options.FILE, metavar="FILE", help="CIDEr's document frequencies, of another corpus.")
 
-@dataclass(frozen=True)
-class _Part:
-    """One metric: its columns, their contributions (samples, k), and the metrics of summed contributions.
-
-    ``metrics`` also gets how many samples were summed.
-    """
-
-    columns: Mapping[str, Sequence[float]]
-    contributions: Array
-    metrics: Callable[[Array, Array], Mapping[str, Array]]
+IDS = ("image_id", "id")
+CAPTION = ("caption", "text")
 
 
-def score_captions(
-    ids: Sequence[str],
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    *,
-    idf: Frequencies | None = None,
-    metrics: Sequence[str] = METRICS,
-) -> Scored:
-    """Score one candidate a picture against its references; ``idf`` are CIDEr's document frequencies, by default those
-    of these references.
-
-    The columns are ``bleu_1`` to ``bleu_4``, ``meteor``, ``rouge_l`` and ``cider``. BLEU and METEOR of the corpus are
-    not the means of their columns. Where METEOR's data is not installed, its name says what it is made of:
-    ``meteor_exact_stem``. An empty caption is scored as such, and counted. Raises UserError for a picture without
-    references, and for a metric that is unknown or absent.
-    """
-    _check(ids, candidates, references, metrics)
-    with _without_garbage_collection():
-        tokens = tokenize_corpus(candidates)
-        lines = iter(tokenize_corpus([text for group in references for text in group]))
-        reference_tokens = [[next(lines) for _ in group] for group in references]
-        meteor = _meteor_part(tokens, reference_tokens) if "meteor" in metrics else None
-        ngrams = _ngram_part(tokens, reference_tokens, metrics, idf) if {"bleu", *CIDER} & set(metrics) else None
-        rouge = _rouge_part(tokens, reference_tokens) if "rouge_l" in metrics else None
-        parts = (ngrams, meteor() if meteor else None, rouge)
-    present = [part for part in parts if part is not None]
-    bounds = np.cumsum([0, *(part.contributions.shape[1] for part in present)])
-
-    def named(sums: Array) -> dict[str, Array]:
-        found: dict[str, Array] = {}
-        for part, start, end in zip(present, bounds, bounds[1:], strict=False):
-            found.update(part.metrics(sums[..., start:end], sums[..., -1]))
-        return found
-
-    return Scored(
-        "captions",
-        list(ids),
-        list(ids),
-        {name: values for part in present for name, values in part.columns.items()},
-        np.column_stack([*(part.contributions for part in present), np.ones(len(ids))]),
-        named,
-        {
-            "empty_candidates": sum(not line for line in tokens),
-            "empty_references": sum(not line for group in reference_tokens for line in group),
-        },
-    )
+def read_references(path: Path) -> dict[str, list[str]]:
+    """The captions of each picture; pictures in the order of ``images`` where there is one, else of the captions."""
+    value = _object(path)
+    if "annotations" not in value:
+        if any(isinstance(one, dict) and {"candidate", "references"} <= one.keys() for one in value.values()):
+            raise UserError(f"{path}: pairs of candidate and references stand alone; leave out --predictions")
+        return _named(path, value, _texts)
+    annotations = _rows(path, value, "annotations")
+    numbered = [row["id"] for _, row in annotations if "id" in row]  # one without an id is an annotation of its own
+    if len(set(map(str, numbered))) < len(numbered):
+        by_id((str(row["id"]), where, None) for where, row in annotations if "id" in row)
+    images = _rows(path, value, "images") if value.get("images") else []
+    pictures = [get_id(row, ("id",), where) for where, row in images]
+    captions: dict[str, list[str]] = {key: [] for key in pictures}
+    if len(captions) < len(pictures):
+        twice = next(key for place, key in enumerate(pictures) if key in pictures[:place])
+        raise UserError(f"{path}: id {twice} is twice in images")
+    for where, row in annotations:
+        key = get_id(row, ("image_id",), where)
+        if pictures and key not in captions:
+            raise UserError(f"{where}: image_id {key} is not in images")
+        captions.setdefault(key, []).append(_text(row, where))
+    return {key: texts for key, texts in captions.items() if texts}
 
 
-def score_caption_files(
+def read_candidates(path: Path) -> dict[str, str]:
+    """One caption of each picture."""
+    if _starts_as_mapping(path):
+        return _named(path, _object(path), _caption)
+    return by_id((get_id(row, IDS, where), where, _text(row, where)) for where, row in read_rows(path))
+
+
+def read_pairs(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """The candidate and the references of each picture."""
+
+    def candidate_and_references(where: str, value: Any) -> tuple[str, list[str]]:
+        if not isinstance(value, dict) or "candidate" not in value or "references" not in value:
+            raise UserError(f"{where}: no object with candidate and references")
+        return _caption(f"{where}.candidate", value["candidate"]), _texts(f"{where}.references", value["references"])
+
+    return _named(path, _object(path), candidate_and_references)
+
+
+def score_files(
     references: Path,
     predictions: Path | None,
-    *,
-    allow_missing: bool = False,
+    metrics: Sequence[str] = (),
     idf: Path | None = None,
     write_idf: Path | None = None,
-    metrics: Sequence[str] = METRICS,
+    allow_missing: bool = False,
 ) -> Scored:
-    """Score files (see ``formats_captions``). Without ``predictions`` the references' file holds pairs.
+    """COCO captions: BLEU-1 to 4, METEOR, ROUGE-L and CIDEr.
 
-    A missing prediction is an error, or with ``allow_missing`` an empty caption that is counted as ``missing``.
-    ``idf``: a file of CIDEr's document frequencies; ``write_idf``: where to write those of these references.
+    References are COCO's annotations or an object of lists of captions by id, predictions COCO's results or an object
+    of captions by id; or references alone, an object of candidate and references by id. CIDEr's document frequencies
+    are those of the references, unless --idf names others: pin them to compare scores of parts of a benchmark.
     """
     pinned = Frequencies.load(idf) if idf else None
-    found: Sequence[str | None]
-    with _without_garbage_collection():
+    replies: Sequence[str | None]
+    with without_garbage_collection():
         if predictions is None:
             pairs = read_pairs(references)
             wanted = {key: texts for key, (_, texts) in pairs.items()}
-            found = [candidate for candidate, _ in pairs.values()]
+            replies = [candidate for candidate, _ in pairs.values()]
         else:
             wanted = read_references(references)
-            found = pair(wanted, read_candidates(predictions), references, predictions, allow_missing=allow_missing)
-    groups = list(wanted.values())
-    scored = score_captions(list(wanted), [text or "" for text in found], groups, idf=pinned, metrics=metrics)
+            replies = pair(wanted, read_candidates(predictions), references, predictions, allow_missing=allow_missing)
+    groups, texts = list(wanted.values()), answers(replies)
+    scored = score_captions(
+        list(wanted), [text or "" for text in texts], groups, idf=pinned, metrics=metrics or METRICS
+    )
     if write_idf:
         reference_frequencies(groups).save(write_idf)
-    counts = {**scored.counts, "missing": sum(text is None for text in found)}
-    return replace(scored, counts=counts, idf=pinned.digest if pinned else "")
+    counts = {**scored.counts, "missing": sum(text is None for text in texts)}
+    return with_replies(replace(scored, counts=counts, idf=pinned.digest if pinned else ""), replies)
 
 
-def reference_frequencies(references: Sequence[Sequence[str]]) -> Frequencies:
-    """CIDEr's document frequencies of each picture's references."""
-    lines = iter(tokenize_corpus([text for group in references for text in group]))
-    return frequencies(corpus([[]] * len(references), [[_words(next(lines)) for _ in group] for group in references]))
+def samples(task: str, source: "Source") -> Iterator[Sample]:
+    references = read_references(source_file(task, source))
+    names = coco_names(source)
+    for image, texts in references.items():
+        picture = source_picture(task, source, image, {"file_name": names.get(image, image)})
+        yield Sample(image, task, image, picture, prompts.SHORT_CAPTION, tuple(texts))
 
 
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Hundreds of thousands of small objects, none in a cycle: looking for cycles takes a tenth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
+def sample(row: Row, folder: Path) -> Sample:
+    return own_sample(row, folder, "captions", prompts.SHORT_CAPTION, row["references"])
+
+
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+    """The document frequencies of CIDEr are those of the references of exactly these samples."""
+    ids, references = [sample.key for sample in samples], [sample.references for sample in samples]
+    texts = [text or "" for text in replies]
+    found = score_captions(ids, texts, references)
+    predictions = [" ".join(tokens) or None for tokens in tokenize_corpus(texts)]
+    return Judged(predictions, found.per_sample["cider"], found.contributions)
+
+
+def judged_metrics(sums: Array) -> dict[str, Array]:
+    """Of the sums of ``score_captions``, whose layout depends on nothing but the metrics asked for."""
+    return score_captions(["a"], ["a"], [["a"]]).metrics(sums)
+
+
+def _text(row: Row, where: str) -> str:
+    for name in CAPTION:
+        if name in row:
+            return _caption(f"{where}.{name}", row[name])
+    raise UserError(f"{where}: no {' or '.join(CAPTION)}")
+
+
+def _caption(where: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UserError(f"{where}: {str(value)[:60]!r} is no text")
+    return value
+
+
+def _texts(where: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{where}: no list of captions, or an empty one")
+    return [_caption(f"{where}[{number}]", text) for number, text in enumerate(value)]
+
+
+def _named(path: Path, value: Mapping[str, Any], read: Callable[[str, Any], Value]) -> dict[str, Value]:
+    return {key: read(f"{path}: id {key}", item) for key, item in value.items()}
+
+
+def _rows(path: Path, value: Mapping[str, Any], key: str) -> list[tuple[str, Row]]:
+    if not isinstance(value[key], list):
+        raise UserError(f"{path}: {key} is no list")
+    rows = [(f"{path}: {key}[{number}]", row) for number, row in enumerate(value[key])]
+    for where, row in rows:
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: no JSON object")
+    return rows
+
+
+def _starts_as_mapping(path: Path) -> bool:
+    """Whether a file is an object of all captions, and neither a list nor JSON lines of rows."""
+    with open_text(path) as file:
+        line = file.readline(1 << 20)
+        while line.isspace():
+            line = file.readline(1 << 20)
+    if not line.lstrip().startswith("{"):
+        return False
     try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+        row = json.loads(line)
+    except ValueError:
+        return True  # goes on in the next line
+    return not any(name in row for name in IDS) or not any(name in row for name in CAPTION)
 
 
-def _check(
-    ids: Sequence[str], candidates: Sequence[str], references: Sequence[Sequence[str]], metrics: Sequence[str]
-) -> None:
-    if not len(ids) == len(candidates) == len(references):
-        raise ValueError(f"{len(ids)} ids, {len(candidates)} candidates and {len(references)} lists of references")
-    if not ids:
-        raise UserError("no captions to score")
-    bare = next((number for number, group in zip(ids, references, strict=True) if not group), None)
-    if bare is not None:
-        raise UserError(f"id {bare}: no references; leave it out or add some")
-    for metric in metrics:
-        if metric not in KNOWN:
-            raise UserError(f"metric {metric!r}: {ABSENT.get(metric, 'unknown')}; choose from {', '.join(KNOWN)}")
+def _object(path: Path) -> Mapping[str, Any]:
+    """A JSON object: COCO's, or one in none of whose objects a key comes twice."""
+
+    def unique(items: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(items)
+        if len(found) < len(items):
+            keys = [key for key, _ in items]
+            twice = next(key for place, key in enumerate(keys) if key in keys[:place])
+            raise UserError(f"{path}: id {twice} is there twice")
+        return found
+
+    with open_text(path) as file:
+        text = file.read(MOST_JSON + 1)
+    try:
+        value = json.loads(text) if len(text) <= MOST_JSON else read_json(path)
+        if isinstance(value, dict) and "annotations" not in value:
+            value = json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError):
+        value = read_json(path)  # says what is wrong with it
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: a JSON {type(value).__name__}; an object is expected")
+    return value
 
 
-Tokens = Sequence[Sequence[str]]
-
-
-def _ngram_part(
-    candidates: Tokens, references: Sequence[Tokens], metrics: Sequence[str], idf: Frequencies | None
-) -> _Part:
-    grams = corpus(list(map(_words, candidates)), [list(map(_words, group)) for group in references])
-    counts = bleu_counts(grams)
-    columns, contributions = {}, []
-    if "bleu" in metrics:
-        columns = {f"bleu_{n}": column for n, column in enumerate(bleu(counts).T.tolist(), 1)}
-        contributions.append(counts)
-    asked = [name for name in CIDER if name in metrics]
-    if asked:
-        scores = cider(grams, idf)
-        columns |= dict.fromkeys(asked, scores.tolist())
-        contributions.append(scores[:, None])
-
-    def named(sums: Array, samples: Array) -> dict[str, Array]:
-        found = {}
-        if "bleu" in metrics:
-            scores = bleu(sums[..., : counts.shape[1]])
-            found = {f"bleu_{n}": scores[..., n - 1] for n in range(1, MAX_N + 1)}
-        return found | dict.fromkeys(asked, sums[..., -1] / samples)
-
-    return _Part(columns, np.column_stack(contributions), named)
-
-
-def _words(tokens: Sequence[str]) -> list[str]:
-    """BLEU and CIDEr split tokens at odd blanks too, such as the one in "1 1/2"."""
-    return " ".join(tokens).split()
-
-
-def _meteor_part(candidates: Tokens, references: Sequence[Tokens]) -> Callable[[], _Part]:
-    """Starts at once; what it returns is to be called when the other metrics are done."""
-    from humanvlm.evaluate.metrics.meteor.score import installed, meteor, started, summable
-
-    name = installed().name
-    texts = [" ".join(line).replace("|||", "").replace("  ", " ") for line in candidates]  # as coco-caption does
-    finished = started(texts, [[" ".join(line) for line in group] for group in references])
-
-    def part() -> _Part:
-        statistics = finished()
-        return _Part({name: meteor(statistics).tolist()}, summable(statistics), lambda sums, _: {name: meteor(sums)})
-
-    return part
-
-
-def _rouge_part(candidates: Tokens, references: Sequence[Tokens]) -> _Part:
-    scores = rouge_l(candidates, references)
-    return _Part({"rouge_l": scores.tolist()}, scores[:, None], lambda sums, count: {"rouge_l": sums[..., 0] / count})
+TASK = Task(
+    "captions",
+    "Captions",
+    "Each picture described in one sentence; sample scores are CIDEr, 0 to 10.",
+    "cider",
+    samples,
+    judge,
+    judged_metrics,
+    score_files,
+    (
+        options.REFERENCES,
+        click.option(
+            "--predictions", type=options.FILE, metavar="FILE", help="Not with pairs, which hold the candidates too."
+        ),
+        METRIC,
+        IDF,
+        click.option("--write-idf", type=options.FILE, metavar="FILE.json.gz", help="Write those of these references."),
+    ),
+    sample=sample,
+)

@@ -7,13 +7,27 @@ else the only option whose text is in a short enough reply. What cannot be read 
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from humanvlm.errors import UserError
+from humanvlm.evaluate.files import Row, by_id, get_id, get_text, pair, read_rows, read_tab_separated
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
+from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.pictures import EncodedPicture
+from humanvlm.evaluate.tasks.replies import REPLY, answers, unfinished, with_unfinished
+
+if TYPE_CHECKING:
+    from humanvlm.config.benchmark_scores import Source
+
+PROMPT = "{question}\n{options}\nAnswer with the letter of the right option."
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ROTATIONS = 1_000_000  # MMBench: rotations of question n have the index n + k * 1,000,000
 
 _REFUSALS = (
     "Sorry, I can't help with images of people yet.",
@@ -100,6 +114,86 @@ def summed_metrics(sums: Array) -> dict[str, Array]:
     return {"circular": ratio(sums[..., 0], sums[..., 2]), "vanilla": ratio(sums[..., 1], sums[..., 2])}
 
 
+def read_rotations(path: Path) -> list[Rotation]:
+    """MMBench's table: index, question, A, B, …, answer, and category, l2-category, split where it has them.
+
+    Rotations of a question are rows whose ``g_index``, or index modulo 1,000,000, is the same; their first is the one
+    with the smallest index.
+    """
+    found = []
+    for where, row in read_tab_separated(path):
+        index = _index(row, where)
+        options = {letter: row[letter] for letter in _LETTERS if row.get(letter)}
+        answer = get_text(row, ("answer",), where).strip()
+        if answer not in options:
+            raise UserError(f"{where}: answer {answer!r} is none of the options {', '.join(options)}")
+        group = row.get("g_index") or str(index % _ROTATIONS)
+        text, labels = row.get("question", ""), [row.get(name, "") for name in ("category", "l2-category", "split")]
+        found.append((index, where, Rotation(str(index), group, group, text, options, answer, *labels)))
+    found.sort(key=lambda one: one[0])
+    return list(by_id((str(index), where, rotation) for index, where, rotation in found).values())
+
+
+def read_choices(path: Path) -> dict[str, str]:
+    """Replies by index: a table with the columns index and prediction, or JSON lines."""
+    rows: Iterator[tuple[str, Row]] = read_tab_separated(path) if ".tsv" in path.suffixes else read_rows(path)
+    names = ("prediction", *REPLY)
+    return by_id(
+        (get_id(row, ("index", "question_id", "id"), where), where, get_text(row, names, where)) for where, row in rows
+    )
+
+
+def score_files(references: Path, predictions: Path, allow_missing: bool = False) -> Scored:
+    """MMBench and the like: multiple choice, circular and vanilla.
+
+    References are MMBench's tsv (index, question, A, B, …, answer, category, l2-category); predictions a tsv with index
+    and prediction, or JSON lines with index and text.
+    """
+    rotations = read_rotations(references)
+    found = read_choices(predictions)
+    ids = [rotation.id for rotation in rotations]
+    replies = pair(ids, found, references, predictions, allow_missing=allow_missing)
+    scored = score_choice(rotations, answers(replies))
+    return replace(scored, counts=with_unfinished(scored.counts, unfinished(replies)))
+
+
+def samples(task: str, source: "Source") -> Iterator[Sample]:
+    """Pictures are in the table itself, as base64; a short value is the index of the row that has it."""
+    path = source_file(task, source)
+    images = {row["index"]: row.get("image", "") for _, row in read_tab_separated(path)}
+    for one in read_rotations(path):
+        found = images[one.id]
+        found = images.get(found, found) or images.get(one.group, "")
+        if not found:
+            raise UserError(f"{path}: index {one.id} has no picture; the column image holds it as base64")
+        options = "\n".join(f"{letter}. {text}" for letter, text in one.options.items())
+        prompt = PROMPT.format(question=one.text, options=options)
+        yield Sample(one.id, task, one.group, EncodedPicture(found), prompt, (one.answer,), one, one.category)
+
+
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+    """A question adds to the sums with the first of its rotations."""
+    chosen = [
+        None if reply is None else parse_choice(reply, sample.truth.options)
+        for reply, sample in zip(replies, samples, strict=True)
+    ]
+    right = [letter == sample.truth.answer for letter, sample in zip(chosen, samples, strict=True)]
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, sample in enumerate(samples):
+        groups[sample.truth.group].append(number)
+    vectors = np.zeros((len(samples), 3))
+    for numbers in groups.values():
+        vectors[numbers[0]] = all(right[number] for number in numbers), right[numbers[0]], 1.0
+    return Judged(chosen, [float(one) for one in right], vectors)
+
+
+def _index(row: Row, where: str) -> int:
+    try:
+        return int(get_text(row, ("index",), where))
+    except ValueError as error:
+        raise UserError(f"{where}: index {row['index']!r} is not an integer") from error
+
+
 def _by_letter(reply: str, options: Mapping[str, str]) -> str | None:
     if _FAILED in reply:
         return None
@@ -121,3 +215,16 @@ def _by_text(reply: str, options: Mapping[str, str]) -> str | None:
         return None
     found = [letter for letter, option in options.items() if option.lower() in text]
     return found[0] if len(found) == 1 else None
+
+
+TASK = Task(
+    "choice",
+    "Multiple choice",
+    "Right in every order of the options (circular), and in their first order (vanilla).",
+    "circular",
+    samples,
+    judge,
+    summed_metrics,
+    score_files,
+    by_picture=True,
+)

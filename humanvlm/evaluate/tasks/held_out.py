@@ -11,7 +11,8 @@ from humanvlm.data import prompts
 from humanvlm.data.facts import Facts, Person, facts_from_json
 from humanvlm.data.shards import list_shards, open_shard, read_rows
 from humanvlm.evaluate.metrics.ptb import tokenize
-from humanvlm.evaluate.tasks.samples import Sample, ShardPicture, read_picture
+from humanvlm.evaluate.tasks.base import Sample
+from humanvlm.evaluate.tasks.pictures import ShardPicture, read_picture
 
 FACE_HEIGHTS = ((0.1, "under 10%"), (0.25, "10% to 25%"), (1.0, "over 25%"))  # of the picture's height
 MOST_PEOPLE = 3

@@ -4,16 +4,30 @@ The evaluator is GT-Vision-Lab/VQA at a013f00. Its report is in percent, rounded
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 
+from humanvlm.errors import UserError
+from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, pair, read_array, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
+from humanvlm.evaluate.tasks.attributes import parse_answer
+from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.options import FILE, PREDICTIONS
+from humanvlm.evaluate.tasks.pictures import source_picture
+from humanvlm.evaluate.tasks.replies import answers, with_replies
+
+if TYPE_CHECKING:
+    from humanvlm.config.benchmark_scores import Source
+
+PROMPT = "{question} Answer with a word or a short phrase."
 
 ARTICLES = frozenset(["a", "an", "the"])
 NUMBERS = {"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6"}
@@ -149,6 +163,93 @@ def official_report(scored: Scored) -> dict[str, Any]:
     }
 
 
+def read_questions(questions: Path | None, annotations: Path) -> list[Question]:
+    """VQAv2's questions and annotations, in the order of the annotations. Both must have the same question ids."""
+    texts: dict[str, str] | None = None
+    if questions:
+        texts = by_id(
+            (get_id(row, ("question_id",), where), where, get_text(row, ("question",), where))
+            for where, row in read_array(questions, "questions")
+        )
+    found = by_id(_vqa_rows(annotations, texts))
+    if texts is not None:
+        for known, other, file, there in (
+            (found, texts, annotations, questions),
+            (texts, found, questions, annotations),
+        ):
+            if missing := next((key for key in other if key not in known), None):
+                raise UserError(f"{file}: question_id {missing} of {there} is missing")
+    return list(found.values())
+
+
+def read_results(path: Path) -> dict[str, str]:
+    """VQAv2's results: question_id to answer."""
+    return by_id(
+        (get_id(row, ("question_id",), where), where, get_text(row, ("answer",), where))
+        for where, row in read_rows(path)
+    )
+
+
+def score_files(questions: Path | None, annotations: Path, predictions: Path, allow_missing: bool = False) -> Scored:
+    """VQAv2: accuracy over ten answers, by answer type and question type.
+
+    The files are those of VQAv2; predictions are a list of question_id and answer. ``official`` in the output is the
+    report of the official evaluator: percent, rounded to two decimals.
+    """
+    asked = read_questions(questions, annotations)
+    found = read_results(predictions)
+    replies = pair([one.id for one in asked], found, annotations, predictions, allow_missing=allow_missing)
+    return with_replies(score_vqa(asked, answers(replies)), replies)
+
+
+def samples(task: str, source: "Source") -> Iterator[Sample]:
+    if not source.questions:
+        raise UserError(f"benchmark_scores.sources.{task}: no questions; name VQAv2's file of questions")
+    for one in read_questions(Path(source.questions), source_file(task, source)):
+        prompt = PROMPT.format(question=one.text)
+        picture = source_picture(task, source, one.image, {})
+        yield Sample(one.id, task, one.image, picture, prompt, one.answers, one, one.answer_type)
+
+
+def sample(row: Row, folder: Path) -> Sample:
+    given: Sequence[str] = row["answers"]
+    common = Counter(given).most_common(1)[0][0]
+    kind = "yes/no" if parse_answer(common) == common.strip().lower() else "number" if common.isdigit() else "other"
+    return own_sample(row, folder, "vqa", PROMPT.format(question=row["question"]), given, part=kind)
+
+
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+    """Replies and answers are normalised first, as for a submission: the official evaluator compares unanimous answers
+    as they are."""
+    predictions = [None if reply is None else normalise(reply) for reply in replies]
+    values = [
+        0.0
+        if prediction is None
+        else accuracy(prediction, [normalise(answer) for answer in sample.references], _marks(sample))
+        for sample, prediction in zip(samples, predictions, strict=True)
+    ]
+    return Judged([text or None for text in predictions], values, np.column_stack([values, np.ones(len(values))]))
+
+
+def _vqa_rows(annotations: Path, texts: Mapping[str, str] | None) -> Iterator[tuple[str, str, Question]]:
+    for where, row in read_array(annotations, "annotations"):
+        key = get_id(row, ("question_id",), where)
+        answers = get(row, ("answers",), where)
+        if not isinstance(answers, list) or not answers or not all(isinstance(one, dict) for one in answers):
+            raise UserError(f"{where}: answers is not a list of objects with answer")
+        given = tuple(get_text(one, ("answer",), f"{where}: answers") for one in answers)
+        marks = None
+        if len({repr(one.get("answer_id")) for one in answers}) < len(answers):
+            marks = tuple(repr(sorted((name, repr(one[name])) for name in one if name != "answer")) for one in answers)
+        image = str(row.get("image_id", key))
+        types = str(row.get("answer_type", "")), str(row.get("question_type", ""))
+        yield key, where, Question(key, image, (texts or {}).get(key, ""), given, marks, *types)
+
+
+def _marks(sample: Sample) -> Sequence[Hashable] | None:
+    return sample.truth.marks if isinstance(sample.truth, Question) else None
+
+
 def _percent(values: Sequence[float]) -> float:
     return round(100 * float(sum(values)) / len(values), 2)  # in the evaluator's order of operations, for its rounding
 
@@ -159,3 +260,22 @@ def _metrics(sums: Array) -> dict[str, Array]:
 
 def _flat(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ").strip()
+
+
+TASK = Task(
+    "vqa",
+    "Questions",
+    "Open questions, scored as VQAv2: the share of annotators who said the same, 3 being enough.",
+    "accuracy",
+    samples,
+    judge,
+    _metrics,
+    score_files,
+    (
+        click.option("--questions", type=FILE, metavar="FILE", help="To check the ids, and for the record."),
+        click.option("--annotations", type=FILE, required=True, metavar="FILE"),
+        PREDICTIONS,
+    ),
+    sample=sample,
+    official=official_report,
+)

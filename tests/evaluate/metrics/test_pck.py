@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanvlm.errors import UserError
+from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.metrics.pck import Person, parse_points, score_points
-from humanvlm.evaluate.score import score_keypoints_files
-from humanvlm.evaluate.tasks.keypoints import NAMES
+from humanvlm.evaluate.tasks.keypoints import score_files as score_keypoints_files
 
 POINTS = st.dictionaries(st.sampled_from(NAMES), st.tuples(st.integers(0, 999), st.integers(0, 999)), max_size=17)
 

@@ -8,11 +8,11 @@ import pytest
 
 from humanvlm.data.facts import Facts, Guess, Person
 from humanvlm.errors import UserError
+from humanvlm.evaluate.records import intervals, parts, score, task_scores
 from humanvlm.evaluate.report.page import TaskResult, write_page
-from humanvlm.evaluate.scoring import intervals, parts, score, task_scores
 from humanvlm.evaluate.stats.slices import slice_scores
+from humanvlm.evaluate.tasks.base import Sample
 from humanvlm.evaluate.tasks.held_out import slices_of
-from humanvlm.evaluate.tasks.samples import Sample
 
 from ..small_run import evaluate, jpeg, write_lines
 

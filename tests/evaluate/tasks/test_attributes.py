@@ -7,9 +7,14 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.score import score_attributes_files
-from humanvlm.evaluate.tasks.attributes import Labels, read_presence, score_attributes
-from humanvlm.evaluate.tasks.formats import read_labels
+from humanvlm.evaluate.tasks.attributes import (
+    Labels,
+    parse_answer,
+    read_labels,
+    read_presence,
+    score_attributes,
+    score_files,
+)
 
 
 def test_by_hand() -> None:
@@ -62,7 +67,7 @@ def test_celeba(shared: Path, tmp_path: Path) -> None:
         lines = file.read().splitlines()
     always_no = tmp_path / "no.txt"
     always_no.write_text("\n".join([*lines[:2], *(f"{line.split()[0]}" + " -1" * 40 for line in lines[2:])]))
-    scored = score_attributes_files(path, always_no, allow_missing=False)
+    scored = score_files(path, always_no, allow_missing=False)
     male = sum(line.split()[1 + names.index("Male")] == "-1" for line in lines[2:])
     assert scored.scores["accuracy[attribute=Male]"] == pytest.approx(male / 20000)
     assert scored.scores["balanced_accuracy"] == pytest.approx(0.5)
@@ -78,19 +83,19 @@ def test_replies_one_a_row(tmp_path: Path) -> None:
     said = [(1, "hat", "Yes."), (1, "beard", "maybe"), (2, "hat", "No.")]
     rows = [json.dumps({"id": key, "attribute": name, "text": text}) for key, name, text in said]
     predictions.write_text("\n".join(rows))
-    scored = score_attributes_files(references, predictions, allow_missing=False)
+    scored = score_files(references, predictions, allow_missing=False)
     assert scored.scores["accuracy"] == pytest.approx((1 / 2 + 0) / 2)
     assert scored.counts["unparseable"] == 1
     predictions.write_text("\n".join(rows[1:]))
     with pytest.raises(UserError, match="no answer about hat of 1 of"):
-        score_attributes_files(references, predictions, allow_missing=False)
-    assert score_attributes_files(references, predictions, allow_missing=True).counts["missing"] == 1
+        score_files(references, predictions, allow_missing=False)
+    assert score_files(references, predictions, allow_missing=True).counts["missing"] == 1
     predictions.write_text("\n".join([*rows, rows[0]]))
     with pytest.raises(UserError, match=r"said.jsonl:4: hat of 1 is there twice"):
-        score_attributes_files(references, predictions, allow_missing=False)
+        score_files(references, predictions, allow_missing=False)
     predictions.write_text("\n".join([*rows, json.dumps({"id": 1, "attribute": "shoes", "text": "no"})]))
     with pytest.raises(UserError, match="1 has the attribute shoes, which is not in"):
-        score_attributes_files(references, predictions, allow_missing=False)
+        score_files(references, predictions, allow_missing=False)
 
 
 @pytest.mark.parametrize("line", ["a.jpg 1", "a.jpg 1 0", "a.jpg 1 x", "a.jpg 1 1 1"])
@@ -99,3 +104,19 @@ def test_broken_lines_are_named(tmp_path: Path, line: str) -> None:
     path.write_text(f"1\nHat Beard\n{line}\n")
     with pytest.raises(UserError, match=r"list.txt:3: 2 values, each 1 or -1"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("Yes.", "yes"),
+        ("no", "no"),
+        ("No, yes would be wrong", "no"),
+        ("I think yes", "yes"),
+        ("maybe yes, maybe no", None),
+        ("nothing known", None),
+        ("", None),
+    ],
+)
+def test_parse_answer(reply: str, answer: str | None) -> None:
+    assert parse_answer(reply) == answer

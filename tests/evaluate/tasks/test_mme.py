@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.score import score_mme_files
-from humanvlm.evaluate.tasks.mme import parse_answer
+from humanvlm.evaluate.tasks.mme import parse_answer, score_files
 
 FILES = {
     "existence.txt": "a.jpg\tIs there a cat?\tYes\tYes\na.jpg\tIs there a dog?\tNo\tNo, none.\n"
@@ -40,7 +39,7 @@ def folder_of(path: Path) -> Path:
 
 
 def test_the_official_folder(tmp_path: Path) -> None:
-    scored = score_mme_files(folder_of(tmp_path), None, allow_missing=False)
+    scored = score_files(folder_of(tmp_path), None, allow_missing=False)
     scores = scored.scores
     assert scores["acc[category=existence]"] == pytest.approx(2 / 4)
     assert scores["acc_plus[category=existence]"] == pytest.approx(1 / 2)
@@ -66,18 +65,18 @@ def test_rows_are_scored_as_the_folder_is(tmp_path: Path) -> None:
     # The two questions of a picture need not follow each other here.
     references.write_text("\n".join(json.dumps(row) for row in sorted(rows, key=lambda row: row["question"])))
     predictions.write_text("\n".join(map(json.dumps, said)))
-    scores = score_mme_files(references, predictions, allow_missing=False).scores
-    assert scores == pytest.approx(score_mme_files(folder_of(folder), None, allow_missing=False).scores)
+    scores = score_files(references, predictions, allow_missing=False).scores
+    assert scores == pytest.approx(score_files(folder_of(folder), None, allow_missing=False).scores)
 
 
 def test_what_is_malformed_is_named(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     (folder / "color.txt").write_text("a.jpg\tIs it red?\tYes\n")
     with pytest.raises(UserError, match=r"color.txt:1: picture, question, yes or no, and reply"):
-        score_mme_files(folder, None, allow_missing=False)
+        score_files(folder, None, allow_missing=False)
     (folder / "color.txt").write_text("a.jpg\tIs it red?\tYes\tYes\n")
     with pytest.raises(UserError, match=r"color.txt: 1 lines; each picture has two"):
-        score_mme_files(folder, None, allow_missing=False)
+        score_files(folder, None, allow_missing=False)
     (folder / "color.txt").write_text(FILES["color.txt"])
     with pytest.raises(UserError, match=r"leave out --predictions"):
-        score_mme_files(folder, tmp_path / "a.jsonl", allow_missing=False)
+        score_files(folder, tmp_path / "a.jsonl", allow_missing=False)

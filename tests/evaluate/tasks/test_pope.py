@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.score import score_pope_files
-from humanvlm.evaluate.tasks.pope import Probe, says_yes, score_pope
+from humanvlm.evaluate.tasks.base import YesNoQuestion
+from humanvlm.evaluate.tasks.pope import says_yes, score_files, score_pope
 
 
 @pytest.mark.parametrize(
@@ -33,21 +33,21 @@ def test_official_reading(reply: str, yes: bool) -> None:
 def test_by_hand() -> None:
     labels = [True] * 5 + [False] * 5
     replies = ["Yes"] * 4 + ["No"] + ["Yes", "perhaps"] + ["No"] * 3
-    probes = [Probe(str(n), str(n // 2), "", label, "random") for n, label in enumerate(labels)]
+    probes = [YesNoQuestion(str(n), str(n // 2), "", label, "random") for n, label in enumerate(labels)]
     scored = score_pope(probes, replies)
     assert scored.scores == pytest.approx(
         {"accuracy": 0.7, "precision": 4 / 6, "recall": 0.8, "f1": 2 * 4 / (6 + 5), "yes_ratio": 0.6}
     )
-    assert scored.counts == {"missing": 0, "unparseable": 1}
+    assert scored.counts == {"missing": 0, "unparseable": 1, "contradictions": 0}
 
 
 def test_only_no() -> None:
-    scored = score_pope([Probe("1", "1", "", True), Probe("2", "1", "", False)], ["No", "No"])
+    scored = score_pope([YesNoQuestion("1", "1", "", True), YesNoQuestion("2", "1", "", False)], ["No", "No"])
     assert scored.scores == {"accuracy": 0.5, "precision": 0, "recall": 0, "f1": 0, "yes_ratio": 0}
 
 
 def test_missing_is_wrong_both_ways() -> None:
-    scored = score_pope([Probe("1", "1", "", True), Probe("2", "1", "", False)], [None, None])
+    scored = score_pope([YesNoQuestion("1", "1", "", True), YesNoQuestion("2", "1", "", False)], [None, None])
     assert (scored.scores["accuracy"], scored.counts["missing"]) == (0, 2)
 
 
@@ -61,11 +61,11 @@ def test_files_with_and_without_ids(shared: Path, tmp_path: Path) -> None:
         "\n".join(json.dumps({"question_id": row["question_id"], "text": row["label"].title()}) for row in rows[::-1])
     )
     for answers in (official, llava):
-        scored = score_pope_files([questions], [answers], allow_missing=False)
+        scored = score_files([questions], [answers], allow_missing=False)
         assert (len(scored.ids), scored.scores["accuracy"], scored.scores["yes_ratio"]) == (3000, 1, 0.5)
     official.write_text("\n".join(official.read_text().splitlines()[1:]))
     with pytest.raises(UserError, match="2999 rows without ids for 3000 questions"):
-        score_pope_files([questions], [official], allow_missing=False)
+        score_files([questions], [official], allow_missing=False)
 
 
 def test_three_files_at_once(tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_three_files_at_once(tmp_path: Path) -> None:
         references[-1].write_text(json.dumps({"question_id": 1, "image": "a.jpg", "text": "Is it?", "label": "yes"}))
         predictions.append(tmp_path / f"{part}.jsonl")
         predictions[-1].write_text(json.dumps({"question_id": 1, "text": answer}))
-    scores = score_pope_files(references, predictions, allow_missing=False).scores
+    scores = score_files(references, predictions, allow_missing=False).scores
     assert scores["accuracy"] == pytest.approx(2 / 3)
     assert (scores["accuracy[split=popular]"], scores["accuracy[split=adversarial]"]) == (1, 0)
     with pytest.raises(UserError, match="3 --references and 1 --predictions"):
-        score_pope_files(references, predictions[:1], allow_missing=False)
+        score_files(references, predictions[:1], allow_missing=False)

@@ -7,13 +7,14 @@ which the words match.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import chain, pairwise
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.evaluate.aside import aside
 from humanvlm.evaluate.metrics.meteor.align import Step, align, listed
 from humanvlm.evaluate.metrics.meteor.matches import EXACT, Matches, Texts, find_matches
 from humanvlm.evaluate.metrics.meteor.tables import Resources, installed
@@ -29,7 +30,7 @@ WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])
 # The columns of a picture's statistics: words and function words of candidate and reference; for each kind of match
 # content and function words of both; chunks; all matched words of both.
 STATISTICS = 4 + 4 * 4 + 3
-MANY = 1000  # pictures from which on a second process is worth its start
+MANY = 2000  # pictures from which on a second process is worth its start
 
 
 def meteor_statistics(
@@ -52,17 +53,20 @@ def meteor_statistics(
 
 
 def started(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Callable[[], Array]:
-    """``meteor_statistics`` of many pictures, of most of them in a second process that starts at once.
+    """``meteor_statistics``; of many pictures, most in a second process that starts at once.
 
-    The returned function does the rest and gives all.
+    The returned function, to be called once, does the rest and gives all.
     """
-    data = installed()
-    cut = len(candidates) * 2 // 3 if len(candidates) >= MANY else 0
-    most = aside(partial(meteor_statistics, candidates[:cut], references[:cut], data)) if cut else None
+    cut = len(candidates) * 2 // 3
+    if len(candidates) < MANY:
+        return partial(meteor_statistics, candidates, references)
+    pool = ProcessPoolExecutor(1, get_context("spawn"))
+    most = pool.submit(meteor_statistics, candidates[:cut], references[:cut])
 
     def finished() -> Array:
-        rest = meteor_statistics(candidates[cut:], references[cut:], data)
-        return rest if most is None else np.concatenate([most(), rest])
+        with pool:
+            rest = meteor_statistics(candidates[cut:], references[cut:])
+            return np.concatenate([most.result(), rest])
 
     return finished
 

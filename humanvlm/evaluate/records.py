@@ -7,18 +7,31 @@ vectors. So a bootstrap resample is one matrix product, and corpus metrics such 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from humanvlm.evaluate.stats import statistics
 from humanvlm.evaluate.stats.scored import Array
 from humanvlm.evaluate.stats.scored import Scored as Summed
-from humanvlm.evaluate.tasks.kinds import KINDS, Spaces
-from humanvlm.evaluate.tasks.samples import Sample
+from humanvlm.evaluate.tasks.base import Sample, Spaces
+from humanvlm.evaluate.tasks.registry import TASKS
+from humanvlm.inference.replies import final_answer
+
+if TYPE_CHECKING:
+    from humanvlm.inference.base import Reply
+
+UNFINISHED = "unfinished_thought"
+STATES = (
+    "cut",
+    "filtered",
+    "refused",
+    UNFINISHED,
+)  # at the token limit, by a content filter, by the model; in a thought
 
 
 @dataclass(frozen=True)
 class Record:
-    """What became of one sample. ``prediction`` is what was read from the reply, None when nothing could be."""
+    """What became of one sample. reply: as it came; ``prediction`` is what was read from it, None when nothing could
+    be. state: how it ended, of ``STATES``, where it was not by itself. refusal: a server's words for it."""
 
     id: str
     task: str
@@ -31,6 +44,8 @@ class Record:
     part: str
     slices: Mapping[str, str] = field(default_factory=dict)
     latency_s: float = 0.0
+    state: tuple[str, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,43 +60,53 @@ class Scored:
     def summed(self) -> Summed:
         """The same as the statistics take it."""
         ids, images = [record.id for record in self.records], [record.image for record in self.records]
-        return Summed(self.kind, ids, images, {}, self.contributions, KINDS[self.kind].metrics)
+        return Summed(self.kind, ids, images, {}, self.contributions, TASKS[self.kind].metrics)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A reply as it came, and what of it is scored: None when it says nothing."""
+
+    raw: str
+    text: str | None
+    state: tuple[str, ...] = ()
+    refusal: str = ""
+    latency_s: float = 0.0
 
 
 def score(
-    kind: str,
-    samples: Sequence[Sample],
-    replies: Sequence[str],
-    latencies: Sequence[float] = (),
-    *,
-    space: Spaces = "percent",
+    kind: str, samples: Sequence[Sample], replies: Sequence["str | Reply"], *, space: Spaces = "percent"
 ) -> Scored:
-    """Score the replies to all samples of a task; one reply a sample.
+    """Score the replies to all samples of a task, one a sample; a text alone is a reply that ended by itself.
 
-    latencies: seconds for each reply, when known. space: what the coordinates in replies are in.
+    space: what the coordinates in replies are in.
     """
-    judged = KINDS[kind].judge(samples, replies, space)
+    read = [_read(reply) for reply in replies]
+    judged = TASKS[kind].judge(samples, [one.text for one in read], space)
     records = [
         Record(
-            sample.id, sample.task, sample.image, sample.prompt, sample.references, reply, prediction, float(value),
-            sample.part, sample.slices, latency,
+            sample.id, sample.task, sample.image, sample.prompt, sample.references, one.raw, prediction, float(value),
+            sample.part, sample.slices, one.latency_s, one.state, one.refusal,
         )
-        for sample, reply, prediction, value, latency in zip(
-            samples, replies, judged.predictions, judged.scores, latencies or [0.0] * len(samples), strict=True
-        )
+        for sample, one, prediction, value in zip(samples, read, judged.predictions, judged.scores, strict=True)
     ]  # fmt: skip
     return Scored(kind, records, judged.vectors)
 
 
 def metrics(kind: str, sums: Array) -> dict[str, Array]:
     """The metrics of summed contributions (..., k), each (...). Raises KeyError for an unknown kind."""
-    return KINDS[kind].metrics(sums)
+    return TASKS[kind].metrics(sums)
 
 
 def task_scores(scored: Scored) -> dict[str, float]:
     """Every metric; those that are undefined, such as of a category that does not occur, are left out."""
     found = {name: float(value) for name, value in metrics(scored.kind, scored.contributions.sum(axis=0)).items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def state_shares(scored: Scored) -> dict[str, float]:
+    """The share of replies that ended in each of ``STATES``."""
+    return {state: sum(state in record.state for record in scored.records) / len(scored.records) for state in STATES}
 
 
 def intervals(scored: Scored, resamples: int, seed: int, level: float = 0.95) -> dict[str, tuple[float, float]]:
@@ -99,3 +124,19 @@ def parts(scored: Scored) -> dict[str, dict[str, float]]:
 
 def as_json(record: Record) -> dict[str, Any]:
     return asdict(record)
+
+
+def _read(reply: "str | Reply") -> _Read:
+    if isinstance(reply, str):
+        answer = final_answer(reply)
+        return _Read(reply, None, (UNFINISHED,)) if answer.unfinished else _Read(reply, answer.text)
+    answer = final_answer(reply.raw or reply.text)
+    ended = {
+        "cut": reply.finish == "length",
+        "filtered": reply.finish == "content_filter",
+        "refused": bool(reply.refusal),
+        UNFINISHED: answer.unfinished,
+    }
+    silent = answer.unfinished or (not answer.text and (ended["refused"] or ended["filtered"]))
+    state = tuple(name for name, holds in ended.items() if holds)
+    return _Read(answer.raw, None if silent else answer.text, state, reply.refusal, reply.latency_s)

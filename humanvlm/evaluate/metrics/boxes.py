@@ -1,9 +1,11 @@
 """Boxes read from the text of a model, in whatever notation and coordinate space it writes them.
 
 Notations: ``[x1, y1, x2, y2]`` and ``(…)`` (LLaVA, Shikra, Qwen2.5-VL's ``bbox_2d``), ``(x1,y1),(x2,y2)`` (Qwen-VL,
-Qwen2-VL), JSON or attributes named ``x1``, ``x_min``, ``xmin``, ``left`` … or ``x, y, width, height``, four numbers
-that are the whole reply, ``<patch_index_…>`` pairs (Kosmos-2), ``<loc…>`` quadruples (PaliGemma). The first box counts;
-what a model thought aloud before ``</think>`` does not.
+Qwen2-VL), ``<box>x1 y1 x2 y2</box>`` (MiniCPM-V), JSON or attributes named ``x1``, ``x_min``, ``xmin``, ``left`` … or
+``x, y, width, height``, four numbers that are the whole reply, ``<patch_index_…>`` pairs (Kosmos-2), ``<loc_…>``
+(Florence-2: 0-1000) and ``<loc0000>`` (PaliGemma: y first, 0-1023) quadruples, ``box_2d`` (Gemini: y first, 0-1000).
+Marks that only models with 0-1000 write decide the space, whatever was asked for. The first box counts; how many a
+reply has is told too.
 """
 
 import math
@@ -31,10 +33,15 @@ _POINT = rf"[\[(]\s*+{_N}{_BETWEEN}{_N}\s*+[\])]"
 _POINTS = re.compile(rf"{_POINT}\s*+,?\s*+{_POINT}", re.I)
 _WHOLE = re.compile(r"\s*+" + r"\s*+,\s*+".join([_N] * 4) + r"\s*+\.?\s*+\Z", re.I)
 _PATCHES = re.compile(r"<patch_index_(\d{1,4})>\s*+<patch_index_(\d{1,4})>")
-_LOCATIONS = re.compile(r"<loc(\d{4})>" * 4)
+_LOCATIONS = re.compile(r"\s*+".join([r"<loc(\d{4})>"] * 4))  # PaliGemma
+_THOUSANDTHS = re.compile(r"\s*+".join([r"<loc_(\d{1,4})>"] * 4))  # Florence-2
+_TAGGED = re.compile(r"<\|?(?:box_start|b?box)\|?>\s*+" + _BETWEEN.join([_N] * 4) + r"\s*+</?\|?[a-z]", re.I)
+_IN_A_ROW = (_LIST, _POINTS, _TAGGED)
+_DOWN_FIRST = re.compile(r"(?<![a-z0-9])box_2d[\"'`*]*+\s*+[:=]?\s*+[\[({]*+\s*+\Z", re.I)  # what is before such a box
+_NEAR = 40  # characters before a box in which its key is looked for
 _CORNERS = ("x_?(?:min|1)|left", "y_?(?:min|1)|top", "x_?(?:max|2)|right", "y_?(?:max|2)|bottom")
 _SIDES = ("x", "y", "w(?:idth)?", "h(?:eight)?")
-_THOUSAND = re.compile(r"<\|box_start\|>|<box>|<\|det\|>")
+_THOUSAND = re.compile(r"<\|box_start\|>|<box>|<\|det\|>|(?<![a-z0-9])box_2d", re.I)
 
 
 def _named(names: Sequence[str]) -> list[re.Pattern[str]]:
@@ -46,15 +53,15 @@ _BY_CORNERS, _BY_SIDES = _named(_CORNERS), _named(_SIDES)
 
 @dataclass(frozen=True)
 class Found:
-    """Four numbers in a reply, as written: corners, or corner and sides.
+    """Four numbers in a reply: corners, or corner and sides.
 
-    space: set when the notation leaves no doubt of it. hint: the space that a model with this notation uses.
+    space: set when the notation leaves no doubt of it. boxes: how many the reply has, of which this is the first.
     """
 
     numbers: Box
     sides: bool = False
     space: Space | None = None
-    hint: Space | None = None
+    boxes: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,8 +74,8 @@ class Reading:
 
 def find_numbers(text: str) -> Found | None:
     """The first box in a reply, in the notations above; None when it has none."""
-    text = text.rpartition("</think>")[2][:_MOST_TEXT]
-    found = [_Match(match.start(), match.group(), match.groups()) for match in _plain(text)]
+    text = text[:_MOST_TEXT]
+    found = [_Match(match.start(), match.group(), match.groups(), in_order=True) for match in _plain(text)]
     for patterns, sides in ((_BY_CORNERS, False), (_BY_SIDES, True)):
         named = [match for pattern in patterns if (match := pattern.search(text))]
         if len(named) == len(patterns):
@@ -78,9 +85,10 @@ def find_numbers(text: str) -> Found | None:
         return _from_tokens(text)
     first = min(found, key=lambda match: match.start)
     x1, y1, x2, y2 = (float(number) for number in first.numbers)
-    space: Space | None = "percent" if "%" in first.written else None
-    hint: Space | None = "thousand" if _THOUSAND.search(text) else None
-    return Found((x1, y1, x2, y2), first.sides, space, hint)
+    if _DOWN_FIRST.search(text[max(0, first.start - _NEAR) : first.start]) and first.in_order:
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    space: Space | None = "percent" if "%" in first.written else "thousand" if _THOUSAND.search(text) else None
+    return Found((x1, y1, x2, y2), first.sides, space, _count(text))
 
 
 def read_box(found: Found | None, width: float, height: float, space: Space, *, sides: bool = False) -> Reading:
@@ -128,13 +136,13 @@ def choose_space(
 
     A model keeps to one space, so the file decides and not the single reply: the tightest space (0-1, 0-100, pixels,
     0-1000) that fits at least 98% of the replies, else the one that fits most. Replies whose notation tells the space
-    (Qwen-VL's box marks: 0-1000; a percent sign) have no vote. A reply is ambiguous when its largest
-    number is above 1 and more than one space fits it.
+    (Qwen-VL's box marks, Gemini's ``box_2d``: 0-1000; a percent sign) have no vote. A reply is ambiguous when its
+    largest number is above 1 and more than one space fits it.
     """
     voters = [
         fitting(found, *size, sides=sides)
         for found, size in zip(replies, sizes, strict=True)
-        if found is not None and not (found.space or found.hint)
+        if found is not None and found.space is None
     ]
     voters = [fits for fits in voters if fits]
     votes = Counter(space for fits in voters for space in fits)
@@ -145,27 +153,41 @@ def choose_space(
 
 @dataclass(frozen=True)
 class _Match:
+    """in_order: the numbers stand in a row, without names that say which is which."""
+
     start: int
     written: str
     numbers: Sequence[str]
     sides: bool = False
+    in_order: bool = False
 
 
 def _plain(text: str) -> Iterator[re.Match[str]]:
-    for match in (_LIST.search(text), _POINTS.search(text), _WHOLE.match(text)):
+    for match in (*(pattern.search(text) for pattern in _IN_A_ROW), _WHOLE.match(text)):
         if match:
             yield match
 
 
+def _count(text: str) -> int:
+    """How many boxes a reply has, in whichever notation has most of them."""
+    rows = sum(len(pattern.findall(text)) for pattern in _IN_A_ROW)
+    named = [min(len(pattern.findall(text)) for pattern in patterns) for patterns in (_BY_CORNERS, _BY_SIDES)]
+    return max(1, rows, *named)
+
+
 def _from_tokens(text: str) -> Found | None:
+    """A box of a model that has tokens for places."""
     if (match := _PATCHES.search(text)) and all(int(index) < _GRID**2 for index in match.groups()):
         (top, left), (bottom, right) = (divmod(int(index), _GRID) for index in match.groups())
         # Corners are the patches' centres; a box one patch wide or high reaches over the whole patches.
         low, high = (0.0, 1.0) if left == right or top == bottom else (0.5, 0.5)
         corners = left + low, top + low, right + high, bottom + high
         x1, y1, x2, y2 = (corner / _GRID for corner in corners)
-        return Found((x1, y1, x2, y2), space="unit")
+        return Found((x1, y1, x2, y2), space="unit", boxes=len(_PATCHES.findall(text)))
     if match := _LOCATIONS.search(text):
         y1, x1, y2, x2 = (int(value) / _BINS for value in match.groups())
-        return Found((x1, y1, x2, y2), space="unit")
+        return Found((x1, y1, x2, y2), space="unit", boxes=len(_LOCATIONS.findall(text)))
+    if match := _THOUSANDTHS.search(text):
+        x1, y1, x2, y2 = (float(value) for value in match.groups())
+        return Found((x1, y1, x2, y2), space="thousand", boxes=len(_THOUSANDTHS.findall(text)))
     return None

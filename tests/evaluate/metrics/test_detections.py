@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from humanvlm.errors import UserError
+from humanvlm.evaluate.metrics.detections import NAMES, AveragePrecision, score_detections
 from humanvlm.evaluate.stats.statistics import bootstrap
-from humanvlm.evaluate.tasks.formats_coco import read_ground_truth, read_results
-from humanvlm.evaluate.tasks.keypoints import NAMES, AveragePrecision, score_detections
+from humanvlm.evaluate.tasks.keypoints import read_ground_truth, read_results
 
 from ..coco_cases import coco_case
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.evaluate.tasks.boxes import REASONS, SCALE, SPACES, Found, Space, choose_space, find_numbers, read_box
+from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, SPACES, Found, Space, choose_space, find_numbers, read_box
 
 COORDINATE = st.integers(0, 999)
 BOX = st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE)
@@ -30,7 +30,8 @@ NOTATIONS = {
     "words": "Left: {}, top: {}, right: {}, bottom: {}",
     "bare": "{}, {}, {}, {}",
     "NumPy": "[{} {} {} {}]",
-    "reasoning": "<think>Maybe [1, 2, 3, 4]?</think>[{}, {}, {}, {}]",
+    "MiniCPM-V": "<ref>the man</ref><box>{} {} {} {}</box>",
+    "Florence-2": "the man<loc_{}><loc_{}><loc_{}><loc_{}>",
 }
 
 
@@ -156,5 +157,5 @@ def test_auto(boxes: list[Any], space: Space, ambiguous: int) -> None:
 def test_marks_of_qwen_have_no_vote() -> None:
     told = find_numbers("<|box_start|>(12,34),(56,78)<|box_end|>")
     assert told is not None
-    assert told.hint == "thousand"
+    assert told.space == "thousand"
     assert choose_space([told, Found((0.1, 0.2, 0.3, 0.4))], [(640, 480)] * 2) == ("unit", 0)

@@ -1,0 +1,21 @@
+"""Every benchmark, by the name of its kind. To add one, write its file and list its ``TASK`` here."""
+
+from collections.abc import Mapping
+
+from humanvlm.evaluate.tasks import attributes, captions, choice, keypoints, mme, pope, rec, reg, vqa
+from humanvlm.evaluate.tasks.base import Task
+
+TASKS: Mapping[str, Task] = {
+    task.name: task
+    for task in (
+        captions.TASK,
+        reg.TASK,
+        vqa.TASK,
+        rec.TASK,
+        keypoints.TASK,
+        pope.TASK,
+        mme.TASK,
+        choice.TASK,
+        attributes.TASK,
+    )
+}
