@@ -23,15 +23,16 @@ from PIL import Image
 from humanvlm.config.model import Model
 from humanvlm.data import prompts
 from humanvlm.data.image import decode
+from humanvlm.evaluate.tasks import attributes, rec, vqa
 from humanvlm.inference.generate import Generated, by_length, generate_batch
 from humanvlm.model.build import build_llava
 from humanvlm.model.load import load_checkpoint
 
 QUESTIONS = (
     prompts.SHORT_CAPTION,
-    prompts.ATTRIBUTE.format(question="Is there a person in the picture?"),
-    prompts.VQA.format(question="What colour is the coat of the man on the left?"),
-    prompts.REC.format(expression="the man in front of the wall"),
+    attributes.PROMPT.format(question="Is there a person in the picture?"),
+    vqa.PROMPT.format(question="What colour is the coat of the man on the left?"),
+    rec.PROMPT.format(expression="the man in front of the wall"),
 )
 
 
@@ -53,8 +54,14 @@ def ask(
 ) -> tuple[list[Generated], float, int]:
     """Replies in the order of the pictures, seconds, and how many were made again alone."""
     texts = [QUESTIONS[index % len(QUESTIONS)] for index in range(len(pictures))]
-    whole, calls = model.generate, []
-    model.generate = lambda **inputs: (calls.append(1), whole(**inputs))[1]
+    whole = model.generate
+    calls: list[int] = []
+
+    def counted(**inputs: Any) -> Any:
+        calls.append(1)
+        return whole(**inputs)
+
+    model.generate = counted
     made: dict[int, Generated] = {}
     start = time.perf_counter()
     batches = by_length(texts, batch_size)

@@ -123,7 +123,7 @@ def make_plan(path: Path, known: int) -> None:
 def run_simulated(project: Path) -> None:
     """Run the stage in a project folder, its lanes over a simulated transport. Prints its row counts as JSON."""
     os.chdir(project)
-    stage.crawl_lane = simulated_lane
+    stage.crawl_lane = simulated_lane  # type: ignore[attr-defined]
     report = run_stage("raw_scrape", Path("params.yaml"))
     print(json.dumps({"rows": report["rows"], "rows_per_s": report["metrics"]["rows_per_s"]}))
 

@@ -1,7 +1,6 @@
 """Shared fixtures: tracking off, no network, and the photographs beside the checkout when they are there."""
 
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,8 +29,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """``language_model`` and ``vision_tower``: folders of real architectures with a few thousand random weights."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    import tiny
+    from . import tiny
 
     folder = tmp_path_factory.mktemp("tiny")
     return {

@@ -52,8 +52,8 @@ def astronaut() -> np.ndarray[Any, Any]:
 def hopper() -> np.ndarray[Any, Any]:
     from matplotlib.cbook import get_sample_data
 
-    with get_sample_data("grace_hopper.jpg") as file:
-        return np.asarray(Image.open(file).convert("RGB"))
+    path = get_sample_data("grace_hopper.jpg", asfileobj=False)
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
 def scene(

@@ -2,6 +2,7 @@
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -92,7 +93,7 @@ def captions(
 
 
 def test_four_kinds_of_people_do_not_fit_into_twelve_words() -> None:
-    guesses = [{"stage": Guess("child", 1.0)}, {"stage": Guess("teenager", 1.0)}]
+    guesses: list[dict[str, Any]] = [{"stage": Guess("child", 1.0)}, {"stage": Guess("teenager", 1.0)}]
     guesses += [{"gender": Guess("female", 1.0)}, {"gender": Guess("male", 1.0)}]
     people = tuple(Person((0.0, 0.0, 0.0, 0.0), None, "left", "close-up", **guess) for guess in guesses)
     assert captions(Facts(640, 480, 4, people, "dim", "low", False), short=12)[0] == "Four people are in the picture."

@@ -119,7 +119,7 @@ def test_public_readers_decode_the_pictures(reports: Reports, name: str, tmp_pat
     frame = polars.read_parquet(files)
     assert frame.height == report["rows"]["kept"]
     assert all(decoded_size(row["image"]["bytes"]) == (row["width"], row["height"]) for row in frame.to_dicts())
-    rows = duckdb.sql(f"select image.bytes, width, height from read_parquet({files})").fetchall()
+    rows = duckdb.connect().execute(f"select image.bytes, width, height from read_parquet({files})").fetchall()
     assert len(rows) == report["rows"]["kept"]
     assert all(decoded_size(data) == (width, height) for data, width, height in rows)
 

@@ -15,8 +15,8 @@ KEYS = [
     (section, key)
     for section, field in Params.model_fields.items()
     if section != "profile"
-    for key in field.annotation.model_fields
-]  # type: ignore[union-attr]
+    for key in field.annotation.model_fields  # type: ignore[union-attr]
+]
 
 
 @pytest.mark.parametrize("path", sorted(CPU.parent.glob("*.yaml")), ids=lambda path: path.stem)

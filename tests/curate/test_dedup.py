@@ -3,6 +3,7 @@
 import io
 from itertools import combinations
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def crawls(draw: st.DrawFn) -> list[Candidate]:
 
 @settings(deadline=None, max_examples=150)
 @given(crawls(), st.integers(0, 8), st.randoms())
-def test_dedup_properties(rows: list[Candidate], max_bits: int, random) -> None:
+def test_dedup_properties(rows: list[Candidate], max_bits: int, random: Random) -> None:
     dropped = find_duplicates(rows, max_bits)
     shuffled = list(rows)
     random.shuffle(shuffled)
@@ -127,7 +128,7 @@ def test_the_photographs_of_packages_are_not_merged() -> None:
     assert len(near_pairs(hashes, 4)) == 0
 
 
-def test_photographs_are_not_merged(shared) -> None:
+def test_photographs_are_not_merged(shared: Path) -> None:
     """Distinct photographs stay apart with a wide margin."""
     files = sorted((shared / "photos" / "images").rglob("*.jpg"))[::4]
     hashes = np.array([int(phash(Image.open(file)), 16) for file in files], dtype=np.uint64)

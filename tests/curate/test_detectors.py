@@ -1,5 +1,7 @@
 """The models find what is in photographs that ship with scikit-image and matplotlib, at known places."""
 
+from collections.abc import Callable
+
 import matplotlib.cbook
 import numpy as np
 import pytest
@@ -24,8 +26,8 @@ def astronaut() -> Picture:
 
 @pytest.fixture(scope="module")
 def hopper() -> Picture:
-    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
-        return np.asarray(Image.open(file).convert("RGB"))
+    path = matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    return np.asarray(Image.open(path).convert("RGB"))
 
 
 @pytest.mark.parametrize("name", FACE_DETECTORS)
@@ -92,7 +94,7 @@ def test_nsfw_scores_equal_the_reference(astronaut: Picture, hopper: Picture) ->
 
 
 @pytest.mark.parametrize("load", [load_face_detector, load_person_detector, load_nsfw_classifier])
-def test_unknown_and_misplaced_names_are_refused(load) -> None:
+def test_unknown_and_misplaced_names_are_refused(load: Callable[[str], object]) -> None:
     for name in ("nothing", "movenet-lightning"):
         with pytest.raises(UserError, match=rf"unknown (face|person|nsfw) model '{name}'; .* has: \w"):
             load(name)

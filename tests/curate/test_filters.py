@@ -1,6 +1,9 @@
 """Each filter drops what it is named for, says why, and runs no model before it must."""
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from PIL import Image
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import Models, Scene
-from humanvlm.data.detections import Detection, Face
+from humanvlm.data.detections import Detection, Face, Picture
 from humanvlm.data.image import DecodeError, pixels
 
 NOISE = np.random.default_rng(1).integers(0, 255, (240, 320, 3), dtype=np.uint8)
@@ -22,21 +25,28 @@ DOG = Detection("dog", 0.9, (0, 0, 100, 200))
 class Known:
     """A model whose answer is known: the filters are under test, not the networks."""
 
-    def __init__(self, answer) -> None:
+    def __init__(self, answer: Any) -> None:
         self.answer = answer
 
-    def detect(self, rgb):
+    def detect(self, rgb: Picture) -> list[Any]:
         if self.answer is None:
             raise AssertionError("ran without need")
         return list(self.answer)
 
-    def score(self, rgb):
+    def score(self, rgb: Picture) -> float:
         if self.answer is None:
             raise AssertionError("ran without need")
-        return self.answer
+        return float(self.answer)
 
 
-def reason(rgb=NOISE, faces=(FACE,), found=(PERSON,), nsfw=0.1, text=None, **config):
+def reason(
+    rgb: Picture = NOISE,
+    faces: Sequence[Face] | None = (FACE,),
+    found: Sequence[Detection] | None = (PERSON,),
+    nsfw: float | None = 0.1,
+    text: str | None = None,
+    **config: Any,
+) -> str | None:
     scene = Scene(
         {"text": text}, rgb, (settings := HumanScenes(**config)), Models(Known(faces), None, Known(found), Known(nsfw))
     )
@@ -89,7 +99,9 @@ def test_language() -> None:
         ("face", (SMALL_FACE, FACE), (), None),
     ],
 )
-def test_who_must_be_there(require: str, faces, found, expected: str | None) -> None:
+def test_who_must_be_there(
+    require: str, faces: Sequence[Face], found: Sequence[Detection], expected: str | None
+) -> None:
     assert reason(faces=faces, found=found, require=require) == expected
 
 
@@ -98,7 +110,7 @@ def test_detections_below_the_thresholds_do_not_count() -> None:
     assert reason(faces=(Face(FACE.box, 0.6, FACE.points),), found=(), min_face_score=0.7) == "no_person"
 
 
-def stored(image: Image.Image, **options) -> bytes:
+def stored(image: Image.Image, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, **options)
     return file.getvalue()
@@ -119,7 +131,7 @@ def test_decode_refuses_what_is_not_a_picture(data: bytes) -> None:
         pixels(data)
 
 
-def test_odd_files_decode_or_are_refused(shared) -> None:
+def test_odd_files_decode_or_are_refused(shared: Path) -> None:
     for path in sorted((shared / "nasty" / "pillow").iterdir()):
         try:
             rgb = pixels(path.read_bytes())

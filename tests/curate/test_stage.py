@@ -12,6 +12,7 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate import stage as curate
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_shard
@@ -170,7 +171,7 @@ def test_a_stage_that_died_between_the_passes_continues(
 def test_a_truncated_shard_is_named(crawl: Path, tmp_path: Path, intact: int) -> None:
     shard = tmp_path / "shard-00001.parquet"
     shard.write_bytes((crawl / shard.name).read_bytes()[:intact])
-    config = curate.HumanScenes()
+    config = HumanScenes()
     with pytest.raises(ShardError, match=r"shard-00001\.parquet"):
         curate.measure_shard(curate._Measure(shard, tmp_path, config))
 

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +25,9 @@ def photo(width: int = 96, height: int = 64) -> Image.Image:
     return Image.fromarray((np.stack([x, y, 0.5 + 0.4 * np.sin(5 * x * y)], axis=2) * 200 + 20).astype(np.uint8))
 
 
-def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+def saved(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind, **options)  # type: ignore[arg-type]
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
@@ -139,7 +140,7 @@ def _written(data: bytes) -> dict[str, object]:
 def _curate(data: bytes, folder: Path) -> Rgb:
     import humanvlm.curate.stage as stage
 
-    return stage.pixels(data)
+    return stage.pixels(data)  # type: ignore[attr-defined]
 
 
 def _plots(data: bytes, folder: Path) -> Rgb:

@@ -13,7 +13,7 @@ from humanvlm.data.hashing import sha256_file
 from humanvlm.data.shards import IMAGE, RandomRows, ShardError
 
 SCHEMA = pa.schema([("id", pa.string()), ("image", IMAGE), ("width", pa.int32()), ("captions", pa.list_(pa.string()))])
-text = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=40)
+text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
 rows = st.lists(
     st.fixed_dictionaries(
         {

@@ -47,8 +47,8 @@ def test_vqa(shared: Path, tmp_path: Path) -> None:
 
 def test_grounding(shared: Path, tmp_path: Path) -> None:
     folder, out = shared / "benchmarks" / "grounding", tmp_path / "scores.json"
-    files = ("--references", folder / "refcoco_unc_testA.jsonl.gz")
-    files += ("--predictions", folder / "predictions_refcoco_unc_testA.jsonl.gz")
+    references, predictions = (folder / f"{name}refcoco_unc_testA.jsonl.gz" for name in ("", "predictions_"))
+    files = ("--references", references, "--predictions", predictions)
     result = run("grounding", *files, "--out", out)
     assert result.exit_code == 0, result.output
     scores = json.loads(out.read_text())["scores"]
@@ -101,10 +101,11 @@ def test_captions(shared: Path, tmp_path: Path) -> None:
         json.dump([{"image_id": int(key), "caption": value["candidate"]} for key, value in pairs.items()], file)
     metrics = [option for name in ("bleu", "rouge_l", "cider") for option in ("--metric", name)]
     names = {"Bleu_1": "bleu_1", "Bleu_4": "bleu_4", "ROUGE_L": "rouge_l", "CIDEr": "cider"}
-    for files in (
+    forms: tuple[list[str | Path], ...] = (
         ["--references", folder / "human_1000_pairs.json.gz"],
         ["--references", truth, "--predictions", said],
-    ):
+    )
+    for files in forms:
         result = run("captions", *files, *metrics, "--out", out)
         assert result.exit_code == 0, result.output
         scores = json.loads(out.read_text())["scores"]

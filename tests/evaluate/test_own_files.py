@@ -106,7 +106,8 @@ def overlap(one: Box, other: Box) -> float:
 def expressions(count: int = 60) -> tuple[list[dict[str, Any]], list[Box]]:
     """RefCOCO's rows and boxes like theirs, in pixels, of whole thousandths of the picture's sides."""
     draw = random.Random(5)
-    rows, boxes = [], []
+    rows: list[dict[str, Any]] = []
+    boxes: list[Box] = []
     for number in range(count):
         width, height = draw.choice((640, 500)), draw.choice((480, 375))
         pair = []
@@ -207,10 +208,11 @@ def test_captions(tmp_path: Path) -> None:
     said = [{"image_id": 7, "caption": "a man in a"}]
     pairs = {"7": {"candidate": "a man in a", "references": ["A man in a red hat."]}}
     metrics = ("--metric", "bleu", "--metric", "rouge_l")
-    for files in (
+    forms: tuple[list[str | Path], ...] = (
         ["--references", write(tmp_path / "truth.json", coco), "--predictions", write(tmp_path / "said.json.gz", said)],
         ["--references", write(tmp_path / "pairs.json", pairs)],
-    ):
+    )
+    for files in forms:
         scores = score(tmp_path, "captions", *files, *metrics)["scores"]
         brevity = 2.718281828459045 ** (1 - 6 / 4)
         for order in range(1, 5):
@@ -247,8 +249,8 @@ def test_points_told_in_words(tmp_path: Path) -> None:
         "annotations": [person | {"keypoints": points, "num_keypoints": 2}],
     }
     said = [{"id": 4, "text": "nose at (100, 100), left eye at (150, 90)"}]
-    files = ("--references", write(tmp_path / "truth.json", truth))
-    files += ("--predictions", write(tmp_path / "said.jsonl", said))
+    references, predictions = write(tmp_path / "truth.json", truth), write(tmp_path / "said.jsonl", said)
+    files = ("--references", references, "--predictions", predictions)
     scores = score(tmp_path, "keypoints", *files, "--kind", "pck", "--space", "pixels")["scores"]
     assert scores["pck@0.1"] == scores["pck@0.2"] == 0.5
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -111,7 +112,7 @@ def test_limit_and_no_baselines(inputs: dict[str, Path], tmp_path: Path, repo: P
 
 def test_most_common_caption_breaks_ties_by_the_alphabet(inputs: dict[str, Path], tmp_path: Path) -> None:
     assert most_common_caption(inputs["human_caption"]) == "a shade"
-    row = {"short": "A man.", "captioner": "source", "split": "train", "image": None}
+    row: dict[str, Any] = {"short": "A man.", "captioner": "source", "split": "train", "image": None}
     rows = [{"id": text, "captions": [text]} | row for text in ("Zebra", "Ape.")]
     write_shard(tmp_path / "tie" / "shard-00000.parquet", rows, SCHEMA)
     assert most_common_caption(tmp_path / "tie") == "ape"

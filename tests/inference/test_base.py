@@ -224,7 +224,7 @@ def test_identity_is_of_the_bytes_and_settings_not_of_the_place(checkpoint: Path
 
 def test_a_model_is_picked_by_name(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_model(BenchmarkScores(batch_size=3), checkpoint) == Local(checkpoint, "float32", 3)
-    named = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})  # type: ignore[arg-type]
+    named = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})
     assert isinstance(open_model(named, checkpoint), Server)
     for wrong in ("", "checkpiont", "hub:", "hub", "endpoint:x"):
         with pytest.raises(UserError, match=r"benchmark_scores\.model: .* is no model; known: checkpoint, hub:"):

@@ -153,7 +153,7 @@ def test_the_default_model_says_the_same_in_batches_of_1_and_8(
 
     def noise(model: Any) -> tuple[Any, Any, float]:
         leads.clear()
-        ask = {"max_new_tokens": 6, "special_tokens": False, "margin": 0.0}
+        ask: dict[str, Any] = {"max_new_tokens": 6, "special_tokens": False, "margin": 0.0}
         alone = [
             generate_batch(model, processor, [p], [q], **ask)[0] for p, q in zip(photographs, PROMPTS, strict=True)
         ]

@@ -17,6 +17,8 @@ from orchestration.checks import REPORT_CHECKS, judge
 from orchestration.definitions import build_definitions
 from orchestration.dvc_graph import code_version, load_graph, read_lock
 
+from .conftest import Project
+
 REPO = Path(__file__).parents[2]
 STAGES = ["first", "second", "third"]
 
@@ -37,7 +39,7 @@ def versions(instance: dg.DagsterInstance) -> dict[str, str]:
     """Data versions as Dagster knows them."""
     events = {name: instance.get_latest_materialization_event(dg.AssetKey(name)) for name in STAGES}
     return {
-        name: event.asset_materialization.tags["dagster/data_version"]
+        name: (event.asset_materialization.tags or {})["dagster/data_version"]
         for name, event in events.items()
         if event and event.asset_materialization
     }
@@ -58,7 +60,9 @@ def failure(result: dg.ExecuteInProcessResult, step: str) -> str:
 
 
 @pytest.mark.slow
-def test_materializing_runs_each_stage_once_and_leaves_dvc_clean(project, instance):
+def test_materializing_runs_each_stage_once_and_leaves_dvc_clean(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
     assert materialize(project.root, instance).success
     assert project.ran() == STAGES
     assert project.run("dvc", "status").strip() == "Data and pipelines are up to date."
@@ -83,7 +87,9 @@ def test_materializing_runs_each_stage_once_and_leaves_dvc_clean(project, instan
 
 
 @pytest.mark.slow
-def test_what_dvc_repro_made_is_taken_over(project, instance, monkeypatch):
+def test_what_dvc_repro_made_is_taken_over(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("orchestration.sensors.SETTLED_S", 0.0)
     project.run("dvc", "repro", "-q")
     assert project.ran() == STAGES
@@ -115,7 +121,7 @@ def test_what_dvc_repro_made_is_taken_over(project, instance, monkeypatch):
     assert stale(project.root, instance) == {"first": ["has a new dependency data version"]}
 
 
-def test_a_failing_stage_fails_with_its_own_line(project, instance):
+def test_a_failing_stage_fails_with_its_own_line(project: Project, instance: dg.DagsterInstance) -> None:
     project.set_params(first="{keep: 3, fail: true}")
     result = materialize(project.root, instance, raises=False)
     assert failure(result, "first") == "first: first: row 3 of data/rows.txt is odd; mend it"
@@ -127,7 +133,7 @@ def test_a_failing_stage_fails_with_its_own_line(project, instance):
     assert project.ran() == ["first"]
 
 
-def test_params_edited_under_a_running_pipes_stage_fail_it(project, instance):
+def test_params_edited_under_a_running_pipes_stage_fail_it(project: Project, instance: dg.DagsterInstance) -> None:
     project.set_params(second="{keep: 2, sleep: 60}")
 
     def edit() -> None:
@@ -142,7 +148,9 @@ def test_params_edited_under_a_running_pipes_stage_fail_it(project, instance):
     assert "second" not in read_lock(load_graph(project.root))
 
 
-def test_a_neighbour_that_dvc_is_running_is_waited_for(project, instance, monkeypatch):
+def test_a_neighbour_that_dvc_is_running_is_waited_for(
+    project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.run("dvc", "repro", "-q")
     project.set_params(first="{keep: 3, sleep: 60}", third="{keep: 1}")
     other = threading.Thread(target=project.run, args=("dvc", "repro", "-q", "-s", "first"))
@@ -161,7 +169,7 @@ def test_a_neighbour_that_dvc_is_running_is_waited_for(project, instance, monkey
     assert project.ran() == [*STAGES, "first", "third"]
 
 
-def test_nothing_left_blocks_what_is_downstream(project, instance):
+def test_nothing_left_blocks_what_is_downstream(project: Project, instance: dg.DagsterInstance) -> None:
     project.set_params(second="{keep: 0}")
     result = materialize(project.root, instance, raises=False)
     assert not result.success
@@ -170,7 +178,7 @@ def test_nothing_left_blocks_what_is_downstream(project, instance):
     assert project.ran() == ["first", "second"]
 
 
-def test_checks_notice_truncated_files_and_unbalanced_counts(project, instance):
+def test_checks_notice_truncated_files_and_unbalanced_counts(project: Project, instance: dg.DagsterInstance) -> None:
     materialize(project.root, instance, "first")
     folder = project.root / "artifacts/first"
     assert {name: judge(name, folder)[0] for name in REPORT_CHECKS} == dict.fromkeys(REPORT_CHECKS, True)
@@ -188,7 +196,7 @@ def test_checks_notice_truncated_files_and_unbalanced_counts(project, instance):
     assert "no report.json" in metadata["problem"]
 
 
-def test_code_versions_are_those_of_the_lock(project):
+def test_code_versions_are_those_of_the_lock(project: Project) -> None:
     project.run("dvc", "repro", "-q")
     graph = load_graph(project.root)
     locks = read_lock(graph)
@@ -200,7 +208,7 @@ def test_code_versions_are_those_of_the_lock(project):
     assert changed == ["first"]
 
 
-def test_loading_the_definitions_imports_nothing_heavy():
+def test_loading_the_definitions_imports_nothing_heavy() -> None:
     heavy = ("dvc", "mlflow", "torch", "great_expectations", "transformers", "pandas")
     code = (
         "import sys, orchestration.definitions as d; "
@@ -211,11 +219,11 @@ def test_loading_the_definitions_imports_nothing_heavy():
     assert int(done.stdout.split()[-1]) >= 8
 
 
-def test_the_projects_own_definitions():
+def test_the_projects_own_definitions() -> None:
     defs = build_definitions(REPO)
     graph = defs.resolve_asset_graph()
     assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(load_graph(REPO).stages)
-    pools = {pool for key in graph.materializable_asset_keys for pool in graph.get(key).pools}
+    pools = {pool for key in graph.materializable_asset_keys for pool in graph.get(key).pools or ()}
     assert pools == {"dvc"}
     schedule = defs.resolve_schedule_def("weekly_reevaluation")
     assert (schedule.cron_schedule, schedule.job_name) == ("0 3 * * 1", "reevaluate")

@@ -11,12 +11,12 @@ from orchestration.dvc_graph import load_graph
 GRAPH = load_graph(Path(__file__).parents[2])
 
 
-def test_same_stages_in_the_same_order():
+def test_same_stages_in_the_same_order() -> None:
     assert list(GRAPH.stages) == list(STAGES)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_stage_agrees(name):
+def test_stage_agrees(name: str) -> None:
     node, stage = GRAPH.stages[name], STAGES[name]
     takedowns = ["tombstones.csv"] if stage.honours_tombstones else []
     assert node.cmd == f"humanvlm {name}"
@@ -26,12 +26,12 @@ def test_stage_agrees(name):
     assert (node.out, node.description, node.compute) == (stage.out, stage.help, stage.compute)
 
 
-def test_a_folder_without_dvc_yaml_is_named(tmp_path):
+def test_a_folder_without_dvc_yaml_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no dvc\.yaml"):
         load_graph(tmp_path)
 
 
-def test_a_stage_with_two_outputs_is_named(tmp_path):
+def test_a_stage_with_two_outputs_is_named(tmp_path: Path) -> None:
     (tmp_path / "dvc.yaml").write_text("stages: {odd: {cmd: x, outs: [a, b]}}\n")
     with pytest.raises(UserError, match="'odd' needs one cmd and one output"):
         load_graph(tmp_path)

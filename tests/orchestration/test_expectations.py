@@ -39,13 +39,13 @@ def failing(name: str, folder: Path) -> dict[tuple[str, str], int]:
     return {(r.column, r.expectation.split()[0]): r.unexpected for r in validate(name, folder) if not r.passed}
 
 
-def test_good_captions_pass(tmp_path):
+def test_good_captions_pass(tmp_path: Path) -> None:
     folder = write(tmp_path, [row(1), row(2, split="test")], [row(3)])
     assert failing("human_caption", folder) == {}
     assert failing("human_caption_hq", folder) == {}
 
 
-def test_bad_rows_are_counted_under_their_column(tmp_path):
+def test_bad_rows_are_counted_under_their_column(tmp_path: Path) -> None:
     twin = row(1, url=None)
     long = row(2, short=" ".join(["word"] * 71), detailed=" ".join(["word"] * 300), human_caption_hq=" word" * 501)
     odd = row(3, split="validation", width=0, human_caption_hq=None, id="not-hex")
@@ -64,11 +64,11 @@ def test_bad_rows_are_counted_under_their_column(tmp_path):
     }
 
 
-def test_an_artifact_without_rows_fails(tmp_path):
+def test_an_artifact_without_rows_fails(tmp_path: Path) -> None:
     assert ("(table)", "expect_table_row_count_to_be_between") in failing("human_caption", write(tmp_path, []))
 
 
-def test_a_missing_column_is_named(tmp_path):
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_shard(tmp_path / shard_name(0), [{"id": "a"}], pa.schema([("id", pa.string())]))
     with pytest.raises(UserError, match="missing column 'detailed'"):
         failing("human_caption", tmp_path)

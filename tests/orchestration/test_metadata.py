@@ -43,7 +43,7 @@ def shown(value: object) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(value.value.split("base64,")[1].rstrip(")"))))
 
 
-def test_counts_drops_and_metrics(artifact):
+def test_counts_drops_and_metrics(artifact: Path) -> None:
     metadata = describe_artifact(artifact)
     assert (metadata["dagster/row_count"], metadata["rows in"], metadata["rows dropped"]) == (6, 10, 4)
     assert [record.data for record in metadata["drops"].records] == [
@@ -54,20 +54,20 @@ def test_counts_drops_and_metrics(artifact):
     assert "samples" not in metadata
 
 
-def test_plots_are_inlined_small(artifact):
+def test_plots_are_inlined_small(artifact: Path) -> None:
     metadata = describe_artifact(artifact)
     assert [name for name in metadata if name.startswith("plot: ")] == ["plot: loss"]
     assert shown(metadata["plot: loss"]).width == 520
 
 
 @pytest.mark.parametrize("rows", [1, 5, 30])
-def test_first_pictures_make_a_sheet(artifact, rows):
+def test_first_pictures_make_a_sheet(artifact: Path, rows: int) -> None:
     schema = pa.schema([("id", pa.string()), ("image", IMAGE)])
     image = {"bytes": picture(300, 200, "JPEG"), "path": "a.jpg"}
     write_shard(artifact / shard_name(0), [{"id": str(i), "image": image} for i in range(rows)], schema)
     assert shown(describe_artifact(artifact)["samples"]).size == (6 * 112, 112 * (1 if rows <= 6 else 2))
 
 
-def test_an_incomplete_artifact_is_named(tmp_path):
+def test_an_incomplete_artifact_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no report\.json"):
         describe_artifact(tmp_path)

@@ -19,7 +19,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks at /proc")
-def test_an_interrupt_stops_the_grandchildren_too(tmp_path):
+def test_an_interrupt_stops_the_grandchildren_too(tmp_path: Path) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -38,14 +38,16 @@ def test_an_interrupt_stops_the_grandchildren_too(tmp_path):
     assert not alive(int(lines[0]))
 
 
-def test_scripts_of_this_interpreter_are_found_without_activation(tmp_path, monkeypatch):
+def test_scripts_of_this_interpreter_are_found_without_activation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     lines: list[str] = []
     finished = stream("python -c 'import sys; print(sys.prefix)'; exit 3", tmp_path, environment(), lines.append)
     assert (finished.code, lines) == (3, [sys.prefix])
 
 
-def test_extra_variables_reach_the_command(tmp_path):
+def test_extra_variables_reach_the_command(tmp_path: Path) -> None:
     lines: list[str] = []
     stream(["printenv", "HUMANVLM_FORCE"], tmp_path, environment(HUMANVLM_FORCE="1"), lines.append)
     assert lines == ["1"]
@@ -61,5 +63,5 @@ def test_extra_variables_reach_the_command(tmp_path):
         ((), "exited with code 2, said nothing"),
     ],
 )
-def test_the_error_is_the_stages_own_line(tail, error):
+def test_the_error_is_the_stages_own_line(tail: tuple[str, ...], error: str) -> None:
     assert Finished(2, tail).error == error

@@ -14,6 +14,7 @@ from humanvlm.data.shards import write_shard
 from humanvlm.pipeline import runner as stage_module
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.pipeline.runner import run_stage
+from humanvlm.pipeline.stages import STAGES
 
 CPU = profile_path("cpu")
 SCHEMA = pa.schema([("id", pa.string())])
@@ -42,9 +43,9 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     module.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "toy_stage", module)
     monkeypatch.setitem(
-        stage_module.STAGES,
+        STAGES,
         "raw_scrape",
-        replace(stage_module.STAGES["raw_scrape"], module="toy_stage", inputs={"data": str(tmp_path / "data")}),
+        replace(STAGES["raw_scrape"], module="toy_stage", inputs={"data": str(tmp_path / "data")}),
     )
     monkeypatch.setenv("HUMANVLM_WORKERS", "1")
     (tmp_path / "data").mkdir()

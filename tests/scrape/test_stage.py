@@ -72,7 +72,9 @@ def test_every_row_is_kept_or_dropped_under_a_reason_in_index_order(here: Path) 
     urls = write_site(here, 20, {"3.jpg": {"status": 410}, "4.jpg": {"headers": {"X-Robots-Tag": "noai"}}})
     (here / "site" / "5.jpg").write_text("<html>")
     (here / "site" / "6.jpg").write_bytes(jpeg(orientation=6))
-    rows = [{"url": url, "captions": [f"picture {n}", "more"], "license": "CC0"} for n, url in enumerate(urls)]
+    rows: list[dict[str, Any]] = [
+        {"url": url, "captions": [f"picture {n}", "more"], "license": "CC0"} for n, url in enumerate(urls)
+    ]
     extra = [
         (None, "x"),
         ("ftp://a/b", "x"),
@@ -321,12 +323,13 @@ def test_the_index_is_checked_before_any_work(here: Path) -> None:
     write_params(here)
     write_site(here, 1)
     (here / "data").mkdir()
-    for rows, message in [
+    broken: list[tuple[list[dict[str, Any]], str]] = [
         ([{"link": "http://a/b"}], r"data/index.parquet: no column 'url'; has link"),
         ([{"url": 3}], r"column 'url' is int64, must be a string"),
         ([{"url": "http://a/b", "captions": "x"}], r"column 'captions' is string, must be a list of strings"),
         ([{"url": "http://a/b", "text": 1.5}], r"column 'text' is double, must be a string"),
-    ]:
+    ]
+    for rows, message in broken:
         write_index(here, rows)
         with pytest.raises(UserError, match=message):
             scrape(here)

@@ -25,8 +25,8 @@ from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.errors import UserError
 from humanvlm.inspect.pages import write_page
-from humanvlm.pipeline.contract import check_files
-from humanvlm.pipeline.runner import run_stage
+from humanvlm.pipeline.contract import check_files, identity
+from humanvlm.pipeline.runner import _locked, run_stage
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.urls import sample_id
 from humanvlm.takedown import forget
@@ -377,7 +377,7 @@ def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytes
     (scores / "report.html").write_text("<html>")
     (scores / "samples" / "holdout.jsonl").write_text(json.dumps({"id": id_of("mirrored")}) + "\n")
     (scores / "samples" / "vqa.jsonl").write_text(json.dumps({"id": "1", "image": "images/1.jpg"}) + "\n")
-    inputs = {"human_caption": forget.identity(Path("artifacts/human_caption"))}
+    inputs = {"human_caption": identity(Path("artifacts/human_caption"))}
     checkpoint = Path("artifacts/stage1_checkpoint")
     write_json(checkpoint / "report.json", {"stage": "stage1_checkpoint", "inputs": inputs, "outputs": []})
     for _ in range(2):  # what is left is named again and again
@@ -414,7 +414,7 @@ def test_near_duplicates_may_be_taken_at_once(project: Path) -> None:
 
 def test_a_running_stage_is_not_disturbed(project: Path) -> None:
     before = state(project)
-    with forget._locked(Path("artifacts/stage1_checkpoint")):
+    with _locked(Path("artifacts/stage1_checkpoint")):
         Path("artifacts/stage1_checkpoint").mkdir()
         with pytest.raises(UserError, match="another process is writing it"):
             forget_url("person")

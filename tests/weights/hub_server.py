@@ -31,7 +31,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0].strip("/")
         self.hub.asked.append(path)
         parts = path.removeprefix("api/models/").split("/")
-        name, route, revision, rest = "/".join(parts[:2]), *(parts[2:4] or ("", "")), "/".join(parts[4:])
+        name, rest = "/".join(parts[:2]), "/".join(parts[4:])
+        route, revision = parts[2:4] or ("", "")
         folder = self.hub.repositories.get(name)
         if folder is None:
             self.fail(404, "RepoNotFound")

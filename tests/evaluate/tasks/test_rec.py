@@ -37,7 +37,7 @@ def test_refcoco_test_a(shared: Path) -> None:
 
 
 def expression(number: int, **changed: Any) -> Expression:
-    values = {"text": "the man", "box": (10, 10, 110, 110), "width": 200, "height": 200, "part": ""}
+    values: dict[str, Any] = {"text": "the man", "box": (10, 10, 110, 110), "width": 200, "height": 200, "part": ""}
     return Expression(id=str(number), image=str(number), **(values | changed))
 
 

@@ -17,8 +17,8 @@ def test_the_official_report(shared: Path) -> None:
     folder = shared / "benchmarks" / "vqa"
     with gzip.open(folder / "expected.json.gz", "rt") as file:
         expected = json.load(file)
-    files = (folder / f"{name}.json.gz" for name in ("questions", "annotations", "results"))
-    scored = score_files(*files, allow_missing=False)
+    questions, annotations, results = (folder / f"{name}.json.gz" for name in ("questions", "annotations", "results"))
+    scored = score_files(questions, annotations, results, allow_missing=False)
     report = official_report(scored)
     assert report["overall"] == 56.64
     assert report == expected["accuracy"] | {"evalQA": expected["evalQA"]}
@@ -52,7 +52,7 @@ def write(folder: Path, **files: Any) -> dict[str, Path]:
     return paths
 
 
-def annotation(number: int, **changed: Any) -> dict[str, Any]:
+def annotation(number: int | str, **changed: Any) -> dict[str, Any]:
     answers = [{"answer": "yes", "answer_id": place} for place in range(10)]
     return {"question_id": number, "image_id": 1, "answers": answers} | changed
 
