@@ -1,4 +1,4 @@
-"""The DVC graph as plain, typed data, read from dvc.yaml, dvc.lock, params.yaml and *.dvc files.
+"""The DVC graph as plain, typed data, read from dvc.yaml, dvc.lock, files of parameters and *.dvc files.
 
 ``dvc`` itself is not imported: it takes seconds, and a Dagster code location is loaded by every step process. Hashes
 are DVC's own (md5 of a file; md5 of the sorted listing of a folder), so a stage is stale here exactly when
@@ -7,14 +7,19 @@ are DVC's own (md5 of a file; md5 of the sorted listing of a folder), so a stage
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
+from humanvlm.config.defaults import literals
 from humanvlm.errors import UserError
+
+PARAMS = "params.yaml"
 
 
 class GraphError(UserError):
@@ -23,16 +28,24 @@ class GraphError(UserError):
 
 @dataclass(frozen=True)
 class StageNode:
-    """One stage of dvc.yaml. Paths are relative to the project's root; ``inputs`` maps asset names to their paths."""
+    """One stage of dvc.yaml. Paths are relative to the project's root; ``inputs`` maps asset names to their paths.
+
+    params: parameter files and the keys of each on which the stage depends; no keys: on the whole file.
+    """
 
     name: str
     cmd: str
     inputs: Mapping[str, str]
     code: tuple[str, ...]
-    sections: tuple[str, ...]
+    params: Mapping[str, tuple[str, ...]]
     out: str
     description: str
     meta: Mapping[str, Any]
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Keys of the project's own parameter file."""
+        return self.params.get(PARAMS, ())
 
     @property
     def compute(self) -> str:
@@ -76,11 +89,20 @@ def _node(name: str, stage: Mapping[str, Any], names: Mapping[str, str]) -> Stag
         cmd=stage["cmd"],
         inputs={names[dep]: dep for dep in deps if dep in names},
         code=tuple(dep for dep in deps if dep not in names),
-        sections=tuple(stage.get("params", [])),
+        params=_params(stage.get("params", [])),
         out=_only_out(name, stage),
         description=stage.get("desc", ""),
         meta=stage.get("meta", {}),
     )
+
+
+def _params(entries: Sequence[str | Mapping[str, Sequence[str] | None]]) -> dict[str, tuple[str, ...]]:
+    """Keys by file; a key alone is of params.yaml."""
+    keys: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        for file, names in entry.items() if isinstance(entry, Mapping) else [(PARAMS, (entry,))]:
+            keys[file] = (*keys.get(file, ()), *(names or ()))
+    return keys
 
 
 def _only_out(name: str, stage: Mapping[str, Any]) -> str:
@@ -99,12 +121,17 @@ def read_lock(graph: Graph) -> dict[str, Locked]:
 
 def _locked(node: StageNode, entry: Mapping[str, Any]) -> Locked:
     deps = {dep["path"]: dep.get("md5") for dep in entry.get("deps", [])}
-    values = entry.get("params", {}).get("params.yaml", {})
+    params = entry.get("params", {})
     outs = {out["path"]: out.get("md5") for out in entry.get("outs", [])}
     return Locked(
         data_version=str(outs.get(node.out)),
         code_version=_version(
-            entry["cmd"], {key: values.get(key) for key in node.sections}, {path: deps.get(path) for path in node.code}
+            entry["cmd"],
+            {
+                file: {key: params.get(file, {}).get(key) for key in keys or params.get(file, {})}
+                for file, keys in node.params.items()
+            },
+            {path: deps.get(path) for path in node.code},
         ),
         input_versions={name: str(deps.get(path)) for name, path in node.inputs.items()},
     )
@@ -115,9 +142,10 @@ def code_version(graph: Graph, node: StageNode) -> str:
 
     Equal to ``read_lock(graph)[name].code_version`` when the stage last ran with the same.
     """
-    path = graph.root / "params.yaml"
-    params = _yaml(path) if path.exists() else {}
-    values = {key: _value(params, key) for key in node.sections}
+    values = {}
+    for file, keys in node.params.items():
+        read = _read_params(graph.root / file)
+        values[file] = {key: _value(read, key) for key in keys} if keys else read
     return _version(node.cmd, values, {path: path_md5(graph.root, path) for path in node.code})
 
 
@@ -128,6 +156,24 @@ def source_version(graph: Graph, name: str) -> str:
 
 def _version(cmd: str, params: Mapping[str, Any], code: Mapping[str, str | None]) -> str:
     return hashlib.sha256(json.dumps([cmd, params, code], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read_params(path: Path) -> dict[str, Any]:
+    """A parameter file as DVC reads it, by its suffix: YAML, JSON, TOML, or the literals of Python code."""
+    if not path.exists():
+        return {}
+    if path.suffix in (".yaml", ".yml"):
+        return _yaml(path)
+    text = path.read_text(encoding="utf-8")
+    readers: Mapping[str, Callable[[str], dict[str, Any]]] = {
+        ".py": literals,
+        ".json": json.loads,
+        ".toml": tomllib.loads,
+    }
+    try:
+        return readers[path.suffix](text)
+    except (KeyError, SyntaxError, ValueError) as error:
+        raise GraphError(f"{path}: not read as parameters ({error}); compare with `dvc params diff`") from None
 
 
 def _value(params: Any, key: str) -> Any:
@@ -169,8 +215,9 @@ def _md5(content: bytes) -> str:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    """YAML 1.2, as DVC reads and writes it: ``no`` is text, 5e-4 a number."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        value = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
         raise GraphError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
     return value or {}

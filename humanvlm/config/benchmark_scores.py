@@ -1,79 +1,99 @@
 """Section ``benchmark_scores``."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from humanvlm.config.section import Section
+from humanvlm.config.section import Names, Section
 
 
 class Endpoint(Section):
     """How an OpenAI-compatible server is asked (chat completions, pictures as data URLs). Times in seconds."""
 
-    url: str = Field("https://api.openai.com/v1", description="base, up to and with /v1")
-    model: str = Field("", description="the server's name of the model")
-    key_variable: str = Field(
-        "OPENAI_API_KEY", description="environment variable that holds the key; unset: none is sent"
+    url: Annotated[str, Field(description="base, up to and with /v1")] = "https://api.openai.com/v1"
+    model: Annotated[str, Field(description="the server's name of the model")] = ""
+    key_variable: Annotated[str, Field(description="environment variable that holds the key; unset: none is sent")] = (
+        "OPENAI_API_KEY"
     )
-    parameters: dict[str, Any] = Field(
-        default_factory=dict,
-        description="further fields of a request; null leaves one out: {max_tokens: null, max_completion_tokens: 64}",
+    parameters: Annotated[
+        dict[str, Any],
+        Field(
+            description="further fields of a request; null leaves one out: {max_tokens: null, "
+            "max_completion_tokens: 64}"
+        ),
+    ] = {}
+    image_size: Annotated[
+        int,
+        Field(ge=0, description="pictures go as JPEG of at most this many pixels a side; 0: their bytes as they are"),
+    ] = 1024
+    concurrency: Annotated[int, Field(ge=1, description="requests in flight")] = 8
+    attempt_timeout_s: Annotated[float, Field(gt=0, description="one attempt, its whole answer read, seconds")] = 60.0
+    timeout_s: Annotated[float, Field(gt=0, description="one sample, all attempts and waits between them, seconds")] = (
+        300.0
     )
-    image_size: int = Field(
-        1024, ge=0, description="pictures go as JPEG of at most this many pixels a side; 0: their bytes as they are"
-    )
-    concurrency: int = Field(8, ge=1, description="requests in flight")
-    attempt_timeout_s: float = Field(60.0, gt=0, description="one attempt, its whole answer read")
-    timeout_s: float = Field(300.0, gt=0, description="one sample, all attempts and waits between them")
-    retries: int = Field(6, ge=0, description="further attempts after a failure that may pass")
+    retries: Annotated[int, Field(ge=0, description="further attempts after a failure that may pass")] = 6
 
 
 class Source(Section):
     """A benchmark in the files of its publisher."""
 
-    kind: str = Field(description="which benchmark of humanvlm/evaluate/tasks it is, such as pope or rec")
-    references: str = Field(description="file, as ``humanvlm score`` reads it; of vqa the annotations")
-    questions: str = Field("", description="of vqa: the file of questions")
-    images: str = Field("", description="folder that the pictures' names start from")
-    picture: str = Field(
-        "",
-        description="how a picture's file is named: a key of its row, such as photo, or a pattern, such as "
-        "COCO_val2014_{image:012d}.jpg; empty: the file name that the row has",
-    )
+    kind: Annotated[str, Field(description="which benchmark of humanvlm/evaluate/tasks it is, such as pope or rec")]
+    references: Annotated[str, Field(description="file, as `humanvlm score` reads it; of vqa the annotations")]
+    questions: Annotated[str, Field(description="of vqa: the file of questions")] = ""
+    images: Annotated[str, Field(description="folder that the pictures' names start from")] = ""
+    picture: Annotated[
+        str,
+        Field(
+            description="how a picture's file is named: a key of its row, such as photo, or a pattern, such as "
+            "COCO_val2014_{image:012d}.jpg; empty: the file name that the row has"
+        ),
+    ] = ""
 
 
 class BenchmarkScores(Section):
     """Tasks, the model under test, decoding and statistics."""
 
-    model: str = Field(
-        "checkpoint",
-        description="checkpoint: that of stage 2; hub:ORG/NAME[@REVISION] or hub:FOLDER: any image-text-to-text model "
-        "of Hugging Face; endpoint: the server of ``endpoint``",
-    )
-    endpoint: Endpoint = Endpoint()
-    max_failed: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="share of samples that may stay without a reply and be dropped; more fail the stage",
-    )
-    tasks: tuple[str, ...] = ("captions", "vqa", "rec", "attributes", "holdout")
-    sources: dict[str, Source] = Field(
-        default_factory=dict, description="further benchmarks, by the name of their task; they need not be in tasks"
-    )
-    space: Literal["percent", "unit", "thousand", "pixels", "auto"] = Field(
-        "percent", description="what coordinates in replies are in; the prompts ask for percent of the picture"
-    )
-    leaderboard: tuple[str, ...] = Field(
-        (), description="folders of other runs of this stage, to list beside this one in the report"
-    )
-    limit: int = Field(0, ge=0, description="samples a task at most; 0 is all")
-    batch_size: int = Field(8, ge=1)
-    max_new_tokens: int = Field(48, ge=1)
-    bootstrap: int = Field(1000, ge=0)
-    baselines: bool = Field(True, description="most common training caption; model shown the mean training picture")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="in which the checkpoint is asked")
-    seed: int = 7
+    model: Annotated[
+        str,
+        Field(
+            description="checkpoint: that of stage 2; hub:ORG/NAME[@REVISION] or hub:FOLDER: any image-text-to-text "
+            "model of Hugging Face; endpoint: the server of `endpoint`"
+        ),
+    ] = "checkpoint"
+    endpoint: Annotated[Endpoint, Field(description="the server, where model is endpoint")] = Endpoint()
+    max_failed: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="share of samples that may stay without a reply and be dropped; more fail the stage"
+        ),
+    ] = 0.0
+    tasks: Annotated[Names, Field(description="tasks of data/benchmarks, and holdout: the held-out captions")] = [
+        "captions",
+        "vqa",
+        "rec",
+        "attributes",
+        "holdout",
+    ]
+    sources: Annotated[
+        dict[str, Source],
+        Field(description="further benchmarks, by the name of their task; they need not be in tasks"),
+    ] = {}
+    space: Annotated[
+        Literal["percent", "unit", "thousand", "pixels", "auto"],
+        Field(description="what coordinates in replies are in; the prompts ask for percent of the picture"),
+    ] = "percent"
+    leaderboard: Annotated[
+        Names, Field(description="folders of other runs of this stage, to list beside this one in the report")
+    ] = []
+    limit: Annotated[int, Field(ge=0, description="samples a task at most; 0 is all")] = 0
+    batch_size: Annotated[int, Field(ge=1, description="samples that a local model answers at a time")] = 8
+    max_new_tokens: Annotated[int, Field(ge=1, description="longest reply, tokens")] = 48
+    bootstrap: Annotated[int, Field(ge=0, description="resamples behind an interval; 0: no intervals")] = 1000
+    baselines: Annotated[
+        bool, Field(description="score the most common training caption too, and the model shown the mean picture")
+    ] = True
+    dtype: Annotated[Literal["float32", "bfloat16"], Field(description="in which the checkpoint is asked")] = "float32"
+    seed: Annotated[int, Field(description="of the choice of samples and of the resamples")] = 7
 
     @property
     def files(self) -> tuple[str, ...]:

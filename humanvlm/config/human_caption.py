@@ -1,6 +1,6 @@
 """Section ``human_caption``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,10 +10,15 @@ from humanvlm.config.section import Section
 class HumanCaption(Section):
     """Facts to short (<=70 words) and detailed (<=300 words) captions."""
 
-    captioner: Literal["template", "source"] = Field("template", description="source: the index's own texts, cleaned")
-    min_probability: float = Field(0.6, ge=0, le=1, description="facts below it are not written")
-    short_max_words: int = Field(70, ge=12)
-    detailed_max_words: int = Field(300, ge=12)
-    min_words: int = Field(3, ge=1)
-    holdout: float = Field(0.1, ge=0, lt=1, description="share of pictures whose split is 'test', by hash of the id")
-    seed: int = 7
+    captioner: Annotated[
+        Literal["template", "source"],
+        Field(description="template: sentences from what was measured; source: the index's own texts, cleaned"),
+    ] = "template"
+    min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
+    short_max_words: Annotated[int, Field(ge=12, description="longest short caption, words")] = 70
+    detailed_max_words: Annotated[int, Field(ge=12, description="longest detailed caption, words")] = 300
+    min_words: Annotated[int, Field(ge=1, description="shortest text of the index that is a caption, words")] = 3
+    holdout: Annotated[
+        float, Field(ge=0, lt=1, description="share of pictures whose split is 'test', by hash of seed and id")
+    ] = 0.1
+    seed: Annotated[int, Field(description="of the choice between wordings, and of the split")] = 7

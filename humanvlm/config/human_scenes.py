@@ -1,29 +1,37 @@
 """Section ``human_scenes``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from humanvlm.config.section import Section
+from humanvlm.config.section import Names, Pair, Section
 
 
 class HumanScenes(Section):
     """Detection, quality, safety, deduplication. Lengths in pixels of the stored picture."""
 
-    face_detector: str = "blazeface-full-range"
-    closeup_face_detector: str = Field(
-        "blazeface-short-range", description="runs on the upper part of people without a face; empty: none does"
+    face_detector: Annotated[str, Field(description="entry of models.yaml with the role face")] = "blazeface-full-range"
+    closeup_face_detector: Annotated[
+        str, Field(description="the same; runs on the upper part of people without a face; empty: none does")
+    ] = "blazeface-short-range"
+    person_detector: Annotated[str, Field(description="entry of models.yaml with the role person")] = (
+        "ssd-mobilenet-v2-coco"
     )
-    person_detector: str = "ssd-mobilenet-v2-coco"
-    nsfw_classifier: str = "open-nsfw"
-    min_side: int = Field(160, ge=1)
-    max_aspect_ratio: float = Field(4.0, ge=1)
-    min_face_score: float = Field(0.65, ge=0.5, le=1)
-    min_face_side: int = Field(24, ge=1)
-    min_person_score: float = Field(0.4, ge=0.3, le=1)
-    require: Literal["face", "person", "face_or_person"] = "face_or_person"
-    min_sharpness: float = Field(20.0, ge=0, description="variance of the Laplacian at 256 px")
-    exposure_range: tuple[float, float] = (0.06, 0.96)
-    max_nsfw: float = Field(0.8, ge=0, le=1)
-    near_duplicate_bits: int = Field(4, ge=0, le=16, description="largest Hamming distance of 64-bit perceptual hashes")
-    languages: tuple[str, ...] = Field((), description="keep only these text languages; empty keeps all")
+    nsfw_classifier: Annotated[str, Field(description="entry of models.yaml with the role nsfw")] = "open-nsfw"
+    min_side: Annotated[int, Field(ge=1, description="least shorter side of a picture, pixels")] = 160
+    max_aspect_ratio: Annotated[float, Field(ge=1, description="greatest longer side over shorter side")] = 4.0
+    min_face_score: Annotated[float, Field(ge=0.5, le=1, description="least confidence of a face, 0.5 to 1")] = 0.65
+    min_face_side: Annotated[int, Field(ge=1, description="least shorter side of a face's box, pixels")] = 24
+    min_person_score: Annotated[float, Field(ge=0.3, le=1, description="least confidence of a person, 0.3 to 1")] = 0.4
+    require: Annotated[
+        Literal["face", "person", "face_or_person"], Field(description="what a picture must show to be kept")
+    ] = "face_or_person"
+    min_sharpness: Annotated[float, Field(ge=0, description="least variance of the Laplacian at 256 px")] = 20.0
+    exposure_range: Annotated[Pair, Field(description="least and greatest mean brightness, 0 to 1")] = [0.06, 0.96]
+    max_nsfw: Annotated[float, Field(ge=0, le=1, description="greatest probability of nudity, 0 to 1")] = 0.8
+    near_duplicate_bits: Annotated[
+        int, Field(ge=0, le=16, description="largest Hamming distance of 64-bit perceptual hashes, bits")
+    ] = 4
+    languages: Annotated[
+        Names, Field(description="keep only these text languages (ISO 639-1, such as en); empty keeps all")
+    ] = []

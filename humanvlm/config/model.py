@@ -1,6 +1,6 @@
 """Section ``model``: which vision tower and language model are joined."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -8,14 +8,26 @@ from humanvlm.config.section import Section
 
 
 class Model(Section):
-    """Which vision tower and language model are joined. Names are entries of models.yaml, or hub ids."""
+    """Which vision tower and language model are joined."""
 
-    vision_tower: str = "mobilenet-v2-imagenet"
-    language_model: str = "smollm2-135m-instruct"
-    vision_feature_layer: int = -1
-    vision_feature_select_strategy: Literal["full", "default"] = "full"
-    drop_first_patch: bool = Field(False, description="parity with the authors' code, which drops one real patch")
-    system_prompt: str | None = Field(None, description="null: the chat template's own; '' saves its tokens")
-    dtype: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of training; auto: bfloat16 where the machine multiplies it natively"
-    )
+    vision_tower: Annotated[
+        str,
+        Field(description="entry of models.yaml with the role vision_tower, a folder, or a hub id ORG/NAME[@REVISION]"),
+    ] = "mobilenet-v2-imagenet"
+    language_model: Annotated[
+        str, Field(description="entry of models.yaml with the role language_model, a folder, or a hub id")
+    ] = "smollm2-135m-instruct"
+    vision_feature_layer: Annotated[
+        int, Field(description="whose features the projector gets; -1: the tower's last layer, -2: the one before it")
+    ] = -1
+    vision_feature_select_strategy: Annotated[
+        Literal["full", "default"], Field(description="full: all patches; default: without the first, a class token")
+    ] = "full"
+    drop_first_patch: Annotated[
+        bool, Field(description="parity with the authors' code, which drops one real patch")
+    ] = False
+    system_prompt: Annotated[str | None, Field(description="null: the chat template's own; '' saves its tokens")] = None
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16"],
+        Field(description="of training; auto: bfloat16 where the machine multiplies it natively"),
+    ] = "auto"

@@ -1,58 +1,89 @@
 """Section ``raw_scrape``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from humanvlm.config.section import Section
+from humanvlm.config.section import Names, Section
 
 
 class RawScrape(Section):
     """Download of the URL index into shards. Times in seconds, sizes in bytes, picture sizes in pixels."""
 
-    rows_per_shard: int = Field(5000, ge=1)
-    incremental: bool = Field(True, description="keep what was fetched when the index, or a limit below, changes")
+    rows_per_shard: Annotated[int, Field(ge=1, description="rows of the index that make one shard")] = 5000
+    incremental: Annotated[
+        bool, Field(description="keep what was fetched when the index, or a limit below, changes")
+    ] = True
     # How hard the crawl asks
-    concurrency: int = Field(128, ge=1, description="requests in flight")
-    per_host: int = Field(16, ge=1, description="requests in flight to one host")
-    host_interval_s: float = Field(0.0, ge=0, description="least time between the starts of requests to one host")
-    timeout_s: float = Field(10.0, gt=0, description="total time of one URL, redirects and retries included")
-    connect_timeout_s: float = Field(5.0, gt=0, description="name look-up, TCP and TLS of one request")
-    first_byte_timeout_s: float = Field(8.0, gt=0, description="from sending a request to the head of its answer")
-    retries: int = Field(1, ge=0, description="further attempts after a transient failure")
-    max_retry_after_s: float = Field(60.0, ge=0, description="longest a host's Retry-After makes the crawl wait for it")
-    max_redirects: int = Field(5, ge=0)
-    user_agent: str = "humanvlm/0.1 (dataset research; contact: set raw_scrape.user_agent)"
-    verify_tls: bool = True
+    concurrency: Annotated[int, Field(ge=1, description="requests in flight")] = 128
+    per_host: Annotated[int, Field(ge=1, description="requests in flight to one host")] = 16
+    host_interval_s: Annotated[
+        float, Field(ge=0, description="least time between the starts of requests to one host, seconds")
+    ] = 0.0
+    timeout_s: Annotated[
+        float, Field(gt=0, description="total time of one URL, redirects and retries included, seconds")
+    ] = 10.0
+    connect_timeout_s: Annotated[
+        float, Field(gt=0, description="name look-up, TCP and TLS of one request, seconds")
+    ] = 5.0
+    first_byte_timeout_s: Annotated[
+        float, Field(gt=0, description="from sending a request to the head of its answer, seconds")
+    ] = 8.0
+    retries: Annotated[int, Field(ge=0, description="further attempts after a transient failure")] = 1
+    max_retry_after_s: Annotated[
+        float, Field(ge=0, description="longest a host's Retry-After makes the crawl wait for it, seconds")
+    ] = 60.0
+    max_redirects: Annotated[int, Field(ge=0, description="redirects followed from one URL")] = 5
+    user_agent: Annotated[str, Field(description="who the crawl says it is, with a way to reach you")] = (
+        "humanvlm/0.1 (dataset research; contact: set raw_scrape.user_agent)"
+    )
+    verify_tls: Annotated[bool, Field(description="refuse hosts whose certificate does not verify")] = True
     # What sites ask for
-    respect_robots_txt: bool = True
-    respect_x_robots_tag: bool = True
-    respect_tdm_reservation: bool = True
-    respect_ai_txt: bool = True
+    respect_robots_txt: Annotated[bool, Field(description="leave out what robots.txt forbids")] = True
+    respect_x_robots_tag: Annotated[bool, Field(description="leave out what X-Robots-Tag forbids for AI")] = True
+    respect_tdm_reservation: Annotated[
+        bool, Field(description="leave out what the TDM reservation protocol reserves")
+    ] = True
+    respect_ai_txt: Annotated[bool, Field(description="leave out what ai.txt forbids")] = True
     # Where the crawl may go beside the open web
-    allow_private_hosts: tuple[str, ...] = ()
-    local_hosts: dict[str, str] = Field(
-        default_factory=dict, description="host name -> folder served over loopback while the stage runs"
-    )
+    allow_private_hosts: Annotated[
+        Names, Field(description="hosts, or host:port, at private or loopback addresses that may be asked")
+    ] = []
+    local_hosts: Annotated[
+        dict[str, str], Field(description="host name -> folder served over loopback while the stage runs")
+    ] = {}
     # What is stored
-    store: str = Field(
-        "",
-        description="folder or fsspec URL (s3://…) for the shards; DVC then tracks their manifest. Empty: the artifact",
-    )
-    max_bytes: int = Field(20_000_000, ge=1)
-    max_pixels: int = Field(
-        50_000_000, ge=1, le=100_000_000, description="larger pictures are refused as decompression bombs"
-    )
-    verify: Literal["decode", "header"] = Field(
-        "decode", description="decode: the whole picture must decode; header: only its head is read"
-    )
-    resize_mode: Literal["no", "keep_ratio", "keep_ratio_largest", "center_crop", "border", "max_pixels"] = Field(
-        "no",
-        description="keep_ratio: the shorter side becomes image_size; keep_ratio_largest: the longer; max_pixels: at "
-        "most image_size squared pixels; no: the bytes as served",
-    )
-    image_size: int = Field(384, ge=1)
-    only_if_bigger: bool = Field(False, description="never enlarge")
-    encode_format: Literal["jpeg", "webp"] = Field("jpeg", description="of pictures that are resized or turned upright")
-    encode_quality: int = Field(95, ge=1, le=100)
-    exif: Literal["keep", "strip"] = Field("keep", description="strip: without EXIF, XMP and comments")
+    store: Annotated[
+        str,
+        Field(
+            description="folder or fsspec URL (s3://…) for the shards; DVC then tracks their manifest. Empty: the "
+            "artifact"
+        ),
+    ] = ""
+    max_bytes: Annotated[int, Field(ge=1, description="larger bodies are refused, bytes")] = 20_000_000
+    max_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000_000,
+            description="larger pictures are refused as decompression bombs, pixels (width times height)",
+        ),
+    ] = 50_000_000
+    verify: Annotated[
+        Literal["decode", "header"],
+        Field(description="decode: the whole picture must decode; header: only its head is read"),
+    ] = "decode"
+    resize_mode: Annotated[
+        Literal["no", "keep_ratio", "keep_ratio_largest", "center_crop", "border", "max_pixels"],
+        Field(
+            description="keep_ratio: the shorter side becomes image_size; keep_ratio_largest: the longer; max_pixels: "
+            "at most image_size squared pixels; no: the bytes as served"
+        ),
+    ] = "no"
+    image_size: Annotated[int, Field(ge=1, description="side of resized pictures, pixels")] = 384
+    only_if_bigger: Annotated[bool, Field(description="never enlarge")] = False
+    encode_format: Annotated[
+        Literal["jpeg", "webp"], Field(description="of pictures that are resized or turned upright")
+    ] = "jpeg"
+    encode_quality: Annotated[int, Field(ge=1, le=100, description="of the same pictures, 1 to 100")] = 95
+    exif: Annotated[Literal["keep", "strip"], Field(description="strip: without EXIF, XMP and comments")] = "keep"

@@ -1,10 +1,21 @@
-"""What every section of the parameter file is: strict, frozen."""
+"""What every section of the parameter file is: strict, frozen, each key described, its default a literal.
 
-from pydantic import BaseModel, ConfigDict
+A key is written ``key: Annotated[type, Field(description=...)] = default``, the default a literal, of several values a
+list: so DVC reads it out of the file (``params:`` in dvc.yaml), and a stage is stale when a default changes, not when a
+description does (humanvlm.config.defaults).
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Names = Annotated[Sequence[str], AfterValidator(tuple)]
+Pair = Annotated[Sequence[float], Field(min_length=2, max_length=2), AfterValidator(tuple)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), validate_default=True)
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Section ``stage1_checkpoint``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,4 +10,7 @@ from humanvlm.config.training import Training
 class Stage1(Training):
     """Projector alignment; language model and vision tower frozen."""
 
-    caption: Literal["short", "detailed", "all"] = Field("short", description="all: every text of the index row")
+    caption: Annotated[
+        Literal["short", "detailed", "all"],
+        Field(description="which texts of human_caption are learnt; all: every text of the index row"),
+    ] = "short"

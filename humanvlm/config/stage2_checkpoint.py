@@ -1,6 +1,6 @@
 """Section ``stage2_checkpoint``."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,9 +10,16 @@ from humanvlm.config.training import Training
 class Stage2(Training):
     """Instruction tuning with LoRA on language model and vision tower, merged at the end."""
 
-    lora_r: int = Field(16, ge=1)
-    lora_alpha: int = Field(32, ge=1)
-    lora_dropout: float = Field(0.05, ge=0, le=1)
-    instruction_share: float = Field(0.5, ge=0, le=1, description="share of samples from data/instructions.jsonl")
-    caption_share: float = Field(0.5, ge=0, le=1, description="share of short captions among caption samples")
-    caption: Literal["short", "detailed", "all"] = Field("short", description="which texts the short captions are")
+    lora_r: Annotated[int, Field(ge=1, description="rank of the updates")] = 16
+    lora_alpha: Annotated[int, Field(ge=1, description="their scale is lora_alpha / lora_r")] = 32
+    lora_dropout: Annotated[float, Field(ge=0, le=1, description="share of their inputs left out, 0 to 1")] = 0.05
+    instruction_share: Annotated[
+        float, Field(ge=0, le=1, description="share of samples from data/instructions.jsonl")
+    ] = 0.5
+    caption_share: Annotated[float, Field(ge=0, le=1, description="share of short captions among caption samples")] = (
+        0.5
+    )
+    caption: Annotated[
+        Literal["short", "detailed", "all"],
+        Field(description="which texts of human_caption the short captions are; all: every text of the index row"),
+    ] = "short"

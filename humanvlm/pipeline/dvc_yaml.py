@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from humanvlm.config.defaults import PACKAGE, classes_of
 from humanvlm.data.atomic_io import write_text
 from humanvlm.data.tombstones import PATH as TOMBSTONES
 from humanvlm.errors import UserError
@@ -30,10 +31,16 @@ def definition(stage: Stage) -> dict[str, Any]:
             *([str(TOMBSTONES)] if stage.honours_tombstones else []),
             *(f"humanvlm/{path}" for path in stage.code or ()),
         ],
-        "params": list(stage.sections),
+        "params": [*stage.sections, *_defaults(stage)],
         "outs": [{stage.out: {"persist": True}}],
         "meta": {key: value for key, value in meta.items() if value not in ([], "dvc")},
     }
+
+
+def _defaults(stage: Stage) -> list[dict[str, list[str]]]:
+    """Classes whose literals are the defaults of the stage's parameters: DVC reads them out of their files."""
+    root = PACKAGE.parent
+    return [{path.relative_to(root).as_posix(): names} for path, names in classes_of(stage.sections).items()]
 
 
 def rewritten(text: str, stages: Mapping[str, Stage] = STAGES) -> str:

@@ -20,6 +20,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from humanvlm.config.defaults import defaults
 from humanvlm.config.loading import load_params
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json, write_text
@@ -37,6 +38,7 @@ from humanvlm.pipeline.contract import (
 from humanvlm.pipeline.stages import STAGES
 
 log = logging.getLogger("humanvlm")
+SNAPSHOT = ("config", "defaults", "inputs", "code", "files", "tombstones")
 VERSIONED = ("humanvlm", "torch", "transformers", "deepspeed", "onnxruntime", "opencv-python-headless", "pyarrow")
 
 
@@ -69,7 +71,7 @@ def run_stage(
     params = load_params(params_file, overrides)
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
     run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry))
-    with _locked(run.out):
+    with locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
         if not force and not retry and (report := _finished(run.out, fingerprint)):
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
@@ -110,7 +112,7 @@ def run_stage(
 
 
 @contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """One process an artifact. The lock dies with its holder."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with (out.parent / f".{out.name}.lock").open("w") as file:
@@ -123,13 +125,26 @@ def _locked(out: Path) -> Iterator[None]:
 
 def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
-    inputs = {key: identity(folder) for key, folder in run.inputs.items()}
-    snapshot = {"config": config, "inputs": inputs, "code": code_identity(run.stage.code or ())}
+    snapshot = {
+        "config": config,
+        "defaults": _digest(defaults(run.stage.sections)),
+        "inputs": {key: identity(folder) for key, folder in run.inputs.items()},
+        "code": code_identity(run.stage.code or ()),
+    }
     if files := [Path(name) for section in run.stage.sections for name in getattr(run.params, section).files]:
         snapshot["files"] = {str(path): sha256_file(path) for name in files for path in _files_of(name)}
     if run.stage.honours_tombstones:
         snapshot["tombstones"] = tombstones.load().digest
-    return hashlib.sha256(json.dumps([run.stage.name, snapshot], sort_keys=True).encode()).hexdigest(), snapshot
+    return fingerprint_of(run.stage.name, snapshot), snapshot
+
+
+def fingerprint_of(stage: str, snapshot: Mapping[str, Any]) -> str:
+    """What a stage was made from, as one digest. A report holds the snapshot too, under SNAPSHOT's keys."""
+    return _digest([stage, {key: snapshot[key] for key in SNAPSHOT if key in snapshot}])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _files_of(path: Path) -> list[Path]:

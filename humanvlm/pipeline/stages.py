@@ -40,19 +40,27 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}" for name in names.split())
 
 
+PICTURE = _in("data", "image.py jpeg.py")
 DRAWN = _in("inspect", "cards.py plots.py")
 WEIGHTS = _in("weights", "catalog.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
+TRAINING = (
+    *_in("train", "batches.py job.py launch.py model.py samples.py sources.py trainer.py worker.py"),
+    *_in("model", "build.py language.py"),
+    *LOADED,
+    *_in("data", "prompts.py shards.py"),
+    *PICTURE,
+    "weights",
+)
 CAPTIONS = _in(
     "caption",
     "attributes.py boxes.py clothing.py colour.py english.py grammar.py labels.py labels.yaml measure.py pose.py "
     "source.py stage.py",
 )
 SCORING = (
-    *_in("evaluate", "aside.py files.py predict.py saved_runs.py scoring.py stage.py metrics stats tasks"),
+    *_in("evaluate", "files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
 )
-GENERATION = _in("inference", "base.py cache.py endpoint.py generate.py")
 
 STAGES = {
     stage.name: stage
@@ -75,7 +83,13 @@ STAGES = {
             module="humanvlm.curate.stage",
             inputs={"raw_scrape": "artifacts/raw_scrape"},
             sections=("human_scenes",),
-            code=("curate", *_in("data", "detections.py dropped.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            code=(
+                "curate",
+                *_in("data", "detections.py dropped.py shards.py tombstones.py"),
+                *PICTURE,
+                *DRAWN,
+                *WEIGHTS,
+            ),
             layer="dataset",
             kinds=("parquet", "opencv"),
             honours_tombstones=True,
@@ -86,7 +100,7 @@ STAGES = {
             module="humanvlm.caption.stage",
             inputs={"human_scenes": "artifacts/human_scenes"},
             sections=("human_caption",),
-            code=(*CAPTIONS, *_in("data", "dropped.py facts.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            code=(*CAPTIONS, *_in("data", "dropped.py facts.py shards.py tombstones.py"), *PICTURE, *DRAWN, *WEIGHTS),
             layer="dataset",
             kinds=("parquet",),
             texts={"short": 70, "detailed": 300},
@@ -97,7 +111,7 @@ STAGES = {
             module="humanvlm.caption.hq_stage",
             inputs={"human_caption": "artifacts/human_caption"},
             sections=("human_caption_hq",),
-            code=("caption", *_in("data", "dropped.py facts.py shards.py tombstones.py"), *DRAWN, *WEIGHTS),
+            code=("caption", *_in("data", "dropped.py facts.py shards.py tombstones.py"), *PICTURE, *DRAWN, *WEIGHTS),
             layer="dataset",
             kinds=("parquet",),
             texts={"human_caption_hq": 500},
@@ -108,13 +122,7 @@ STAGES = {
             module="humanvlm.train.stage1",
             inputs={"human_caption": "artifacts/human_caption"},
             sections=("model", "stage1_checkpoint"),
-            code=(
-                "train",
-                *_in("model", "build.py language.py"),
-                *LOADED,
-                *_in("data", "prompts.py shards.py"),
-                "weights",
-            ),
+            code=("train/stage1.py", *TRAINING),
             layer="model",
             kinds=("pytorch", "huggingface"),
             compute="pipes",
@@ -130,13 +138,7 @@ STAGES = {
                 "data": "data",
             },
             sections=("model", "stage2_checkpoint"),
-            code=(
-                "train",
-                *_in("model", "build.py language.py"),
-                *LOADED,
-                *_in("data", "prompts.py shards.py"),
-                "weights",
-            ),
+            code=("train/stage2.py", *TRAINING),
             layer="model",
             kinds=("pytorch", "huggingface"),
             compute="pipes",
@@ -153,9 +155,10 @@ STAGES = {
             sections=("benchmark_scores",),
             code=(
                 *SCORING,
-                *GENERATION,
+                "inference",
+                *PICTURE,
                 *LOADED,
-                *_in("data", "dropped.py facts.py image.py prompts.py shards.py tombstones.py"),
+                *_in("data", "dropped.py facts.py http.py prompts.py shards.py tombstones.py"),
                 "weights",
             ),
             layer="release",
@@ -170,7 +173,7 @@ STAGES = {
                 "stage2_checkpoint": "artifacts/stage2_checkpoint",
             },
             sections=("registered_model",),
-            code=("registry", "data/image.py", "inference/generate.py", *LOADED),
+            code=("registry", *PICTURE, "inference/generate.py", *LOADED),
             layer="release",
             kinds=("mlflow",),
         ),

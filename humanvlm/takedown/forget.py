@@ -6,7 +6,6 @@ URL; later artifacts become what they would be had the row never come in, so the
 Figures that a stage measured (metrics, info) stay as they were measured.
 """
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,12 +21,11 @@ from humanvlm.data.dropped import FOLDER, dropped_path, write_dropped
 from humanvlm.data.shards import ShardFile, filter_shard, home, open_shard, read_rows
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
-from humanvlm.pipeline.runner import _locked
+from humanvlm.pipeline.runner import fingerprint_of, locked
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.takedown import remaining as copies
 
 SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")
-SNAPSHOT = ("config", "inputs", "code", "tombstones")  # what a report's fingerprint is made of
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"
 
@@ -72,7 +70,7 @@ def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = Fa
     with ExitStack() as locks:
         artifacts = find_artifacts(root / "artifacts")
         for artifact in artifacts:
-            locks.enter_context(_locked(artifact.folder))
+            locks.enter_context(locked(artifact.folder))
         today = today or datetime.now(UTC).date()
         new = asked - tombstones.load(listed)
         added = tombstones.add(listed, new, today)
@@ -256,7 +254,7 @@ def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str
     """
     folder, report = artifact.folder, read_report(artifact.folder)
     before, old = identity(folder), dict(report)
-    fresh = report["fingerprint"] == _fingerprint(report)
+    fresh = report["fingerprint"] == fingerprint_of(report["stage"], report)
     if any(_current(folder, file) != file for file in report["outputs"]):
         counts = _count(artifact)
         report["rows"] = {"in": counts.rows_in, "kept": counts.kept, "dropped": dict(counts.dropped)}
@@ -267,16 +265,10 @@ def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str
     if "tombstones" in report:
         report["tombstones"] = stones.digest
     if fresh:
-        report["fingerprint"] = _fingerprint(report)
+        report["fingerprint"] = fingerprint_of(report["stage"], report)
     if report != old:
         write_json(folder / "report.json", report)
     renamed |= dict.fromkeys(report.get("formerly", ()), identity(folder))
-
-
-def _fingerprint(report: Mapping[str, Any]) -> str:
-    """As ``humanvlm.pipeline.runner`` computes it, from what the report says it was computed from."""
-    snapshot = {key: report[key] for key in SNAPSHOT if key in report}
-    return hashlib.sha256(json.dumps([report["stage"], snapshot], sort_keys=True).encode()).hexdigest()
 
 
 def _current(folder: Path, file: Mapping[str, Any]) -> dict[str, Any]:

@@ -57,15 +57,25 @@ def test_a_stage_put_first_by_a_user_comes_after_the_tables() -> None:
 
 def test_a_new_stage_of_the_table_is_written() -> None:
     extra = Stage(
-        name="extra", help="More: of it.", module="m", inputs={"data": "data"}, sections=("extra",), code=("a.py",),
-        layer="dataset", honours_tombstones=True,
-    )  # fmt: skip
+        name="extra",
+        help="More: of it.",
+        module="m",
+        inputs={"data": "data"},
+        sections=("stage1_checkpoint",),
+        code=("a.py",),
+        layer="dataset",
+        honours_tombstones=True,
+    )
     stages = yaml.safe_load(rewritten(COMMITTED, {**STAGES, "extra": extra}))["stages"]
     assert stages["extra"] == {
         "desc": "More: of it.",
         "cmd": "humanvlm extra",
         "deps": ["data", "tombstones.csv", "humanvlm/a.py"],
-        "params": ["extra"],
+        "params": [
+            "stage1_checkpoint",
+            {"humanvlm/config/stage1_checkpoint.py": ["Stage1"]},
+            {"humanvlm/config/training.py": ["Training"]},
+        ],
         "outs": [{"artifacts/extra": {"persist": True}}],
         "meta": {"layer": "dataset"},
     }

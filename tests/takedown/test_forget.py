@@ -26,7 +26,7 @@ from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.errors import UserError
 from humanvlm.inspect.pages import write_page
 from humanvlm.pipeline.contract import check_files, identity
-from humanvlm.pipeline.runner import _locked, run_stage
+from humanvlm.pipeline.runner import locked, run_stage
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.urls import sample_id
 from humanvlm.takedown import forget
@@ -414,7 +414,7 @@ def test_near_duplicates_may_be_taken_at_once(project: Path) -> None:
 
 def test_a_running_stage_is_not_disturbed(project: Path) -> None:
     before = state(project)
-    with _locked(Path("artifacts/stage1_checkpoint")):
+    with locked(Path("artifacts/stage1_checkpoint")):
         Path("artifacts/stage1_checkpoint").mkdir()
         with pytest.raises(UserError, match="another process is writing it"):
             forget_url("person")
