@@ -67,36 +67,13 @@ def _stage_command(stage: Stage) -> click.Command:
         retry_failed: str | None = None,
     ) -> None:
         if stage.retries_rows:
-            _start_lightly()
+            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a crawl has no linear algebra to start threads for
         from humanvlm.pipeline.runner import run_stage
 
         retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
         run_stage(stage.name, params, overrides, _named_inputs(stage, inputs), out, force, retry)
 
     return click.command(stage.name, help=stage.help)(RETRY(command) if stage.retries_rows else command)
-
-
-class _NoPandas:
-    """An import hook that finds no pandas."""
-
-    @staticmethod
-    def find_spec(name: str, *_: object) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-def _start_lightly() -> None:
-    """Without threads for linear algebra, and without pandas, which pyarrow looks for once, with its first array.
-
-    They would take a third of a crawl's start. Whatever asks for pandas itself later still gets it.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas)
-        import pyarrow
-
-        pyarrow.array([0])
-        sys.meta_path.remove(_NoPandas)
 
 
 def _named_inputs(stage: Stage, inputs: tuple[str, ...]) -> dict[str, Path]:
