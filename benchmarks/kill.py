@@ -284,13 +284,13 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     rng = random.Random(options.seed)
-    with tempfile.TemporaryDirectory() as home:
-        write_site(Path(home) / "site", options.rows, options.seconds, rng)
-        with serve(Path(home) / "site") as server:
+    with tempfile.TemporaryDirectory() as folder:
+        write_site(Path(folder) / "site", options.rows, options.seconds, rng)
+        with serve(Path(folder) / "site") as server:
             runs = {}
             for name in ("undisturbed", "killed"):
                 lane_rows = -(-options.rows // options.processes)
-                runs[name] = Crawl(Path(home) / name, server, options.processes, lane_rows)
+                runs[name] = Crawl(Path(folder) / name, server, options.processes, lane_rows)
                 runs[name].prepare(options.rows, options.rows_per_shard)
             report, pace = undisturbed(runs["undisturbed"])
             requests = server.hits.total()

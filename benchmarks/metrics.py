@@ -166,14 +166,14 @@ def find_pycocoevalcap(python: Path | None) -> Path:
     """The interpreter that has pycocoevalcap; its own environment is made when none is given."""
     if python is not None:
         return python.absolute()
-    home = STATE / "pycocoevalcap"
-    if not (home / "done").exists():
-        print(f"installing pycocoevalcap {VERSION} in {home}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    folder = STATE / "pycocoevalcap"
+    if not (folder / "done").exists():
+        print(f"installing pycocoevalcap {VERSION} in {folder}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"pycocoevalcap=={VERSION}"], check=True)
-        (home / "done").touch()
-    return home / "bin" / "python"
+        (folder / "done").touch()
+    return folder / "bin" / "python"
 
 
 def differences(ours: Path, theirs: Path) -> dict[str, float]:

@@ -136,13 +136,13 @@ def find_img2dataset(python: Path | None) -> Path:
     """The interpreter that has img2dataset; its own environment is made when none is given."""
     if python is not None:
         return python.absolute()
-    home = STATE / "img2dataset"
-    if not (home / "bin" / "img2dataset").exists():
-        print(f"installing img2dataset {VERSION} in {home}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
-        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    folder = STATE / "img2dataset"
+    if not (folder / "bin" / "img2dataset").exists():
+        print(f"installing img2dataset {VERSION} in {folder}", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"img2dataset=={VERSION}"], check=True)
-    return home / "bin" / "python"
+    return folder / "bin" / "python"
 
 
 def stored(folder: Path, pattern: str, image: Callable[[dict[str, Any]], bytes]) -> dict[str, bytes]:
@@ -291,22 +291,23 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     options = parse_arguments()
     python = find_img2dataset(options.img2dataset)
-    home = STATE / "bench"
-    names = [path.name for path in build_pictures(home / "pictures", options.images)]
-    print(describe_sizes([(home / "pictures" / name).stat().st_size for name in names]), flush=True)
-    certificate = make_certificate(home / "tls")
+    folder = STATE / "bench"
+    names = [path.name for path in build_pictures(folder / "pictures", options.images)]
+    print(describe_sizes([(folder / "pictures" / name).stat().st_size for name in names]), flush=True)
+    certificate = make_certificate(folder / "tls")
     results = {}
-    with serve(home / "pictures", certificate) as server:
+    with serve(folder / "pictures", certificate) as server:
         for name in options.modes:
             mode = MODES[name]
             base = f"{mode.scheme}://127.0.0.1:{getattr(server, mode.scheme)}"
             index = {
-                count: home / f"index-{count}.parquet" for count in {options.images, min(STARTUP_ROWS, options.images)}
+                count: folder / f"index-{count}.parquet"
+                for count in {options.images, min(STARTUP_ROWS, options.images)}
             }
             for count, path in index.items():
                 write_index(path, base, names[:count])
             env = environment(certificate, mode.roots)
-            bench = Bench(mode, index, home, env, python, options.rows_per_shard, options.concurrency)
+            bench = Bench(mode, index, folder, env, python, options.rows_per_shard, options.concurrency)
             print(f"{name}", flush=True)
             setting = (options.processes or mode.setting[0], options.threads or mode.setting[1])
             if options.sweep:

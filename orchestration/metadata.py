@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from humanvlm.data.shards import home, open_shard
+from humanvlm.data.shards import find_shards, open_shard
 from humanvlm.pipeline.contract import read_report
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _mlflow_hint() -> dg.MetadataValue[Any]:
 def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
     pngs = [name for name in report["plots"] if name.endswith(".png") and (folder / name).exists()]
     pictures = {f"plot: {Path(name).stem}": _plot(folder / name) for name in pngs[:MAX_PLOTS]}
-    shards = sorted(home(folder).glob("shard-*.parquet"), key=lambda path: path.name)
+    shards = find_shards(folder)
     sheet = _contact_sheet(shards[0]) if shards else None
     return pictures | ({"samples": sheet} if sheet else {})
 

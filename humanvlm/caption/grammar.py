@@ -134,7 +134,9 @@ def short_caption(writer: Writer, most: int) -> str:
         text = sentence(" ".join(part for index, part in enumerate(parts) if index not in dropped))
         if word_count(text) <= most:
             return text
-    bare = [f"{who} {'are' if many else 'is'} in the picture" for who in (kinds(writer), counted_people(writer))]
+    bare = [
+        f"{who} {'are' if many else 'is'} in the picture" for who in (counted_by_noun(writer), counted_people(writer))
+    ]
     return next((text for text in map(sentence, bare) if word_count(text) <= most), "")
 
 
@@ -181,11 +183,11 @@ def _group(writer: Writer) -> str:
     prominent = people[0]
     known = writer.noun(prominent) != "person" or writer.outfit(prominent)
     detail = f", {writer.pick('among them', 'including')} {_subject(writer, prominent)}," if known else ""
-    return kinds(writer) + detail
+    return counted_by_noun(writer) + detail
 
 
-def kinds(writer: Writer) -> str:
-    """A woman; two men; two women and a man; five people: as kinds when every person's kind is known."""
+def counted_by_noun(writer: Writer) -> str:
+    """A woman; two men; two women and a man; five people: by their nouns when every person has one."""
     facts = writer.facts
     nouns = [writer.noun(person) for person in facts.people]
     if not nouns or "person" in nouns or facts.people_count != len(nouns):

@@ -104,16 +104,16 @@ def describe(row: Mapping[str, Any], config: HumanCaptionHQ) -> dict[str, str]:
     bodies = [body_sentence(writer, one, named(writer, one)) for _, one in left_to_right(facts)]
     background = background_sentences(writer)
     if row["captioner"] == "source":
-        told = [(0, text) for text in human_sentences(row["captions"])]
+        first = [(0, text) for text in human_sentences(row["captions"])]
     else:
-        told = [(0, opening(writer))]
+        first = [(0, opening(writer))]
     described = [(1 + rank, text) for rank, texts in people for text in texts]
     surroundings = [(2, text) for text in background]
     return {
         "face": within(list(enumerate(face)), config.max_words),
         "body": within(list(enumerate(bodies)), config.max_words),
         "background": within(list(enumerate(background)), config.max_words),
-        "human_caption_hq": within([*told, *described, *surroundings], config.max_words),
+        "human_caption_hq": within([*first, *described, *surroundings], config.max_words),
     }
 
 

@@ -111,10 +111,10 @@ def split_of(key: str, seed: int, holdout: float) -> str:
 
 
 class Tally(dict[str, float]):
-    """Sums of figures by name."""
+    """Sums of values by name."""
 
-    def add(self, figures: Mapping[str, float]) -> None:
-        for name, value in figures.items():
+    def add(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
             self[name] = self.get(name, 0.0) + float(value)
 
 
@@ -132,8 +132,8 @@ def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:
     return {f"{name}_mean": round(value / kept, 4) for name, value in totals.items()} if kept else {}
 
 
-def share(part: int, whole: int) -> float:
-    return round(part / whole, 4) if whole else 0.0
+def share(part: int, total: int) -> float:
+    return round(part / total, 4) if total else 0.0
 
 
 def draw_plots(out: Path, columns: Sequence[str]) -> Iterator[str]:

@@ -19,15 +19,15 @@ MAX_OVERLAP = 0.3
 
 
 def find_faces(
-    rgb: Picture, people: Sequence[Detection], whole: FaceDetector, close: FaceDetector | None
+    rgb: Picture, people: Sequence[Detection], detector: FaceDetector, closeup: FaceDetector | None
 ) -> list[Face]:
     """Faces in pixels of the picture, best first. ``people``: best first; at most eight get the closer look."""
-    faces = whole.detect(rgb)
-    if close is None:
+    faces = detector.detect(rgb)
+    if closeup is None:
         return faces
     faceless = [person for person in people if not any(_belongs(face, person.box) for face in faces)]
     for person in faceless[:MAX_PEOPLE]:
-        faces += _look(rgb, person.box, close)
+        faces += _look(rgb, person.box, closeup)
     return _distinct(faces)
 
 
@@ -36,11 +36,11 @@ def _belongs(face: Face, person: Box) -> bool:
     return person[0] <= x <= person[2] and person[1] <= y <= person[1] + 0.6 * (person[3] - person[1])
 
 
-def _look(rgb: Picture, person: Box, close: FaceDetector) -> list[Face]:
+def _look(rgb: Picture, person: Box, closeup: FaceDetector) -> list[Face]:
     left, top, right, bottom = _upper_square(person, rgb.shape[1], rgb.shape[0])
     if min(right - left, bottom - top) < MIN_CROP:
         return []
-    found = close.detect(np.ascontiguousarray(rgb[top:bottom, left:right]))
+    found = closeup.detect(np.ascontiguousarray(rgb[top:bottom, left:right]))
     return [_shift(face, left, top) for face in found]
 
 

@@ -63,8 +63,8 @@ def open_store(url: str) -> Path:
     return cast(Path, UPath(url))
 
 
-def home(folder: Path) -> Path:
-    """Where an artifact's shards lie: its own folder, or the store that its ``store.json`` names."""
+def store_of(folder: Path) -> Path:
+    """Where an artifact's shards are stored: its own folder, or the store that its ``store.json`` names."""
     pointer = folder / STORE
     return open_store(json.loads(pointer.read_text())["store"]) if pointer.exists() else folder
 
@@ -79,9 +79,14 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return {path.removeprefix(root): int(details["size"]) for path, details in found.items()}
 
 
+def find_shards(folder: Path) -> list[Path]:
+    """Shards of an artifact in order, of which there may be none."""
+    return sorted(store_of(folder).glob("shard-*.parquet"), key=lambda path: path.name)
+
+
 def list_shards(folder: Path) -> list[Path]:
     """Shards of an artifact in order. Raises ShardError when there are none."""
-    shards = sorted(home(folder).glob("shard-*.parquet"), key=lambda path: path.name)
+    shards = find_shards(folder)
     if not shards:
         raise ShardError(f"{folder}: no shards (shard-*.parquet); run the stage that writes it")
     return shards

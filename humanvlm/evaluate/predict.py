@@ -61,7 +61,7 @@ def predict(
     counts = Counter(request.key for request in requests.values())
     failed: dict[str, Reply] = {}
     streak = 0
-    for reply in progress(ask(model, missing, store), len(missing), "benchmark_scores", "reply"):
+    for reply in progress(ask(model, missing, store), len(missing), "benchmark_scores", "replies"):
         if reply.error:
             failed[reply.key] = reply
         streak = streak + 1 if reply.error and reply.error != CORRUPT else 0

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from humanvlm.data.atomic_io import write_text
 from humanvlm.data.dropped import FOLDER
-from humanvlm.data.shards import home, list_shards, open_shard, read_rows
+from humanvlm.data.shards import find_shards, open_shard, read_rows, store_of
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
@@ -47,7 +47,7 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     rows: how many are sampled, evenly spaced. dropped: show dropped rows with their reasons, and their pictures when
     the artifact they came from lies beside this one. Raises StageError when the folder is not an artifact.
     """
-    has_shards = any(home(artifact).glob("shard-*.parquet"))
+    has_shards = bool(find_shards(artifact))
     complete = (artifact / "report.json").exists()
     report = read_report(artifact) if complete or not has_shards else {}
     cards = list(_dropped(artifact, rows) if dropped else _kept(artifact, rows) if has_shards else ())
@@ -109,7 +109,7 @@ def _kept(artifact: Path, count: int) -> Iterator[Card]:
 
 
 def _dropped(artifact: Path, count: int) -> Iterator[Card]:
-    rows = list(sample_rows(home(artifact) / FOLDER, count))
+    rows = list(sample_rows(store_of(artifact) / FOLDER, count))
     pictures = _find_pictures(artifact, {row["id"] for row in rows})
     return (_card(row, pictures.get(row["id"])) for row in rows)
 
@@ -118,7 +118,7 @@ def _find_pictures(artifact: Path, ids: set[str]) -> dict[str, str | None]:
     """Pictures of rows by id, from the artifacts beside this one that its stage reads."""
     stage = STAGES.get(artifact.resolve().name)
     folders = [artifact.resolve().parent / name for name in (stage.inputs if stage else ())]
-    shards = [path for folder in folders if any(home(folder).glob("shard-*.parquet")) for path in list_shards(folder)]
+    shards = [path for folder in folders for path in find_shards(folder)]
     found: dict[str, str | None] = {}
     for path in shards:
         shard = open_shard(path)

@@ -20,7 +20,7 @@ from humanvlm.config.loading import Params
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.dropped import count_reasons, write_dropped
 from humanvlm.data.hashing import sha256_file
-from humanvlm.data.shards import ShardFile, file_sizes, home, write_shard
+from humanvlm.data.shards import ShardFile, file_sizes, store_of, write_shard
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.stages import Stage
@@ -120,7 +120,7 @@ class StageRun:
         todo = [_Task(fn, name, task, self.out) for name, task in tasks.items() if name not in done]
         if done:
             log.info("%s: resuming, %d of %d shards done", self.stage.name, len(done), len(tasks))
-        for name, result in progress(engine.map_shards(_Task.run, todo), len(todo), self.stage.name, "shard"):
+        for name, result in progress(engine.map_shards(_Task.run, todo), len(todo), self.stage.name, "shards"):
             done[name] = result
         return [done[name] for name in tasks]
 
@@ -130,7 +130,7 @@ class StageRun:
             return None
         value = json.loads(record.read_text())
         files = tuple(ShardFile(**file) for file in value["files"])
-        if any(not whole(self.out / file.path, file.bytes) for file in files):
+        if damaged(self.out, value["files"]):
             return None
         return ShardResult(Counts(**value["counts"]), files, value["info"])
 
@@ -148,13 +148,9 @@ class _Task:
         return self.name, result
 
 
-def whole(path: Path, size: int) -> bool:
-    return path.exists() and path.stat().st_size == size
-
-
 def damaged(folder: Path, files: Iterable[Mapping[str, Any]]) -> tuple[Path, int, int] | None:
     """The first file of an artifact that has not the size it should have: its path, the size it has, and should."""
-    store = home(folder)
+    store = store_of(folder)
     stored = {} if store == folder else file_sizes(store)
     for file in files:
         path = (store if file["path"] in stored else folder) / file["path"]
@@ -164,20 +160,20 @@ def damaged(folder: Path, files: Iterable[Mapping[str, Any]]) -> tuple[Path, int
     return None
 
 
-def progress(items: Iterator[Any], total: int, what: str, unit: str) -> Iterator[Any]:
-    """A progress bar with ETA on a terminal; elsewhere a log line at every tenth."""
+def progress(items: Iterator[Any], total: int, what: str, units: str) -> Iterator[Any]:
+    """A progress bar with ETA on a terminal; elsewhere a log line at every tenth. units: what items are, a plural."""
     import sys
 
     from tqdm import tqdm
 
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=what, unit=unit)
+        yield from tqdm(items, total=total, desc=what, unit=f" {units}")
         return
     start = time.monotonic()
     for count, item in enumerate(items, 1):
         yield item
         if count * 10 // total > (count - 1) * 10 // total:
-            log.info("%s: %d/%d %ss, %.1f s", what, count, total, unit, time.monotonic() - start)
+            log.info("%s: %d/%d %s, %.1f s", what, count, total, units, time.monotonic() - start)
 
 
 def read_report(folder: Path) -> dict[str, Any]:

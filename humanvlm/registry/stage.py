@@ -86,13 +86,13 @@ def run(run: StageRun) -> Outcome:
         "fingerprint": fingerprint,
     }
     write_json(run.out / "registration.json", value)
-    figures = {
+    metrics = {
         "version": float(candidate.version),
         "promoted": float(decision.promote),
         config.metric: scores[config.metric],
     }
     info = {key: value[key] for key in ("name", "version", "aliases", "decision", "reasons", "run_id")}
-    return Outcome(Counts(1, 1), metrics=figures, info=info)
+    return Outcome(Counts(1, 1), metrics=metrics, info=info)
 
 
 def model_fingerprint(checkpoint: Path, scores: dict[str, float]) -> str:

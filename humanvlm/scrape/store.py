@@ -16,7 +16,16 @@ import pyarrow as pa
 
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.dropped import FOLDER, Drop, dropped_path, dropped_row, write_dropped
-from humanvlm.data.shards import IMAGE, ShardFile, file_sizes, filter_shard, home, read_rows, shard_name, write_shard
+from humanvlm.data.shards import (
+    IMAGE,
+    ShardFile,
+    file_sizes,
+    filter_shard,
+    read_rows,
+    shard_name,
+    store_of,
+    write_shard,
+)
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.figures import figures_of
@@ -93,14 +102,14 @@ def record_path(out: Path, number: int) -> Path:
 
 def shard_paths(out: Path, number: int) -> tuple[Path, Path]:
     """The files of the kept and of the dropped rows of a shard."""
-    folder = home(out)
+    folder = store_of(out)
     return folder / shard_name(number), dropped_path(folder, shard_name(number))
 
 
 def read_records(out: Path) -> dict[int, ShardResult]:
     """Finished shards by number. A record whose files have another size than it says is not believed."""
     found = {}
-    sizes = file_sizes(home(out))
+    sizes = file_sizes(store_of(out))
     for path in sorted((out / "records").glob("shard-*.json")):
         value = json.loads(path.read_text())
         files = tuple(ShardFile(**file) for file in value["files"])
@@ -112,7 +121,7 @@ def read_records(out: Path) -> dict[int, ShardResult]:
 def remove_unrecorded(out: Path, numbers: Iterable[int]) -> None:
     """Delete shard files and records whose number is not among ``numbers``: leftovers of a kill."""
     known = set(numbers)
-    shards = home(out)
+    shards = store_of(out)
     for folder, pattern in ((shards, "*.parquet"), (shards / FOLDER, "*.parquet"), (out / "records", "*.json")):
         for path in folder.glob(f"shard-{pattern}"):
             if int(path.stem.removeprefix("shard-")) not in known:

@@ -117,7 +117,7 @@ def _render(work: Path, jobs: Sequence[Job]) -> dict[str, str]:
     """Draw and write every picture; their sha256 by path."""
     batches = [(work, jobs[start : start + JOBS_A_TASK]) for start in range(0, len(jobs), JOBS_A_TASK)]
     hashes: dict[str, str] = {}
-    for found in progress(engine.map_shards(render_batch, batches), len(batches), "sample", "task"):
+    for found in progress(engine.map_shards(render_batch, batches), len(batches), "sample", "tasks"):
         hashes |= found
     return hashes
 

@@ -18,7 +18,7 @@ from typing import Any
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.dropped import FOLDER, dropped_path, write_dropped
-from humanvlm.data.shards import ShardFile, filter_shard, home, open_shard, read_rows
+from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
@@ -46,17 +46,13 @@ class Artifact:
         return self.stage in SHARDED
 
     def shards(self) -> list[Path]:
-        return _by_name(home(self.folder))
+        return find_shards(self.folder)
 
     def drops(self) -> list[Path]:
-        return _by_name(home(self.folder) / FOLDER)
+        return find_shards(store_of(self.folder) / FOLDER)
 
     def journals(self) -> list[Path]:
         return sorted(self.folder.glob(".work/journal/*"))
-
-
-def _by_name(folder: Path) -> list[Path]:
-    return sorted(folder.glob("shard-*.parquet"), key=lambda path: path.name)
 
 
 def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = False, today: date | None = None) -> str:
@@ -180,7 +176,7 @@ def _clean(artifacts: Sequence[Artifact], stones: Tombstones) -> Iterator[str]:
 
 def _remove_scratch(artifact: Artifact, stones: Tombstones) -> None:
     """Delete files that a killed writer left half-written, and journals of a crawl under way that hold a picture."""
-    for folder in {artifact.folder, home(artifact.folder)}:
+    for folder in {artifact.folder, store_of(artifact.folder)}:
         for work in folder.rglob(".*.work") if isinstance(folder, Path) else ():  # other stores upload whole files
             if work.is_file():
                 work.unlink()
@@ -195,7 +191,7 @@ def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
     In ``raw_scrape`` they stay among the dropped rows, as id and reason.
     """
     removed = [0, 0]
-    store = home(artifact.folder)
+    store = store_of(artifact.folder)
     gone_of = {path.name: {row["id"] for row in _keys(path) if covers(stones, row)} for path in artifact.shards()}
     for name in sorted(gone_of.keys() | {path.name for path in artifact.drops()}):
         shard, drops = store / name, dropped_path(store, name)
@@ -273,7 +269,7 @@ def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str
 
 def _current(folder: Path, file: Mapping[str, Any]) -> dict[str, Any]:
     """The entry of an output file as it is now. A shard is known by its rows, since hashing gigabytes takes long."""
-    path = next((path for path in (home(folder) / file["path"], folder / file["path"]) if path.exists()), None)
+    path = next((path for path in (store_of(folder) / file["path"], folder / file["path"]) if path.exists()), None)
     if path is None:
         return dict(file)
     rows = open_shard(path).metadata.num_rows if path.suffix == ".parquet" else file["rows"]
@@ -303,7 +299,7 @@ def _illustrate(artifact: Artifact, counts: Counts, report: dict[str, Any]) -> N
         report["info"] = {**report["info"], **shown.info}
     elif artifact.stage == "human_scenes":
         scraped = folder.parent / "raw_scrape"  # where it is absent, no dropped picture is shown
-        source = scraped if _by_name(home(scraped)) else folder
+        source = scraped if find_shards(scraped) else folder
         curate_stage.illustrate(folder, source, counts, report["config"]["human_scenes"])
     else:
         columns = ("short", "detailed") if artifact.stage == "human_caption" else hq_stage.WRITTEN

@@ -13,7 +13,7 @@ from PIL import Image
 
 from humanvlm.data.image import DecodeError, decode
 from humanvlm.data.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
-from humanvlm.data.shards import RandomRows, list_shards, read_folder, read_rows
+from humanvlm.data.shards import RandomRows, find_shards, list_shards, read_folder, read_rows
 from humanvlm.errors import UserError
 
 Turns = tuple[tuple[str, str], ...]
@@ -48,9 +48,7 @@ def caption_samples(folder: Path, caption: str) -> Samples:
 
 def hq_samples(folder: Path) -> Samples:
     """One sample for each fused caption of the training split of ``human_caption_hq``; none when it has no shards."""
-    if not any(folder.glob("shard-*.parquet")):
-        return Samples(())
-    return _from_shards(folder, ("split", "human_caption_hq"), HQ_CAPTION)
+    return _from_shards(folder, ("split", "human_caption_hq"), HQ_CAPTION) if find_shards(folder) else Samples(())
 
 
 def _from_shards(folder: Path, columns: tuple[str, str], prompt: str) -> Samples:

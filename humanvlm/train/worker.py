@@ -54,7 +54,7 @@ def train(run: StageRun) -> None:
     resume = last_checkpoint(run.work, world)
     sources = training_sources(run)
     model, processor = trainable_model(run)
-    if half := bf16(run.params.model.dtype):
+    if in_bf16 := bf16(run.params.model.dtype):
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     encoder = Encoder(processor)
     material = collect(sources, encoder, config.max_length)
@@ -67,7 +67,7 @@ def train(run: StageRun) -> None:
     trainer = StageTrainer(
         run.stage.name,
         model=model,
-        args=arguments(config, total, run.work, world, half),
+        args=arguments(config, total, run.work, world, in_bf16),
         train_dataset=Run(material.samples, order, encoder, Pictures()),
         data_collator=Collator(processor.tokenizer.pad_token_id),
     )

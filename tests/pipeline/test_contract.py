@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
 from humanvlm.data.shards import read_rows
-from humanvlm.pipeline.contract import Counts, write_result
+from humanvlm.pipeline.contract import Counts, progress, write_result
 
 NAME = "shard-00000.parquet"
 FATES = st.lists(st.sampled_from([None, "no_face", "too_small", "forgotten"]), max_size=150)
@@ -30,3 +30,10 @@ def test_every_row_is_in_one_file_and_counted_once(
     )
     assert [(file.path, file.rows) for file in result.files] == [(NAME, len(kept)), (f"dropped/{NAME}", len(dropped))]
     assert all((out / file.path).stat().st_size == file.bytes for file in result.files)
+
+
+def test_progress_lines_count_in_plurals(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="humanvlm"):
+        assert list(progress(iter(range(20)), 20, "benchmark_scores", "replies")) == list(range(20))
+    lines = [record.getMessage().rpartition(",")[0] for record in caplog.records]
+    assert lines == [f"benchmark_scores: {count}/20 replies" for count in range(2, 21, 2)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.data.shards import home, list_shards, read_folder, read_rows
+from humanvlm.data.shards import list_shards, read_folder, read_rows, store_of
 from humanvlm.inspect.pages import write_page
 from humanvlm.pipeline.contract import StageError, check_files
 from humanvlm.scrape import store
@@ -67,7 +67,7 @@ def test_shards_go_to_any_store_and_the_artifact_keeps_their_manifest(
     assert report["rows"] == {"in": 20, "kept": 20, "dropped": {}}
     assert [path.name for path in list_shards(out)] == [f"shard-{n:05d}.parquet" for n in (0, 2, 3, 4)]
     assert [row["id"] for row in read_folder(out)][:7] == before[:7]
-    home(out).joinpath("shard-00000.parquet").unlink()
+    store_of(out).joinpath("shard-00000.parquet").unlink()
     with pytest.raises(StageError, match=r"shard-00000\.parquet: truncated \(0 of"):
         check_files(out)
 
