@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 from humanvlm.caption import pose
 from humanvlm.caption.attributes import Picture
-from humanvlm.caption.boxes import Box, clip
 from humanvlm.caption.colour import colour_shares, lab_of
+from humanvlm.data.detections import Box, clip
 from humanvlm.data.facts import Guess
 
 
@@ -22,7 +22,7 @@ def clothing_colours(
     region = _torso(frame, face, points)
     if region is None:
         return ()
-    x0, y0, x1, y1 = (round(value) for value in clip(region, width, height))
+    x0, y0, x1, y1 = (round(value) for value in clip(region, width, height, least=1))
     if min(x1 - x0, y1 - y0) < 6:
         return ()
     worn = np.ones((y1 - y0, x1 - x0), dtype=bool)
@@ -64,9 +64,8 @@ def _below_chin(face: Box, xs: npt.NDArray[np.intp], ys: npt.NDArray[np.intp]) -
 def _skin(rgb: Picture, face: Box, patch: Picture) -> npt.NDArray[np.bool_]:
     """Which pixels of the patch have the colour of the face's middle, within what shading does to it."""
     x0, y0, x1, y1 = face
-    left, top, right, bottom = clip(
-        (x0 + 0.3 * (x1 - x0), y0 + 0.4 * (y1 - y0), x1 - 0.3 * (x1 - x0), y0 + 0.75 * (y1 - y0)), *rgb.shape[1::-1]
-    )
+    cheeks = x0 + 0.3 * (x1 - x0), y0 + 0.4 * (y1 - y0), x1 - 0.3 * (x1 - x0), y0 + 0.75 * (y1 - y0)
+    left, top, right, bottom = clip(cheeks, rgb.shape[1], rgb.shape[0], least=1)
     middle = lab_of(rgb[round(top) : round(bottom) + 1, round(left) : round(right) + 1])
     lightness, a, b = np.moveaxis(lab_of(patch) - np.median(middle.reshape(-1, 3), axis=0), -1, 0)
     return np.asarray((lightness / 2) ** 2 + a**2 + b**2 < 10**2)

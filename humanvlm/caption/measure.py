@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from humanvlm.caption import attributes, pose
 from humanvlm.caption.attributes import Picture
-from humanvlm.caption.boxes import Box, area_of, box_of, clip, overlap
 from humanvlm.caption.clothing import clothing_colours
 from humanvlm.caption.colour import colour_shares, lab_of
 from humanvlm.caption.labels import best_guess
+from humanvlm.data.detections import Box, area, box_of, clip, iou
 from humanvlm.data.facts import Facts, Guess, Person, Thing
 
 DESCRIBED = 4  # people described one by one; the others are only counted
@@ -41,11 +41,11 @@ class Found:
     def frame(self, width: int, height: int) -> Box:
         """The body's box, or one around the face as large as a body usually is, within the picture."""
         if self.body:
-            return clip(self.body, width, height)
+            return clip(self.body, width, height, least=1)
         x0, y0, x1, y1 = box_of((self.face or {})["box"])
         side = max(x1 - x0, y1 - y0)
         centre = (x0 + x1) / 2
-        return clip((centre - 1.5 * side, y0 - 0.4 * side, centre + 1.5 * side, y1 + 6 * side), width, height)
+        return clip((centre - 1.5 * side, y0 - 0.4 * side, centre + 1.5 * side, y1 + 6 * side), width, height, least=1)
 
 
 def measure(
@@ -92,7 +92,7 @@ def pair(
     bodies = [box_of(person["box"]) for person in sorted(people, key=lambda person: -person["score"])]
     free = dict(enumerate(bodies))
     found = []
-    for face in sorted(faces, key=lambda face: -area_of(box_of(face["box"]))):
+    for face in sorted(faces, key=lambda face: -area(box_of(face["box"]))):
         x0, y0, x1, y1 = box_of(face["box"])
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         around = [
@@ -100,11 +100,11 @@ def pair(
             for number, body in free.items()
             if body[0] <= x <= body[2] and body[1] - 0.1 * (y1 - y0) <= y <= body[1] + 0.6 * (body[3] - body[1])
         ]
-        chosen = min(around, key=lambda number: (area_of(bodies[number]), number), default=None)
+        chosen = min(around, key=lambda number: (area(bodies[number]), number), default=None)
         found.append(Found(free.pop(chosen) if chosen is not None else None, face))
     seen = [one.body for one in found if one.body]
-    found += [Found(body, None) for body in free.values() if all(overlap(body, other) < SAME for other in seen)]
-    return sorted(found, key=lambda one: (-round(area_of(one.frame(width, height))), one.frame(width, height)))
+    found += [Found(body, None) for body in free.values() if all(iou(body, other) < SAME for other in seen)]
+    return sorted(found, key=lambda one: (-round(area(one.frame(width, height))), one.frame(width, height)))
 
 
 def _person(rgb: Picture, one: Found, others: Sequence[Box], dressed: bool) -> Person:
@@ -198,9 +198,8 @@ def _head(rgb: Picture, face: Box) -> Picture | None:
     if side < 40:
         return None
     centre = (x0 + x1) / 2
-    left, top, right, bottom = clip(
-        (centre - 1.1 * side, y0 - 0.9 * side, centre + 1.1 * side, y1 + 0.4 * side), rgb.shape[1], rgb.shape[0]
-    )
+    around = centre - 1.1 * side, y0 - 0.9 * side, centre + 1.1 * side, y1 + 0.4 * side
+    left, top, right, bottom = clip(around, rgb.shape[1], rgb.shape[0], least=1)
     return rgb[round(top) : round(bottom), round(left) : round(right)]
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageFilter, ImageOps
 
-from humanvlm.synthetic.sources import LIGHTS, Box, backgrounds, body_box, crop, cut_out, lit, people, random_crop
+from humanvlm.data.detections import Box
+from humanvlm.synthetic.sources import LIGHTS, backgrounds, body_box, crop, cut_out, lit, people, random_crop
 
 LONG_SIDES = (320, 384, 448, 512, 576, 640, 768)
 ASPECTS = ((1, 1), (4, 3), (3, 4), (3, 2), (4, 5))

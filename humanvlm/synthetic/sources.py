@@ -19,10 +19,10 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
+from humanvlm.data.detections import Box
 from humanvlm.errors import UserError
 
 Rgb = tuple[int, int, int]
-Box = tuple[float, float, float, float]
 HERE = Path(__file__).parent
 SUPERSAMPLE = 4
 

@@ -11,7 +11,7 @@ from PIL import Image
 from humanvlm.curate.blazeface import anchors, blend, decode, letterbox
 from humanvlm.curate.detectors import load_face_detector, load_nsfw_classifier, load_person_detector
 from humanvlm.curate.faces import find_faces
-from humanvlm.data.detections import Detection, Picture, clip, overlaps
+from humanvlm.data.detections import Detection, Picture, overlaps
 from humanvlm.errors import UserError
 
 FACE_DETECTORS = ["blazeface-full-range", "blazeface-short-range", "retinaface-mobilenet0.25"]
@@ -124,8 +124,3 @@ def test_decode_and_blend() -> None:
     faces = blend(rows, np.array([0.6, 0.9, 0.7], np.float32))
     assert [round(score, 1) for _, score in faces] == [0.9, 0.7]
     assert faces[0][0][0].tolist() == pytest.approx([41.2, 40])  # weighted by score
-
-
-def test_clip_and_overlap() -> None:
-    assert clip((-5, 2, 30, 99), 20, 10) == (0, 2, 20, 10)
-    assert overlaps((0, 0, 2, 2), [(1, 0, 3, 2), (5, 5, 6, 6), (0, 0, 2, 2)]).tolist() == pytest.approx([1 / 3, 0, 1])

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Box = tuple[float, float, float, float]
+from humanvlm.data.detections import Box
+
 Space = Literal["pixels", "unit", "percent", "thousand"]
 SPACES: tuple[Space, ...] = ("unit", "percent", "pixels", "thousand")  # the tightest first
 SCALE: Mapping[Space, float] = {"unit": 1.0, "percent": 100.0, "thousand": 1000.0}

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from humanvlm.data.detections import shared_areas
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
 
@@ -206,16 +207,12 @@ def box_overlap(truths: Sequence[Truth], detections: Sequence[Detection]) -> Arr
     """Intersection over union (detections, truths), in 0..1. A crowd's is over the detection's own area."""
     if not truths or not detections:
         return np.zeros((len(detections), len(truths)))
-    given = np.array([detection.box for detection in detections])[:, None, :]
-    truth = np.array([one.box for one in truths])[None, :, :]
+    given, truth = (np.array([one.box for one in some]) for some in (detections, truths))
     crowd = np.array([one.crowd for one in truths])
-    low = np.maximum(given[..., :2], truth[..., :2])
-    high = np.minimum(given[..., :2] + given[..., 2:], truth[..., :2] + truth[..., 2:])
-    sides = high - low
-    common = np.where((sides > 0).all(axis=-1), sides[..., 0] * sides[..., 1], 0.0)
-    own = given[..., 2] * given[..., 3]
-    whole = np.where(crowd, own, own + truth[..., 2] * truth[..., 3] - common)
-    return np.where(common > 0, common / np.where(whole > 0, whole, 1.0), 0.0)
+    shared = shared_areas(*(np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]) for boxes in (given, truth)))
+    own = given[:, 2:].prod(axis=1)[:, None]
+    union = np.where(crowd, own, own + truth[:, 2:].prod(axis=1) - shared)
+    return np.where(shared > 0, shared / np.where(union > 0, union, 1.0), 0.0)
 
 
 def _match_category(

@@ -8,7 +8,8 @@ from typing import Any
 from PIL import Image
 
 from humanvlm.data import prompts
-from humanvlm.data.facts import Facts, Person, facts_from_json
+from humanvlm.data.detections import area
+from humanvlm.data.facts import Facts, facts_from_json
 from humanvlm.data.shards import list_shards, open_shard, read_rows
 from humanvlm.evaluate.metrics.ptb import tokenize
 from humanvlm.evaluate.tasks.base import Sample
@@ -39,7 +40,7 @@ def slices_of(facts: Facts) -> dict[str, str]:
     found = {"people": str(count) if count < MOST_PEOPLE else f"{MOST_PEOPLE} or more", "light": facts.light}
     if not facts.people:
         return found
-    person = max(facts.people, key=_area)
+    person = max(facts.people, key=lambda person: area(person.box))
     if person.face:
         share = (person.face[3] - person.face[1]) / facts.height
         found["face height"] = next((name for most, name in FACE_HEIGHTS if share <= most), FACE_HEIGHTS[-1][1])
@@ -68,11 +69,6 @@ def training_pictures(human_caption: Path, count: int) -> Iterator[Image.Image]:
             if row["split"] == "train":
                 count -= 1
                 yield read_picture(ShardPicture(shard, number))
-
-
-def _area(person: Person) -> float:
-    x1, y1, x2, y2 = person.box
-    return (x2 - x1) * (y2 - y1)
 
 
 def _references(row: Mapping[str, Any]) -> Sequence[str]:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from humanvlm.data.detections import Box, iou
 from humanvlm.data.prompts import format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_numbers, get_text, pair, read_rows
-from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, Box, Found, Reading, choose_space, find_numbers, read_box
+from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, Found, Reading, choose_space, find_numbers, read_box
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Dropped, Judged, Sample, Spaces, Task, own_sample, source_file
@@ -116,18 +117,13 @@ def parse_box(text: str, width: float, height: float, scale: float = 100.0) -> B
     return read_box(find_numbers(text), width, height, space).box
 
 
-def iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two xyxy boxes in the same unit, in 0..1."""
-    return _iou(first, second, 0.0)
-
-
 def iou_authors(first: Box, second: Sequence[float], width: float, height: float) -> float:
     """The figure of the HumanVLM authors' script: whole hundredths, and sides counted one longer. Inflates accuracy."""
 
     def floored(box: Sequence[float]) -> list[float]:
         return [int(100 * value / size) for value, size in zip(box, (width, height, width, height), strict=True)]
 
-    return _iou(floored(first), floored(second), 1.0)
+    return iou(floored(first), floored(second), plus=1.0)
 
 
 def read_expressions(path: Path, *, sides: bool = False) -> list[Expression]:
@@ -257,14 +253,6 @@ def _leaves(box: Box | None, width: float, height: float) -> bool:
 def summed_metrics(sums: Array) -> dict[str, Array]:
     """Summed [iou, right at .5, at .75, by the authors, without a box, 1] to the metrics."""
     return {name: ratio(sums[..., place], sums[..., len(NAMES)]) for place, name in enumerate(NAMES)}
-
-
-def _iou(first: Sequence[float], second: Sequence[float], plus: float) -> float:
-    across = min(first[2], second[2]) - max(first[0], second[0]) + plus
-    down = min(first[3], second[3]) - max(first[1], second[1]) + plus
-    common = max(0.0, across) * max(0.0, down)
-    union = sum((box[2] - box[0] + plus) * (box[3] - box[1] + plus) for box in (first, second)) - common
-    return min(1.0, common / union) if union > 0 else 0.0
 
 
 TASK = Task(

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from humanvlm.data.detections import Box
 from humanvlm.data.prompts import format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, pair
-from humanvlm.evaluate.metrics.boxes import Box
 from humanvlm.evaluate.metrics.captions import METRICS, score_captions
 from humanvlm.evaluate.metrics.cider import Frequencies
 from humanvlm.evaluate.stats.scored import Scored

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.evaluate.tasks.rec import Expression, iou, iou_authors, parse_box, score_boxes, score_files
+from humanvlm.data.detections import iou
+from humanvlm.evaluate.tasks.rec import Expression, iou_authors, parse_box, score_boxes, score_files
 
 SIDE = st.floats(0, 500, allow_nan=False)
 BOX = st.tuples(SIDE, SIDE, st.floats(1, 500), st.floats(1, 500)).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
