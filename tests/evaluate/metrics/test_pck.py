@@ -13,6 +13,8 @@ from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.metrics.pck import Person, parse_points, score_points
 from humanvlm.evaluate.tasks.keypoints import score_files as score_keypoints_files
 
+from ..coco_cases import coco_case
+
 POINTS = st.dictionaries(st.sampled_from(NAMES), st.tuples(st.integers(0, 999), st.integers(0, 999)), max_size=17)
 
 
@@ -68,10 +70,12 @@ def test_spaces_and_failures() -> None:
     assert (scored.counts["space_unit"], scored.counts["unparseable"], scored.counts["missing"]) == (1, 1, 1)
 
 
-def test_files(tmp_path: Path, shared: Path) -> None:
+def test_files(tmp_path: Path) -> None:
     """The truth, told in words, is right throughout; nothing is expected for crowds and people without points."""
-    truth = shared / "benchmarks" / "keypoints" / "annotations_coco_mini" / "person_keypoints_val2017.json"
+    truth = tmp_path / "person_keypoints.json"
+    truth.write_text(json.dumps(coco_case("keypoints", 3)[0]))
     rows = [one for one in json.loads(truth.read_text())["annotations"] if one["num_keypoints"] and not one["iscrowd"]]
+    assert len(rows) > 2
     told = tmp_path / "told.jsonl"
     with told.open("w") as file:
         for row in rows:
