@@ -1,8 +1,10 @@
 """benchmark_scores on a real, tiny checkpoint: all tasks, baselines, drops, known replies, the page."""
 
 import json
+import logging
 import shutil
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from humanvlm.data import prompts
 from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.held_out import most_common_caption
-from humanvlm.inference.base import Local
+from humanvlm.inference.base import Local, Reply, Request
 from humanvlm.pipeline.contract import artifact_files
 
-from .small_run import SCHEMA, evaluate
+from .small_run import SCHEMA, evaluate, jpeg, write_lines
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +133,124 @@ def test_two_equal_runs_compare_without_a_difference(whole: Path, tmp_path: Path
     assert done.exit_code == 0, done.output
     assert "captions" in done.output
     assert '"difference": 0' in out.read_text()
+
+
+MME = {"id": 1, "category": "hats", "image": "a", "question": "?", "answer": "no"}
+
+
+@dataclass
+class Parrot:
+    """A model that says the same of everything, and counts."""
+
+    said: Mapping[str, Any]
+    identity: Mapping[str, Any] = field(default_factory=lambda: {"kind": "parrot"})
+    asked: int = 0
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        for request in requests:
+            self.asked += 1
+            yield [Reply(request.key, **self.said)]
+
+
+@pytest.fixture
+def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
+    model = Parrot({"text": "Yes"})
+    monkeypatch.setattr("humanvlm.evaluate.stage.open_model", lambda *_: model)
+    monkeypatch.setenv("HUMANVLM_PREDICTIONS", str(tmp_path / "replies"))
+    return model
+
+
+def source(folder: Path, **given: str) -> str:
+    """A parameter with one source, called ``mine``."""
+    (folder / "0.jpg").write_bytes(jpeg(90))
+    return f"sources={json.dumps({'mine': {'images': str(folder), **given}})}"
+
+
+def test_mme_with_categories_of_ones_own(inputs: dict[str, Path], tmp_path: Path, repo: Path, parrot: Parrot) -> None:
+    row = {"category": "hats", "image": "0.jpg", "question": "Is there a hat? Please answer yes or no."}
+    rows = [row | {"question_id": f"0-{n}", "answer": answer} for n, answer in enumerate(("Yes", "No"))]
+    write_lines(tmp_path / "own.jsonl", rows)
+    own = source(tmp_path, kind="mme", references=str(tmp_path / "own.jsonl"))
+    metrics = evaluate(inputs, tmp_path / "out", repo, "tasks=[]", own)["metrics"]
+    assert {name: metrics[f"mine.{name}"] for name in ("acc", "acc_plus", "total")} == {
+        "acc": 0.5, "acc_plus": 0, "total": 50,
+    }  # fmt: skip
+    assert "mine.perception" not in metrics  # of none of the published categories was anything asked
+    details = json.loads((tmp_path / "out" / "details.json").read_text())
+    assert details["parts"]["mine"] == {"hats": {"score": 0.5, "samples": 2}}
+    assert "MME (mine)" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "message"),
+    [
+        ({"kind": "popes"}, [], "sources.mine.kind: unknown kind 'popes'; known: captions, "),
+        ({"kind": "vqa"}, [], "sources.mine: no questions"),
+        ({"kind": "vqa", "questions": "gone.json"}, [{}], "gone.json: cannot be read"),
+        ({"kind": "mme"}, [MME | {"category": ""}], "own.jsonl:1: the id"),
+        ({"kind": "mme"}, [MME], "has 1 questions"),
+        ({"kind": "pope"}, [{"question_id": 1, "image": "a", "text": "?", "label": "maybe"}], "neither yes nor no"),
+        ({"kind": "choice"}, ["index\tquestion\tA\tB\tanswer\n1\t?\tcat\tdog\tA"], "index 1 has no picture"),
+        ({"kind": "rec", "picture": "photo"}, [{"id": 1, "expression": "he", "image_id": 7, "bbox": [1, 2, 3, 4],
+          "width": 9, "height": 9}], "does not say in which file picture 7 is"),
+    ],
+)  # fmt: skip
+def test_what_can_be_refused_is_refused_before_anything_is_asked(
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    repo: Path,
+    parrot: Parrot,
+    given: dict[str, str],
+    rows: list[Any],
+    message: str,
+) -> None:
+    write_lines(tmp_path / "own.jsonl", rows)
+    with pytest.raises(UserError) as error:
+        evaluate(inputs, tmp_path / "out", repo, source(tmp_path, references=str(tmp_path / "own.jsonl"), **given))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert parrot.asked == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "warning"),
+    [
+        ({"text": "Yes, and", "finish": "length"}, "cut", "cut at the token limit; raise"),
+        ({"finish": "content_filter"}, "filtered", "stopped by a content filter"),
+        ({"refusal": "I cannot help with people."}, "refused", "refusals"),
+        ({"raw": "<think>Yes, I", "finish": "stop"}, "unfinished_thought", "thoughts that never ended"),
+    ],
+)
+def test_how_replies_ended_is_in_scores_records_and_page(
+    inputs: dict[str, Path],
+    tmp_path: Path,
+    repo: Path,
+    parrot: Parrot,
+    caplog: pytest.LogCaptureFixture,
+    said: dict[str, str],
+    state: str,
+    warning: str,
+) -> None:
+    parrot.said = said
+    with caplog.at_level(logging.WARNING, "humanvlm"):
+        report = evaluate(inputs, tmp_path / "out", repo, "tasks=[attributes]")
+    assert report["metrics"][f"attributes.{state}"] == 1
+    assert report["metrics"]["attributes.accuracy"] == (1 if state == "cut" else 0)
+    assert f"attributes: 100% of the replies are {warning}" in caplog.text
+    records = [
+        json.loads(line) for line in (tmp_path / "out" / "samples" / "attributes.jsonl").read_text().splitlines()
+    ]
+    assert {tuple(record["state"]) for record in records} == {(state,)}
+    assert {record["refusal"] for record in records} == {said.get("refusal", "")}
+    assert "2 of 2 replies: " in (tmp_path / "out" / "report.html").read_text()
+    other = shutil.copytree(tmp_path / "out", tmp_path / "other")
+    done = CliRunner().invoke(main, ["compare", str(tmp_path / "out"), str(other)])
+    assert done.exit_code == 0, done.output
+
+
+def test_replies_that_ended_by_themselves_raise_no_warning(
+    inputs: dict[str, Path], tmp_path: Path, repo: Path, parrot: Parrot, caplog: pytest.LogCaptureFixture
+) -> None:
+    report = evaluate(inputs, tmp_path / "out", repo, "tasks=[attributes]")
+    assert [report["metrics"][f"attributes.{state}"] for state in ("cut", "filtered", "refused")] == [0, 0, 0]
+    assert "of the replies are" not in caplog.text

@@ -71,9 +71,7 @@ def score_choice(rotations: Sequence[Rotation], replies: Sequence[str | None]) -
         None if reply is None else parse_choice(reply, rotation.options)
         for rotation, reply in zip(rotations, replies, strict=True)
     ]
-    groups: dict[str, list[int]] = defaultdict(list)
-    for number, rotation in enumerate(rotations):
-        groups[rotation.group].append(number)
+    groups = _groups(rotations)
     firsts = [rotations[numbers[0]] for numbers in groups.values()]
     right = [[chosen[number] == rotations[number].answer for number in numbers] for numbers in groups.values()]
     vectors = np.array([[all(found), found[0], 1.0] for found in right], dtype=np.float64)
@@ -154,7 +152,9 @@ def score_files(references: Path, predictions: Path, allow_missing: bool = False
     ids = [rotation.id for rotation in rotations]
     replies = pair(ids, found, references, predictions, allow_missing=allow_missing)
     scored = score_choice(rotations, answers(replies))
-    return replace(scored, counts=with_unfinished(scored.counts, unfinished(replies)))
+    raw = [[replies[number] for number in numbers] for numbers in _groups(rotations).values()]
+    counts = with_unfinished(scored.counts, unfinished(replies))
+    return replace(scored, per_sample={**scored.per_sample, "replies": raw}, counts=counts)
 
 
 def samples(task: str, source: "Source") -> Iterator[Sample]:
@@ -178,13 +178,18 @@ def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -
         for reply, sample in zip(replies, samples, strict=True)
     ]
     right = [letter == sample.truth.answer for letter, sample in zip(chosen, samples, strict=True)]
-    groups: dict[str, list[int]] = defaultdict(list)
-    for number, sample in enumerate(samples):
-        groups[sample.truth.group].append(number)
     vectors = np.zeros((len(samples), 3))
-    for numbers in groups.values():
+    for numbers in _groups([sample.truth for sample in samples]).values():
         vectors[numbers[0]] = all(right[number] for number in numbers), right[numbers[0]], 1.0
     return Judged(chosen, [float(one) for one in right], vectors)
+
+
+def _groups(rotations: Sequence[Rotation]) -> dict[str, list[int]]:
+    """The places of each question's rotations."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number, rotation in enumerate(rotations):
+        groups[rotation.group].append(number)
+    return groups
 
 
 def _index(row: Row, where: str) -> int:

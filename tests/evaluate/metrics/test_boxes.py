@@ -159,3 +159,52 @@ def test_marks_of_qwen_have_no_vote() -> None:
     assert told is not None
     assert told.space == "thousand"
     assert choose_space([told, Found((0.1, 0.2, 0.3, 0.4))], [(640, 480)] * 2) == ("unit", 0)
+
+
+TRUTH = (64.0, 240.0, 192.0, 432.0)  # of 640 x 480: 0.1, 0.5, 0.3, 0.9
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '```json\n[{"box_2d": [500, 100, 900, 300], "label": "the man"}]\n```',  # Gemini: y first
+        "{'label': 'the man', 'box_2d': [500, 100, 900, 300]}",
+        "box_2d: [[500, 100, 900, 300]]",
+        '{"box_2d": {"ymin": 500, "xmin": 100, "ymax": 900, "xmax": 300}}',
+        "<ref>the man</ref><box>100 500 300 900</box>",  # MiniCPM-V
+        "<box>100, 500, 300, 900</box>",
+        "<box>(100,500),(300,900)</box>",  # Qwen-VL
+        "<|box_start|>(100,500),(300,900)<|box_end|>",
+        "<box>[[100, 500, 300, 900]]</box>",  # InternVL
+        "<|det|>[[100, 500, 300, 900]]<|/det|>",
+        "the man<loc_100><loc_500><loc_300><loc_900>",  # Florence-2
+        "<loc0512><loc0102><loc0922><loc0307> the man",  # PaliGemma: y first, of 1024
+    ],
+)
+@pytest.mark.parametrize("space", SPACES)
+def test_marks_decide_the_space_and_the_order(reply: str, space: Space) -> None:
+    assert read_box(find_numbers(reply), 640, 480, space).box == pytest.approx(TRUTH, abs=0.5)
+
+
+def test_bbox_2d_is_no_mark() -> None:
+    found = find_numbers('{"bbox_2d": [64, 240, 192, 432]}')
+    assert found is not None
+    assert (found.numbers, found.space) == (TRUTH, None)
+
+
+@pytest.mark.parametrize(
+    ("reply", "boxes"),
+    [
+        ("[1, 2, 3, 4]", 1),
+        ("[1, 2, 3, 4] or [5, 6, 7, 8]", 2),
+        ("<box>1 2 3 4</box><box>5 6 7 8</box><box>5 6 7 8</box>", 3),
+        ("(1,2),(3,4) and (1,2),(3,4)", 2),
+        ('[{"x1": 1, "y1": 2, "x2": 3, "y2": 4}, {"x1": 1, "y1": 2, "x2": 3, "y2": 4}]', 2),
+        ("<loc0256><loc0128><loc0768><loc0512> a <loc0256><loc0128><loc0768><loc0512>", 2),
+        ("<patch_index_0033><patch_index_0135><patch_index_0033><patch_index_0135>", 2),
+    ],
+)
+def test_boxes_are_counted_and_the_first_is_read(reply: str, boxes: int) -> None:
+    found = find_numbers(reply)
+    assert found is not None
+    assert found.boxes == boxes

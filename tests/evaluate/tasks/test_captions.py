@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.tasks.captions import read_candidates, read_pairs, read_references
+from humanvlm.evaluate.tasks.captions import read_candidates, read_pairs, read_references, score_files
 
 
 def write(path: Path, value: Any) -> Path:
@@ -101,3 +101,10 @@ def test_what_is_wrong_is_named(tmp_path: Path, read: Any, value: Any, why: str)
         read(path)
     assert "captions.json" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_pairs_stand_alone(tmp_path: Path) -> None:
+    pairs = write(tmp_path / "pairs.json", {"1": {"candidate": "a man", "references": ["a man"]}})
+    said = write(tmp_path / "said.json", {"1": "a man"})
+    with pytest.raises(UserError, match="pairs of candidate and references stand alone; leave out --predictions"):
+        score_files(pairs, said)

@@ -8,7 +8,7 @@ import pytest
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.base import YesNoQuestion
-from humanvlm.evaluate.tasks.pope import says_yes, score_files, score_pope
+from humanvlm.evaluate.tasks.pope import contradicts, says_yes, score_files, score_pope
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,30 @@ def test_three_files_at_once(tmp_path: Path) -> None:
     assert (scores["accuracy[split=popular]"], scores["accuracy[split=adversarial]"]) == (1, 0)
     with pytest.raises(UserError, match="3 --references and 1 --predictions"):
         score_files(references, predictions[:1], allow_missing=False)
+
+
+@pytest.mark.parametrize(
+    ("reply", "opposite"),
+    [
+        ("NO", True),
+        ("**No**", True),
+        ("No!", True),
+        ('"no"', True),
+        ("There isn't a dog.", True),
+        ("I cannot see any dog", True),
+        ("Yes, there is no doubt", True),  # read as a no
+        ("No, there is no dog.", False),
+        ("No, yes would be wrong", False),
+        ("YES", False),
+        ("**Yes**", False),
+        ("Not sure", False),
+        ("I cannot tell.", False),
+        ("perhaps", False),
+        ("", False),
+    ],
+)
+def test_contradictions_of_the_official_reading(reply: str, opposite: bool) -> None:
+    assert contradicts(reply) is opposite
+    scored = score_pope([YesNoQuestion("1", "1", "", False)], [reply])
+    assert scored.counts["contradictions"] == opposite
+    assert scored.scores["accuracy"] == (not says_yes(reply))  # the official reading stands
