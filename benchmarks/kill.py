@@ -39,7 +39,12 @@ from humanvlm.scrape.local_server import HEADERS_FILE, Handler, Server, read_fol
 from humanvlm.scrape.store import DUPLICATE, read_records
 
 # Small indexes are one process's work; here several share them.
-COMMAND = "import humanvlm.scrape.stage as stage; stage.LANE_ROWS = {lane_rows}; from humanvlm.cli import main; main()"
+COMMAND = """
+import humanvlm.scrape.stage as stage
+stage.MIN_PARTITION_ROWS = {partition_rows}
+from humanvlm.cli import main
+main()
+"""
 CONCURRENCY = 8
 FAILURES: tuple[Mapping[str, Any], ...] = (
     {"status": 404},
@@ -116,7 +121,7 @@ class Crawl:
     folder: Path
     server: CountingServer
     processes: int
-    lane_rows: int
+    partition_rows: int
 
     @property
     def out(self) -> Path:
@@ -136,7 +141,7 @@ class Crawl:
 
     def start(self) -> subprocess.Popen[bytes]:
         """The command in a process group of its own."""
-        command = [sys.executable, "-c", COMMAND.format(lane_rows=self.lane_rows), "raw_scrape"]
+        command = [sys.executable, "-c", COMMAND.format(partition_rows=self.partition_rows), "raw_scrape"]
         env = os.environ | {"HUMANVLM_WORKERS": str(self.processes), "MLFLOW_TRACKING_URI": "none"}
         log = (self.folder / "log").open("ab")
         with log:
@@ -289,8 +294,8 @@ def main() -> None:
         with serve(Path(folder) / "site") as server:
             runs = {}
             for name in ("undisturbed", "killed"):
-                lane_rows = -(-options.rows // options.processes)
-                runs[name] = Crawl(Path(folder) / name, server, options.processes, lane_rows)
+                partition_rows = -(-options.rows // options.processes)
+                runs[name] = Crawl(Path(folder) / name, server, options.processes, partition_rows)
                 runs[name].prepare(options.rows, options.rows_per_shard)
             report, pace = undisturbed(runs["undisturbed"])
             requests = server.hits.total()

@@ -38,7 +38,7 @@ from humanvlm.config.profiles import profile_path
 from humanvlm.index.build import SCHEMA
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import stage
-from humanvlm.scrape.crawl import Lane, crawl
+from humanvlm.scrape.crawl import Partition, crawl
 from humanvlm.scrape.fetch import Fetched
 from humanvlm.scrape.plan import plan
 from humanvlm.scrape.progress import Progress
@@ -121,15 +121,15 @@ def make_plan(path: Path, known: int) -> None:
 
 
 def run_simulated(project: Path) -> None:
-    """Run the stage in a project folder, its lanes over a simulated transport. Prints its row counts as JSON."""
+    """Run the stage in a project folder, its partitions over a simulated transport. Prints its row counts as JSON."""
     os.chdir(project)
-    stage.crawl_lane = simulated_lane  # type: ignore[attr-defined]
+    stage.crawl_partition = simulated_partition  # type: ignore[attr-defined]
     report = run_stage("raw_scrape", Path("params.yaml"))
     print(json.dumps({"rows": report["rows"], "rows_per_s": report["metrics"]["rows_per_s"]}))
 
 
-def simulated_lane(lane: Lane) -> Progress:
-    return asyncio.run(crawl(lane, answer))
+def simulated_partition(partition: Partition) -> Progress:
+    return asyncio.run(crawl(partition, answer))
 
 
 async def answer(url: str, pause: Callable[[float], None]) -> Fetched:

@@ -20,8 +20,8 @@ from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import Pattern, Rules, parse_pattern, parse_rules, path_octets, product_token
 
-KEPT_S = 24 * 3600.0  # RFC 9309 section 2.4
-FAILED_KEPT_S = 300.0
+MAX_AGE_S = 24 * 3600.0  # RFC 9309 section 2.4
+FAILED_MAX_AGE_S = 300.0
 MAX_ORIGINS = 10_000
 MAX_RULES = 1_000_000  # of all origins kept together, some 200 bytes each
 
@@ -162,7 +162,7 @@ class Consent:
         self._keep(origin, len(rules.rules) + len(ai_rules.rules) + len(tdm_rules))
         failures = failures + 1 if failure else 0
         # A first failure is not kept, so that the asker's next attempt is a real one.
-        kept_s = KEPT_S if not failure else FAILED_KEPT_S if failures > 1 else 0.0
+        kept_s = MAX_AGE_S if not failure else FAILED_MAX_AGE_S if failures > 1 else 0.0
         policy = SitePolicy(rules.crawl_delay_s, tdm_rules)
         return _Site(rules, ai_rules, policy, failure, failures, self._clock() + kept_s)
 

@@ -9,7 +9,6 @@ import gc
 import json
 import socket
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,16 +31,16 @@ from humanvlm.scrape.progress import Progress, write_progress
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.urls import IndexRow, read_index
 
-OPEN_SHARDS = 4
-GATES = 20_000
-LOOKUPS = 16
-PROGRESS_S = 1.0
+MAX_OPEN_SHARDS = 4
+MAX_HOST_LIMITERS = 20_000
+MAX_NAME_LOOKUPS = 16
+PROGRESS_INTERVAL_S = 1.0
 Download = Callable[[str, Callable[[float], None]], Awaitable[Fetched]]
 Delay = Callable[[str], Awaitable[float]]
 
 
 @dataclass(frozen=True)
-class Lane:
+class Partition:
     """The part of one process. config: its connection limits are this process's part of them."""
 
     number: int
@@ -54,15 +53,15 @@ class Lane:
     decoders: int
 
 
-class Gate:
+class HostLimiter:
     """The turn-taking of one host: so many requests at a time, starts some time apart, and pauses it asked for."""
 
     def __init__(self, at_once: int) -> None:
         self._turns = asyncio.Semaphore(at_once)
         self._free_at = 0.0
 
-    async def enter(self, interval_s: float) -> None:
-        """Wait for a turn, to be held until ``leave``. interval_s: least time between the starts of two requests."""
+    async def acquire(self, interval_s: float) -> None:
+        """Wait for a turn, to be held until ``release``. interval_s: least time between the starts of two requests."""
         await self._turns.acquire()
         try:
             while (wait := self._free_at - time.monotonic()) > 0:
@@ -73,7 +72,7 @@ class Gate:
         if interval_s:
             self._free_at = time.monotonic() + interval_s
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self._turns.release()
 
     def pause(self, seconds: float) -> None:
@@ -94,15 +93,15 @@ class Shard:
     repeated: dict[int, IndexRow]
 
 
-def crawl_lane(lane: Lane) -> Progress:
-    """Download the lane's slices and write their shards. Raises UserError when the disk is full."""
+def crawl_partition(partition: Partition) -> Progress:
+    """Download the partition's slices and write their shards. Raises UserError when the disk is full."""
     thresholds = gc.get_threshold()
     # Thousands of rows wait at any time: looking through them all for cycles, again and again, took a quarter of the
     # time, and there is next to none.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        return _run(_over_http(lane))
+        return _run(_over_http(partition))
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
@@ -117,47 +116,46 @@ def _run(crawl: Coroutine[Any, Any, Progress]) -> Progress:
     return progress
 
 
-async def _over_http(lane: Lane) -> Progress:
+async def _over_http(partition: Partition) -> Progress:
     # Looking a name up blocks a thread.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(LOOKUPS))
-    async with open_client(lane.config, lane.policy) as client:
-        return await crawl(lane, partial(fetch, client), partial(crawl_delay, client))
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_NAME_LOOKUPS))
+    async with open_client(partition.config, partition.policy) as client:
+        return await crawl(partition, partial(fetch, client), partial(crawl_delay, client))
 
 
 async def _no_delay(url: str) -> float:
     return 0.0
 
 
-async def crawl(lane: Lane, download: Download, delay: Delay = _no_delay) -> Progress:
-    """Run a lane.
+async def crawl(partition: Partition, download: Download, delay: Delay = _no_delay) -> Progress:
+    """Run a partition.
 
     download: one URL to its bytes, or RefusedError; it may pause the URL's host for some seconds. delay: least seconds
     between two requests that a URL's site asks for, or RefusedError when it wants none.
     """
-    with warnings.catch_warnings(), ThreadPoolExecutor(lane.decoders) as decoders, ThreadPoolExecutor(1) as writer:
-        warnings.simplefilter("ignore")  # Pillow warns of every odd EXIF block
-        crawl = _Crawl(lane, download, delay, decoders, writer)
+    with ThreadPoolExecutor(partition.decoders) as decoders, ThreadPoolExecutor(1) as writer:
+        crawl = _Crawl(partition, download, delay, decoders, writer)
         return await crawl.run()
 
 
 class _Crawl:
     def __init__(
         self,
-        lane: Lane,
+        partition: Partition,
         download: Download,
         delay: Delay,
         decoders: Executor,
         writer: Executor,
     ) -> None:
-        self.lane = lane
-        self.config = lane.config
+        self.partition = partition
+        self.config = partition.config
         self.download = download
         self.delay = delay
         self.decoders = decoders
         self.writer = writer
-        self.slots = asyncio.Semaphore(lane.config.concurrency)
-        self.asking = asyncio.Semaphore(lane.config.concurrency)  # rows whose site is asked whether they may be fetched
-        self.gates: dict[str, Gate] = {}
+        self.slots = asyncio.Semaphore(partition.config.concurrency)
+        self.consent_checks = asyncio.Semaphore(partition.config.concurrency)
+        self.limiters: dict[str, HostLimiter] = {}
         self.progress = Progress()
         self.open = 0
         self.runnable = 0  # rows that have their host's turn, or may have it at once
@@ -167,8 +165,8 @@ class _Crawl:
         reporting = asyncio.create_task(self._report())
         try:
             async with asyncio.TaskGroup() as shards:
-                for part in self.lane.slices:
-                    await self._room()
+                for part in self.partition.slices:
+                    await self._wait_for_room()
                     self.open += 1
                     shard = await asyncio.to_thread(self._open, part)
                     self.runnable += len(shard.todo)
@@ -180,23 +178,23 @@ class _Crawl:
             self._write_progress()
         return self.progress
 
-    async def _room(self) -> None:
-        while self.open >= OPEN_SHARDS or (self.open and self.runnable > 2 * self.config.concurrency):
+    async def _wait_for_room(self) -> None:
+        while self.open >= MAX_OPEN_SHARDS or (self.open and self.runnable > 2 * self.config.concurrency):
             self.changed.clear()
             await self.changed.wait()
 
     def _open(self, part: Slice) -> Shard:
         """Read the slice's rows; those in the journal, duplicated or forgotten are not downloaded."""
-        journal = Journal(self.lane.out / ".work" / "journal" / f"shard-{part.number:05d}")
+        journal = Journal(self.partition.out / ".work" / "journal" / f"shard-{part.number:05d}")
         fetch, repeated = part.flags()
         wanted = fetch | repeated
         shard = Shard(part.number, journal, {}, {})
-        rows = read_index(self.lane.index, part.start, part.stop, wanted)
+        rows = read_index(self.partition.index, part.start, part.stop, wanted)
         for place, row in zip(np.flatnonzero(wanted).tolist(), rows, strict=True):
             number = part.start + place
             if number in journal.entries:
                 continue
-            if self.lane.tombstones.covers(id=row.id, url=row.url):
+            if self.partition.tombstones.covers(id=row.id, url=row.url):
                 journal.append(number, store.no_picture(row, FORGOTTEN))
             elif repeated[place]:
                 shard.repeated[number] = row
@@ -217,32 +215,32 @@ class _Crawl:
         self.changed.set()
 
     def _finish(self, shard: Shard) -> None:
-        _check_server(self.lane.policy)
+        _check_server(self.partition.policy)
         detail = "an earlier row has this URL"
         repeated = {key: store.no_picture(row, store.DUPLICATE, detail) for key, row in shard.repeated.items()}
-        store.write(self.lane.out, shard.number, shard.journal, repeated)
+        store.write(self.partition.out, shard.number, shard.journal, repeated)
         shard.journal.close()
         shard.journal.path.unlink()
 
     async def _row(self, shard: Shard, number: int, row: IndexRow) -> None:
         waiting = False
         try:
-            gate = self._gate(parse_url(row.url).raw_host or "")
-            async with self.asking:
+            limiter = self._limiter(parse_url(row.url).raw_host or "")
+            async with self.consent_checks:
                 delay = max(self.config.host_interval_s, await self.delay(row.url))
             waiting = True
             self.runnable -= 1
-            await gate.enter(delay)
+            await limiter.acquire(delay)
             try:
                 self.runnable += 1
                 waiting = False
                 async with self.slots:
-                    fetched = await self.download(row.url, gate.pause)
+                    fetched = await self.download(row.url, limiter.pause)
                     self.progress.bytes += len(fetched.data)
                     await self._keep(shard, number, row, fetched)
                     self.progress.add(None)
             finally:
-                gate.leave()
+                limiter.release()
         except RefusedError as refusal:
             if refusal.reason == FORGOTTEN:
                 outcome = store.no_picture(row, FORGOTTEN)
@@ -264,28 +262,28 @@ class _Crawl:
         try:
             picture = prepare(fetched.data, self.config, row.sha256, row.md5)
             names = ({"url": fetched.url}, {"sha256": picture.sha256}, {"sha256": picture.source_sha256})
-            if any(self.lane.tombstones.covers(**name) for name in names):
+            if any(self.partition.tombstones.covers(**name) for name in names):
                 raise RefusedError(FORGOTTEN)
         except RefusedError as refusal:
             refusal.status = fetched.status
             raise
         shard.journal.append(number, _sample(row, fetched, picture), picture.data)
 
-    def _gate(self, host: str) -> Gate:
-        gate = self.gates.get(host)
-        if gate is None:
-            if len(self.gates) >= GATES:
-                self.gates = {name: gate for name, gate in self.gates.items() if not gate.idle}
-            gate = self.gates[host] = Gate(self.config.per_host)
-        return gate
+    def _limiter(self, host: str) -> HostLimiter:
+        limiter = self.limiters.get(host)
+        if limiter is None:
+            if len(self.limiters) >= MAX_HOST_LIMITERS:
+                self.limiters = {name: limiter for name, limiter in self.limiters.items() if not limiter.idle}
+            limiter = self.limiters[host] = HostLimiter(self.config.per_host)
+        return limiter
 
     async def _report(self) -> None:
         while True:
             self._write_progress()
-            await asyncio.sleep(PROGRESS_S)
+            await asyncio.sleep(PROGRESS_INTERVAL_S)
 
     def _write_progress(self) -> None:
-        write_progress(self.lane.out, self.lane.number, self.progress)
+        write_progress(self.partition.out, self.partition.number, self.progress)
 
 
 def _sample(row: IndexRow, fetched: Fetched, picture: Picture) -> dict[str, Any]:

@@ -23,14 +23,14 @@ from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_head
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import MAX_BYTES
 
-REDIRECTS = {301, 302, 303, 307, 308}
-TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+REDIRECT_STATUSES = {301, 302, 303, 307, 308}
+TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 BACKOFF_S = 0.25
-CHUNK = 1 << 16
+CHUNK_BYTES = 1 << 16
 KEEP_ALIVE_S = 30.0
 DNS_TTL_S = 300
-DNS_NAMES = 10_000
-SITE_FILE_REDIRECTS = 5  # RFC 9309 section 2.3.1.2
+MAX_DNS_NAMES = 10_000
+MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309 section 2.3.1.2
 Answer = TypeVar("Answer")
 
 
@@ -75,7 +75,7 @@ async def open_client(
         resolver=GuardedResolver(policy, resolver, config.connect_timeout_s),
         ssl=config.verify_tls,  # aiohttp's own contexts, one a process
         ttl_dns_cache=DNS_TTL_S,
-        dns_cache_max_size=DNS_NAMES,
+        dns_cache_max_size=MAX_DNS_NAMES,
     )
     async with aiohttp.ClientSession(
         connector=connector,
@@ -168,7 +168,7 @@ async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape,
     target = url
     try:
         async with asyncio.timeout(config.timeout_s):
-            for _ in range(SITE_FILE_REDIRECTS + 1):
+            for _ in range(MAX_SITE_FILE_REDIRECTS + 1):
                 check_literal(target, policy)
                 found = await _ask(session, target, config, partial(_text, target))
                 if isinstance(found, FetchedText):
@@ -176,7 +176,7 @@ async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape,
                 target = found
     except TimeoutError:
         raise RefusedError("timeout", f"{url.path} not complete within {config.timeout_s:g} s") from None
-    raise RefusedError("too_many_redirects", f"{url.path}: more than {SITE_FILE_REDIRECTS}")
+    raise RefusedError("too_many_redirects", f"{url.path}: more than {MAX_SITE_FILE_REDIRECTS}")
 
 
 async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL:
@@ -184,7 +184,7 @@ async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL
     if location := _location(response, url):
         return location
     body = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK):
+    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
         body += chunk
         if len(body) >= MAX_BYTES:
             break
@@ -232,7 +232,7 @@ async def _ask(
 def _location(response: aiohttp.ClientResponse, url: URL) -> URL | None:
     """Where an answer redirects to. Raises RefusedError (bad_url)."""
     location = response.headers.get("Location")
-    if response.status not in REDIRECTS or not location:
+    if response.status not in REDIRECT_STATUSES or not location:
         return None
     return parse_url(str(url.join(URL(location))))
 
@@ -241,7 +241,9 @@ def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
     status = response.status
     wait = retry_after_s(response.headers.get("Retry-After")) if status in (429, 503) else None
     reason = f"http_{status}"
-    return RefusedError(reason, str(response.url), status=status, transient=status in TRANSIENT, retry_after_s=wait)
+    return RefusedError(
+        reason, str(response.url), status=status, transient=status in TRANSIENT_STATUSES, retry_after_s=wait
+    )
 
 
 async def _fetched(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:

@@ -23,7 +23,7 @@ from humanvlm.data.image import on_white
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 SCALES = (8, 4, 2, 1)  # those that libjpeg decodes to faster than to the whole
-SCRATCH = 16 << 20  # bytes a thread keeps for the pixels of its next picture: fresh memory costs a tenth of a decode
+MAX_SCRATCH_BYTES = 16 << 20  # that a thread keeps for its next picture: fresh memory costs a tenth of a decode
 MAX_SEGMENT = 65_533  # bytes of a JPEG segment without marker and length (ITU-T T.81, B.1.1.4)
 ICC = b"ICC_PROFILE\0"  # ICC.1:2022, annex B.4
 
@@ -69,7 +69,7 @@ def _decode_jpeg(image: Image.Image, data: bytes, size: Size) -> Pixels:
 
 def _buffer(needed: int) -> Pixels | None:
     """Memory of the thread for so many bytes; None: too many to keep."""
-    if needed > SCRATCH:
+    if needed > MAX_SCRATCH_BYTES:
         return None
     kept: Pixels | None = getattr(_scratch, "pixels", None)
     if kept is None or len(kept) < needed:

@@ -24,8 +24,8 @@ from humanvlm.errors import UserError
 from humanvlm.scrape.urls import open_index, read_batches
 
 PLAN = "plan.npz"
-MOST_BITS = 8  # more bucket files than a process may open by default
-BATCH = 1 << 16
+MAX_BUCKET_BITS = 8  # more bucket files than a process may open by default
+BATCH_ROWS = 1 << 16
 
 Hashes = NDArray[np.uint64]
 Flags = NDArray[np.bool_]
@@ -116,7 +116,7 @@ def plan(
     total = open_index(index).metadata.num_rows
     folder = scratch / "plan.work"
     shutil.rmtree(folder, ignore_errors=True)  # of a killed run
-    buckets = Buckets(folder, min((total // bucket_rows).bit_length(), MOST_BITS))
+    buckets = Buckets(folder, min((total // bucket_rows).bit_length(), MAX_BUCKET_BITS))
     folder.mkdir(parents=True)
     try:
         has_known = _spill_known(known, buckets)
@@ -151,7 +151,7 @@ def _spill_known(known: Iterable[Hashes], buckets: Buckets) -> bool:
 def _spill_index(index: Path, total: int, buckets: Buckets, with_ids: bool) -> None:
     columns = ("url", "text", "captions") if with_ids else ("url",)
     with buckets.open("url") as spill_url, buckets.open("id") as spill_id:
-        for first, batch in read_batches(index, columns, 0, total, rows=BATCH):
+        for first, batch in read_batches(index, columns, 0, total, rows=BATCH_ROWS):
             rows = np.arange(first, first + batch.num_rows, dtype=np.uint64)
             urls = _binary(batch.column("url"))
             named = _filled(urls)
@@ -253,8 +253,8 @@ def _cuts(todo: Flags, step: int) -> list[tuple[int, int]]:
     starts: list[int] = []
     stops: list[int] = []
     seen = end = 0
-    for offset in range(0, len(todo), BATCH):  # row numbers take 8 bytes each
-        rows = offset + np.flatnonzero(todo[offset : offset + BATCH])
+    for offset in range(0, len(todo), BATCH_ROWS):  # row numbers take 8 bytes each
+        rows = offset + np.flatnonzero(todo[offset : offset + BATCH_ROWS])
         place = (seen + np.arange(len(rows))) % step
         starts += rows[place == 0].tolist()
         stops += (rows[place == step - 1] + 1).tolist()

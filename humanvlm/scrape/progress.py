@@ -1,6 +1,7 @@
 """What a crawl shows while it runs: rows and bytes a second, success rate, the commonest failures.
 
-Each lane leaves its counts in a small file, which works alike for local processes and for machines that share a disk.
+Each partition leaves its counts in a small file, which works alike for local processes and for machines that share a
+disk.
 """
 
 import json
@@ -17,12 +18,12 @@ from pathlib import Path
 from humanvlm.data.atomic_io import write_json
 
 log = logging.getLogger("humanvlm")
-EVERY_S = {True: 0.5, False: 30.0}  # on a terminal, elsewhere
+INTERVAL_S = {True: 0.5, False: 30.0}  # on a terminal, elsewhere
 
 
 @dataclass
 class Progress:
-    """What a lane has done so far. bytes: downloaded."""
+    """What a partition has done so far. bytes: downloaded."""
 
     rows: int = 0
     kept: int = 0
@@ -44,16 +45,16 @@ class Progress:
         return f"{rate:.1%} kept, {self.bytes / max(seconds, 1e-9) / 1e6:.1f} MB/s{'; ' if errors else ''}{errors}"
 
 
-def write_progress(out: Path, lane: int, progress: Progress) -> None:
-    """Leave a lane's counts for ``read_progress``."""
-    path = out / ".work" / "progress" / f"lane-{lane}.json"
-    write_json(path, vars(progress), durable=False)  # a disk may take long, and the lane has downloads to serve
+def write_progress(out: Path, partition: int, progress: Progress) -> None:
+    """Leave a partition's counts for ``read_progress``."""
+    path = out / ".work" / "progress" / f"partition-{partition}.json"
+    write_json(path, vars(progress), durable=False)  # a disk may take long, and the partition has downloads to serve
 
 
 def read_progress(out: Path) -> Progress:
-    """The sum over all lanes."""
+    """The sum over all partitions."""
     total = Progress()
-    for path in (out / ".work" / "progress").glob("lane-*.json"):
+    for path in (out / ".work" / "progress").glob("partition-*.json"):
         value = json.loads(path.read_text())
         total.rows += value["rows"]
         total.kept += value["kept"]
@@ -64,7 +65,7 @@ def read_progress(out: Path) -> Progress:
 
 @contextmanager
 def watching(out: Path, total: int, start: float) -> Iterator[None]:
-    """Show the progress of the lanes while the block runs: a bar with ETA on a terminal, elsewhere a line at times.
+    """Show the progress of all partitions while the block runs: a bar with ETA on a terminal, else a line at times.
 
     start: of the crawl, by ``time.monotonic``.
     """
@@ -84,12 +85,12 @@ def _watch(out: Path, total: int, start: float, done: threading.Event) -> None:
     terminal = sys.stderr.isatty()
     with tqdm(total=total, desc="raw_scrape", unit="row", disable=not terminal) as bar:
         while True:
-            ended = done.wait(EVERY_S[terminal])
+            ended = done.wait(INTERVAL_S[terminal])
             progress = read_progress(out)
             seconds = time.monotonic() - start
             bar.n = progress.rows
             bar.set_postfix_str(progress.line(seconds))
-            if not terminal and not (ended and seconds < EVERY_S[False]):
+            if not terminal and not (ended and seconds < INTERVAL_S[False]):
                 rate = progress.rows / max(seconds, 1e-9)
                 left = (total - progress.rows) / max(rate, 1e-9)
                 log.info(

@@ -8,15 +8,15 @@ from typing import Any
 from humanvlm.data.atomic_io import write_json
 from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
 from humanvlm.pipeline.contract import Counts, ShardResult
-from humanvlm.scrape.figures import merged, ranked
+from humanvlm.scrape.statistics import merged, ranked
 
 MANIFEST = "manifest.json"
-HOSTS = 20
+SHOWN_HOSTS = 20
 
 
 @dataclass(frozen=True)
 class Shown:
-    """info: figures and tables for the report. plots: names of the pictures that were drawn."""
+    """info: statistics and tables for the report. plots: names of the pictures that were drawn."""
 
     info: dict[str, Any]
     plots: Sequence[str]
@@ -24,13 +24,13 @@ class Shown:
 
 def present(out: Path, counts: Counts, results: Sequence[ShardResult]) -> Shown:
     """Draw the plots of a crawl, write its manifest, and return what the report says of it."""
-    figures = merged(result.info for result in results)
+    statistics = merged(result.info for result in results)
     contact_sheet(sample_rows(out, 24, run=3), out / "contact.jpg")
     write_json(out / MANIFEST, {"files": [asdict(file) for result in results for file in result.files]})
-    return Shown({**figures, "tables": tables(counts, figures)}, [*draw(counts, figures, out), "contact.jpg"])
+    return Shown({**statistics, "tables": tables(counts, statistics)}, [*draw(counts, statistics, out), "contact.jpg"])
 
 
-def tables(counts: Counts, figures: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def tables(counts: Counts, statistics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Tables by title, each a list of rows of equal columns."""
     total, kept = max(counts.rows_in, 1), max(counts.kept, 1)
     return {
@@ -40,18 +40,19 @@ def tables(counts: Counts, figures: Mapping[str, Any]) -> dict[str, list[dict[st
         ],
         "rows by HTTP status": [
             {"status": status, "rows": rows, "share": f"{rows / total:.1%}"}
-            for status, rows in figures["statuses"].items()
+            for status, rows in statistics["statuses"].items()
         ],
-        "hosts with most rows": [_host(name, found) for name, found in list(figures["hosts"].items())[:HOSTS]],
+        "hosts with most rows": [_host(name, found) for name, found in list(statistics["hosts"].items())[:SHOWN_HOSTS]],
         "pictures by format": [
-            {"format": name, "pictures": n, "share": f"{n / kept:.1%}"} for name, n in figures["formats"].items()
+            {"format": name, "pictures": n, "share": f"{n / kept:.1%}"} for name, n in statistics["formats"].items()
         ],
         "pictures by size": [
             {"up to": f"{bound} KiB", "pictures": n, "share": f"{n / kept:.1%}"}
-            for bound, n in figures["kilobytes"].items()
+            for bound, n in statistics["kilobytes"].items()
         ],
         "pictures by shorter side": [
-            {"from": f"{bound} px", "pictures": n, "share": f"{n / kept:.1%}"} for bound, n in figures["sides"].items()
+            {"from": f"{bound} px", "pictures": n, "share": f"{n / kept:.1%}"}
+            for bound, n in statistics["sides"].items()
         ],
     }
 
@@ -63,13 +64,13 @@ def _host(name: str, found: Mapping[str, int]) -> dict[str, Any]:
     return {"host": name, "rows": rows, "kept": kept, "success": f"{kept / rows:.1%}", "commonest failures": worst}
 
 
-def draw(counts: Counts, figures: Mapping[str, Any], out: Path) -> Sequence[str]:
+def draw(counts: Counts, statistics: Mapping[str, Any], out: Path) -> Sequence[str]:
     """Write the plots into ``out`` and return their names."""
     steps = {"in": counts.rows_in, "kept": counts.kept, **ranked(counts.dropped)}
     funnel(steps, out / "funnel.png", title="raw_scrape: rows")
-    hosts = [_host_bar(name, found) for name, found in list(figures["hosts"].items())[:HOSTS]]
+    hosts = [_host_bar(name, found) for name, found in list(statistics["hosts"].items())[:SHOWN_HOSTS]]
     draw_bars(hosts, out / "hosts.png", title="rows kept (green) and dropped, hosts with most rows")
-    sizes = [Bar(f"≤ {bound} KiB", [(n, "#1f77b4")], f"{n:,}") for bound, n in figures["kilobytes"].items()]
+    sizes = [Bar(f"≤ {bound} KiB", [(n, "#1f77b4")], f"{n:,}") for bound, n in statistics["kilobytes"].items()]
     draw_bars(sizes, out / "sizes.png", title="pictures by size of the file")
     return ["funnel.png", "hosts.png", "sizes.png"]
 

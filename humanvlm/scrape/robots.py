@@ -61,8 +61,8 @@ class Pattern:
 
 def parse_pattern(text: bytes) -> Pattern:
     """The pattern written as ``text``, which may be any octets; ``/%61?b`` and ``/a%3Fb`` are the same."""
-    whole = text[:-1] if text.endswith(b"$") else text + b"*"
-    parts = tuple(map(unquote_to_bytes, re.split(rb"\*+", whole)))
+    pattern = text[:-1] if text.endswith(b"$") else text + b"*"
+    parts = tuple(map(unquote_to_bytes, re.split(rb"\*+", pattern)))
     plain = unquote_to_bytes(text)
     octets = len(plain) + 2 * len(plain.translate(None, ASCII))  # those beyond ASCII count percent-encoded
     return Pattern(text.decode(errors="replace"), parts, octets)

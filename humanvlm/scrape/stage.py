@@ -15,13 +15,13 @@ from humanvlm.pipeline import engine
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
 from humanvlm.scrape import resume, store
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.crawl import Lane, crawl_lane
+from humanvlm.scrape.crawl import Partition, crawl_partition
 from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import watching
 from humanvlm.scrape.report import MANIFEST, present
 from humanvlm.scrape.urls import open_index
 
-LANE_ROWS = 500  # fewer are not worth a process of their own
+MIN_PARTITION_ROWS = 500  # fewer are not worth a process of their own
 CARD = """Image-text pairs downloaded by `humanvlm raw_scrape`, one row a sample: the picture as it was served (turned
 upright when its EXIF data asked for it, resized when the configuration did), the texts of the URL index, and the
 provenance of the download. Rows that were not kept are in `dropped/`, each with its reason; `report.json` has the
@@ -44,9 +44,11 @@ def run(run: StageRun) -> Outcome:
     slices = work.left(store.read_records(run.out))
     clock = time.monotonic()
     with local_server(run.config) as policy:
-        lanes = plan_lanes(run, index, slices, policy, tombstones)
+        partitions = plan_partitions(run, index, slices, policy, tombstones)
         shutil.rmtree(run.work / "progress", ignore_errors=True)
-        crawling = engine.map_shards(crawl_lane, lanes, len(lanes), fork=True)  # before there is a second thread
+        crawling = engine.map_shards(
+            crawl_partition, partitions, len(partitions), fork=True
+        )  # before there is a second thread
         with watching(run.out, sum(part.rows for part in slices), clock):
             fetched = sum(progress.rows for progress in crawling)
     results = resume.settle(run.out, work, store.read_records(run.out))
@@ -65,15 +67,17 @@ def local_server(config: RawScrape) -> Iterator[Policy]:
         yield Policy(config.allow_private_hosts, tuple(config.local_hosts), port)
 
 
-def plan_lanes(run: StageRun, index: Path, slices: Sequence[Slice], policy: Policy, tombstones: Any) -> list[Lane]:
+def plan_partitions(
+    run: StageRun, index: Path, slices: Sequence[Slice], policy: Policy, tombstones: Any
+) -> list[Partition]:
     """Deal the slices out to processes, which together keep within the connection limits."""
     workers = engine.default_workers()
-    count = max(1, min(workers, len(slices), -(-sum(part.rows for part in slices) // LANE_ROWS)))
+    count = max(1, min(workers, len(slices), -(-sum(part.rows for part in slices) // MIN_PARTITION_ROWS)))
     config: RawScrape = run.config
     limits = {"concurrency": max(1, config.concurrency // count), "per_host": max(1, config.per_host // count)}
     decoders = max(1, workers // count)
     return [
-        Lane(n, slices[n::count], index, run.out, config.model_copy(update=limits), policy, tombstones, decoders)
+        Partition(n, slices[n::count], index, run.out, config.model_copy(update=limits), policy, tombstones, decoders)
         for n in range(count)
     ]
 

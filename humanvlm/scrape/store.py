@@ -1,7 +1,8 @@
 """The files of a crawl: shards of kept rows, shards of dropped rows, and one record a shard.
 
 ``shard-N.parquet`` holds the pictures, ``dropped/shard-N.parquet`` the rows without one and why, and
-``records/shard-N.json`` the counts and figures of both. The record is written last: a shard without one is not there.
+``records/shard-N.json`` the counts and statistics of both. The record is written last: a shard without one is not
+there.
 """
 
 import json
@@ -28,9 +29,9 @@ from humanvlm.data.shards import (
 )
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, ShardResult
-from humanvlm.scrape.figures import figures_of
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import Hashes, id_hashes, url_hashes
+from humanvlm.scrape.statistics import statistics_of
 from humanvlm.scrape.urls import IndexRow
 
 DUPLICATE = "duplicate_url"
@@ -89,9 +90,9 @@ def write(out: Path, number: int, journal: Journal, others: Mapping[int, Mapping
 
 def record(out: Path, number: int, files: tuple[ShardFile, ...], rows: Iterable[Mapping[str, Any]]) -> ShardResult:
     """Write the record of a shard whose files are in place."""
-    figures = figures_of(rows)
-    counts = Counts(files[0].rows + files[1].rows, files[0].rows, figures["reasons"])
-    result = ShardResult(counts, files, figures)
+    statistics = statistics_of(rows)
+    counts = Counts(files[0].rows + files[1].rows, files[0].rows, statistics["reasons"])
+    result = ShardResult(counts, files, statistics)
     write_json(record_path(out, number), asdict(result))
     return result
 

@@ -16,9 +16,9 @@ from humanvlm.data.shards import open_shard
 from humanvlm.errors import UserError
 
 OPTIONAL = ("text", "captions", "license", "sha256", "md5")
-BATCH = 10_000
-GROUPS = 64  # row groups read at a time: Arrow frees none of them before the last is read
-BUFFER = 1 << 18  # bytes read ahead of a column: a row group of any size is read in a small memory
+BATCH_ROWS = 10_000
+MAX_ROW_GROUPS = 64  # row groups read at a time: Arrow frees none of them before the last is read
+BUFFER_BYTES = 1 << 18  # bytes read ahead of a column: a row group of any size is read in a small memory
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def read_batches(
     start: int,
     stop: int,
     only: NDArray[np.bool_] | None = None,
-    rows: int = BATCH,
+    rows: int = BATCH_ROWS,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows ``start`` to ``stop`` in batches of at most ``rows``, each with the number of its first row.
 
@@ -99,7 +99,7 @@ def read_batches(
     Raises UserError naming the file when it is damaged.
     """
     metadata, firsts, present = _opened(path, *_state(path))
-    index = pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER)
+    index = pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER_BYTES)
     for groups in _runs(firsts, start, stop, only):
         first = int(firsts[groups[0]])
         try:
@@ -122,7 +122,7 @@ def _runs(firsts: NDArray[np.int64], start: int, stop: int, only: NDArray[np.boo
         before = np.concatenate(([0], np.cumsum(only)))
         low, high = (np.clip(firsts[groups + side], start, stop) - start for side in (0, 1))
         groups = groups[before[high] > before[low]]
-    cuts = np.union1d(np.flatnonzero(np.diff(groups) > 1) + 1, np.arange(GROUPS, len(groups), GROUPS))
+    cuts = np.union1d(np.flatnonzero(np.diff(groups) > 1) + 1, np.arange(MAX_ROW_GROUPS, len(groups), MAX_ROW_GROUPS))
     return [run.tolist() for run in np.split(groups, cuts) if len(run)]
 
 

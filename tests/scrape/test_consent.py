@@ -26,13 +26,13 @@ class Site:
         self.files = files
         self.asked: Counter[str] = Counter()
         self.at_once = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.limiter = asyncio.Event()
+        self.limiter.set()
 
     async def get(self, url: URL) -> FetchedText:
         self.asked[str(url)] += 1
         self.at_once += 1
-        await self.gate.wait()
+        await self.limiter.wait()
         self.at_once -= 1
         found = self.files.get(str(url), 404)
         if isinstance(found, RefusedError):
@@ -111,7 +111,7 @@ def test_an_unreachable_robots_txt_is_worth_another_attempt_and_then_left_alone_
             assert caught.value.transient
         assert site.asked[HOST + "/robots.txt"] == 2
         site.files[HOST + "/robots.txt"] = b""
-        now[0] += module.FAILED_KEPT_S + 1
+        now[0] += module.FAILED_MAX_AGE_S + 1
         await consent.check_url(URL(HOST + "/a"))
         assert site.asked[HOST + "/robots.txt"] == 3
 
@@ -123,12 +123,12 @@ def test_files_are_read_once_an_origin_at_the_same_time_and_again_after_a_day() 
     consent = Consent(RawScrape(), site.get, lambda: now[0])
 
     async def run() -> None:
-        site.gate.clear()
+        site.limiter.clear()
         askers = [asyncio.create_task(consent.check_url(URL(f"{HOST}/{n}"))) for n in range(20)]
         for _ in range(5):
             await asyncio.sleep(0)
         assert site.at_once == 3
-        site.gate.set()
+        site.limiter.set()
         await asyncio.gather(*askers)
         assert set(site.asked.values()) == {1}
         assert len(site.asked) == 3
@@ -151,13 +151,13 @@ def test_an_asker_that_gives_up_does_not_end_the_reading_for_others() -> None:
     consent = Consent(RawScrape(), site.get)
 
     async def run() -> None:
-        site.gate.clear()
+        site.limiter.clear()
         first = asyncio.create_task(consent.check_url(URL(HOST + "/a")))
         second = asyncio.create_task(consent.check_url(URL(HOST + "/b")))
         await asyncio.sleep(0)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        site.gate.set()
+        site.limiter.set()
         assert await second == SitePolicy()
         assert set(site.asked.values()) == {1}
 
@@ -169,7 +169,7 @@ def test_closing_ends_what_is_being_read() -> None:
     consent = Consent(RawScrape(), site.get)
 
     async def run() -> None:
-        site.gate.clear()
+        site.limiter.clear()
         asker = asyncio.create_task(consent.check_url(URL(HOST + "/a")))
         await asyncio.sleep(0)
         await consent.close()

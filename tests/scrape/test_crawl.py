@@ -6,19 +6,19 @@ from itertools import pairwise
 
 import pytest
 
-from humanvlm.scrape.crawl import Gate
+from humanvlm.scrape.crawl import HostLimiter
 
 STEP_S = 0.03
 EARLY_S = 0.002  # by which a sleep may end before its time
 
 
 @asynccontextmanager
-async def turn(gate: Gate, interval_s: float) -> AsyncIterator[None]:
-    await gate.enter(interval_s)
+async def turn(limiter: HostLimiter, interval_s: float) -> AsyncIterator[None]:
+    await limiter.acquire(interval_s)
     try:
         yield
     finally:
-        gate.leave()
+        limiter.release()
 
 
 def starts(work: Callable[[list[float]], Awaitable[None]]) -> list[float]:
@@ -37,9 +37,9 @@ def starts(work: Callable[[list[float]], Awaitable[None]]) -> list[float]:
 def test_so_many_at_once_and_no_more(at_once: int) -> None:
     inside = most = done = 0
 
-    async def visit(gate: Gate) -> None:
+    async def visit(limiter: HostLimiter) -> None:
         nonlocal inside, most, done
-        async with turn(gate, 0):
+        async with turn(limiter, 0):
             inside += 1
             most = max(most, inside)
             await asyncio.sleep(0.001)
@@ -47,22 +47,22 @@ def test_so_many_at_once_and_no_more(at_once: int) -> None:
             done += 1
 
     async def run() -> None:
-        gate = Gate(at_once)
-        await asyncio.gather(*(visit(gate) for _ in range(20)))
+        limiter = HostLimiter(at_once)
+        await asyncio.gather(*(visit(limiter) for _ in range(20)))
 
     asyncio.run(run())
     assert (most, done) == (at_once, 20)
 
 
-async def note(gate: Gate, times: list[float], interval_s: float = 0.0) -> None:
-    async with turn(gate, interval_s):
+async def note(limiter: HostLimiter, times: list[float], interval_s: float = 0.0) -> None:
+    async with turn(limiter, interval_s):
         times.append(time.monotonic())
 
 
 def test_requests_start_an_interval_apart_however_many_may_run() -> None:
     async def work(times: list[float]) -> None:
-        gate = Gate(4)
-        await asyncio.gather(*(note(gate, times, STEP_S) for _ in range(6)))
+        limiter = HostLimiter(4)
+        await asyncio.gather(*(note(limiter, times, STEP_S) for _ in range(6)))
 
     found = starts(work)
     assert len(found) == 6
@@ -71,13 +71,13 @@ def test_requests_start_an_interval_apart_however_many_may_run() -> None:
 
 def test_a_pause_holds_everyone_back_and_a_shorter_one_does_not_end_it() -> None:
     async def work(times: list[float]) -> None:
-        gate, other = Gate(2), Gate(2)
-        gate.pause(3 * STEP_S)
-        gate.pause(STEP_S)
-        assert not gate.idle
+        limiter, other = HostLimiter(2), HostLimiter(2)
+        limiter.pause(3 * STEP_S)
+        limiter.pause(STEP_S)
+        assert not limiter.idle
         await note(other, times)
-        await asyncio.gather(*(note(gate, times) for _ in range(4)))
-        assert gate.idle
+        await asyncio.gather(*(note(limiter, times) for _ in range(4)))
+        assert limiter.idle
 
     other, *held = starts(work)
     assert other < 2 * STEP_S
@@ -86,11 +86,11 @@ def test_a_pause_holds_everyone_back_and_a_shorter_one_does_not_end_it() -> None
 
 def test_a_pause_reaches_those_that_wait_already() -> None:
     async def work(times: list[float]) -> None:
-        gate = Gate(1)
-        gate.pause(STEP_S)
-        waiting = asyncio.create_task(note(gate, times))
+        limiter = HostLimiter(1)
+        limiter.pause(STEP_S)
+        waiting = asyncio.create_task(note(limiter, times))
         await asyncio.sleep(STEP_S / 2)
-        gate.pause(2 * STEP_S)
+        limiter.pause(2 * STEP_S)
         await waiting
 
     assert starts(work)[0] >= 2.5 * STEP_S - EARLY_S
@@ -98,9 +98,9 @@ def test_a_pause_reaches_those_that_wait_already() -> None:
 
 def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
     async def work(times: list[float]) -> None:
-        gate = Gate(1)
-        gate.pause(STEP_S)
-        waiting = [asyncio.create_task(note(gate, times)) for _ in range(3)]
+        limiter = HostLimiter(1)
+        limiter.pause(STEP_S)
+        waiting = [asyncio.create_task(note(limiter, times)) for _ in range(3)]
         await asyncio.sleep(0)
         for task in waiting[:2]:
             task.cancel()

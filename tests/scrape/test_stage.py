@@ -21,7 +21,7 @@ from humanvlm.data.tombstones import Tombstones
 from humanvlm.errors import UserError
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.crawl import Lane, crawl_lane
+from humanvlm.scrape.crawl import Partition, crawl_partition
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import plan
 from humanvlm.scrape.urls import sample_id
@@ -126,7 +126,7 @@ def without_times(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_workers_change_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("humanvlm.scrape.stage.LANE_ROWS", 8)
+    monkeypatch.setattr("humanvlm.scrape.stage.MIN_PARTITION_ROWS", 8)
     urls = write_site(here, 24, {"2.jpg": {"delay_s": 0.3}, "9.jpg": {"status": 404}, "11.jpg": {"truncate": 500}})
     write_index(
         here, [{"url": url, "text": f"t{n % 3}"} for n, url in enumerate([*urls, *urls[:4], "http://x.invalid/"])]
@@ -356,7 +356,7 @@ def test_a_shard_is_not_written_when_the_local_server_is_gone(here: Path) -> Non
         policy = Policy(local_hosts=(HOST,), port=unused.getsockname()[1])
     config = RawScrape(local_hosts={HOST: "site"}, retries=0)
     with pytest.raises(UserError, match="run the same command again"):
-        crawl_lane(Lane(0, [part], path, here / "out", config, policy, Tombstones(), 1))
+        crawl_partition(Partition(0, [part], path, here / "out", config, policy, Tombstones(), 1))
     assert not list((here / "out").glob("*.parquet"))
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from humanvlm.scrape.addresses import parse_url
 from humanvlm.scrape.reasons import RefusedError
 
-HOSTS = 100  # of a shard; the rest is one line, since a crawl may meet millions
+MAX_HOSTS = 100  # of a shard; the rest is one line, since a crawl may meet millions
 OTHER_HOSTS = "(other hosts)"
-SIDES = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
+SIDE_BOUNDS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 
 
-def figures_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of rows, kept ones being those without a ``reason``.
+def statistics_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Statistics of rows, kept ones being those without a ``reason``.
 
     bytes: of stored pictures. kilobytes: pictures by size, the key being the upper bound of a doubling. sides: by
     shorter side, the key being the lower bound in px. hosts: kept and dropped counts by reason of the largest hosts.
@@ -47,12 +47,12 @@ def figures_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def merged(figures: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The sum of the figures of several shards."""
+def merged(statistics: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The sum of the statistics of several shards."""
     total: dict[str, Counter[str]] = defaultdict(Counter)
     hosts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     size = 0
-    for one in figures:
+    for one in statistics:
         size += one["bytes"]
         for key in ("reasons", "statuses", "formats", "kilobytes", "sides"):
             total[key].update(one[key])
@@ -90,11 +90,11 @@ def largest(hosts: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
     """The hosts with most rows, largest first; the others together."""
     order = sorted(hosts, key=lambda host: (host == OTHER_HOSTS, -hosts[host].total(), host))
     rest: Counter[str] = Counter()
-    for host in order[HOSTS:]:
+    for host in order[MAX_HOSTS:]:
         rest.update(hosts[host])
-    found = {host: dict(sorted(hosts[host].items())) for host in order[:HOSTS]}
+    found = {host: dict(sorted(hosts[host].items())) for host in order[:MAX_HOSTS]}
     return found | ({OTHER_HOSTS: dict(sorted(rest.items()))} if rest else {})
 
 
 def _side(side: int) -> str:
-    return str(max((bound for bound in SIDES if bound <= side), default=0))
+    return str(max((bound for bound in SIDE_BOUNDS if bound <= side), default=0))
