@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.synthetic.sources import backgrounds, crop, random_crop
 
 LONG_SIDES = (500, 600, 640, 720, 800, 800, 900, 1000, 1024, 1200)  # px
@@ -36,9 +37,8 @@ def write_picture(path: Path) -> None:
     long, ratio = rng.choice(LONG_SIDES), rng.choice(RATIOS)
     size = (round(long * ratio[0] / max(ratio)), round(long * ratio[1] / max(ratio)))
     picture = crop(key, random_crop(key, size, rng), size, mirrored=rng.random() < 0.5)
-    work = path.with_suffix(".work")
-    picture.save(work, "JPEG", quality=rng.choice(QUALITIES), progressive=number % PROGRESSIVE_EVERY == 0)
-    work.replace(path)
+    with atomic_file(path, durable=False) as work:
+        picture.save(work, "JPEG", quality=rng.choice(QUALITIES), progressive=number % PROGRESSIVE_EVERY == 0)
 
 
 def describe_sizes(sizes: Sequence[int]) -> str:

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from humanvlm.config.profiles import profile_path
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.index.build import SCHEMA
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import stage
@@ -65,15 +66,16 @@ def write_index(path: Path, rows: int) -> None:
     """An index as `humanvlm index` writes it, and beside it (``.ids``) the 64-bit hashes of its sample ids."""
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_suffix(".work")
-    with pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer, path.with_suffix(".ids").open("wb") as ids:
+    with (
+        atomic_file(path) as work,
+        pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer,
+        path.with_suffix(".ids").open("wb") as ids,
+    ):
         for first in range(0, rows, CHUNK):
             table = _rows(np.arange(first, min(first + CHUNK, rows), dtype=np.uint64))
             writer.write_table(table, row_group_size=ROW_GROUP)
             for url, text in zip(table["url"].to_pylist(), table["text"].to_pylist(), strict=True):
                 ids.write(hashlib.sha256(f"{url}\n{text}".encode()).digest()[7::-1])
-    work.replace(path)
 
 
 def _rows(numbers: NDArray[np.uint64]) -> pa.Table:

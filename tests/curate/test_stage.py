@@ -10,10 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import skimage.data
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate import stage as curate
+from humanvlm.curate.dedup import Duplicate
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_shard
 from humanvlm.pipeline.runner import run_stage
@@ -182,3 +185,28 @@ def test_datasets_reads_the_artifact(artifact: Path, tmp_path: Path) -> None:
     rows = datasets.load_dataset(str(artifact), split="train", cache_dir=str(tmp_path))
     assert len(rows) == 2
     assert rows[0]["image"].size == (512, 512)
+
+
+@settings(max_examples=20, deadline=None)
+@given(fates=st.lists(st.sampled_from(["kept", "too_bright", "forgotten", "duplicate"]), max_size=90))
+def test_every_row_of_a_shard_is_kept_or_dropped_once(
+    fates: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("rows")
+    shard, signals, out = folder / shard_name(0), folder / "signals" / shard_name(0), folder / "out"
+    rows = [{"id": str(n), "url": "u", "width": 9, "height": 9, "image": None} for n in range(len(fates))]
+    lists = {"faces": [], "people": [], "objects": []}
+    filtered = {"kept": None, "duplicate": None}
+    write_shard(shard, rows, SCRAPED)
+    write_shard(
+        signals,
+        [{"id": str(n), "reason": filtered.get(fate, fate), "detail": "", **lists} for n, fate in enumerate(fates)],
+        curate.SIGNALS,
+    )
+    duplicates = {str(n): Duplicate(fate, "x") for n, fate in enumerate(fates) if fate == "duplicate"}
+    result = curate.select_shard(curate._Select(shard, out, signals, duplicates))
+    kept, dropped = ([row["id"] for row in read_folder(path, ("id",))] for path in (out, out / "dropped"))
+    assert sorted(kept + dropped, key=int) == [row["id"] for row in rows]
+    assert kept == [str(n) for n, fate in enumerate(fates) if fate == "kept"]
+    assert result.counts.balanced
+    assert {row["url"] for row in read_folder(out / "dropped") if row["reason"] == "forgotten"} <= {""}

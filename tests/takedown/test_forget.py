@@ -1,154 +1,42 @@
 """Takedown on a real crawl: rows, texts and pictures are gone from every file, and what is left stays up to date."""
 
 import hashlib
-import io
-import json
 import logging
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import skimage.data
-from PIL import Image
 
 from humanvlm.data import tombstones
-from humanvlm.data.atomic_io import write_json
-from humanvlm.data.shards import read_folder, read_rows
+from humanvlm.data.shards import read_folder
 from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.errors import UserError
-from humanvlm.inspect.pages import write_page
-from humanvlm.pipeline.contract import check_files, identity
+from humanvlm.pipeline.contract import check_files
 from humanvlm.pipeline.runner import locked, run_stage
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.urls import sample_id
 from humanvlm.takedown import forget
 
-HOST = "photos.example"
-STAGES = forget.SHARDED
-SETTINGS = (
-    f"raw_scrape.local_hosts={{{HOST}: data/site/{HOST}}}",
-    "raw_scrape.rows_per_shard=4",
-    "human_caption_hq.min_side=64",
-    "human_caption_hq.min_face_side=16",
+from .small_crawl import (
+    HOST,
+    SETTINGS,
+    STAGES,
+    check_balance,
+    contents,
+    forget_url,
+    id_of,
+    kept,
+    pictures,
+    report_of,
+    run_all,
+    state,
+    text_of,
+    url_of,
 )
-
-
-def url_of(name: str) -> str:
-    return f"http://{HOST}/{name}.jpg"
-
-
-def text_of(name: str) -> str:
-    return f"alternative text of {name}"
-
-
-def id_of(name: str) -> str:
-    return sample_id(url_of(name), text_of(name))
-
-
-def jpeg(rgb: np.ndarray, quality: int = 90) -> bytes:
-    sink = io.BytesIO()
-    Image.fromarray(rgb).save(sink, "JPEG", quality=quality)
-    return sink.getvalue()
-
-
-def pictures() -> dict[str, bytes]:
-    """A person, a copy of it, a worse copy, two other pictures of a person, one of nobody; ``absent`` has no file."""
-    person = skimage.data.astronaut()
-    brighter = np.clip(person[40:480, 20:470].astype(int) * 1.2, 0, 255).astype(np.uint8)
-    return {
-        "person": jpeg(person),
-        "copy": jpeg(person),
-        "coffee": jpeg(skimage.data.coffee()),
-        "worse": jpeg(person, 60),
-        "mirrored": jpeg(person[:, ::-1].copy()),
-        "brighter": jpeg(np.ascontiguousarray(np.rot90(brighter, 2)[::-1])),
-    }
-
-
-def run_all() -> list[dict[str, Any]]:
-    return [run_stage(name, Path("params.yaml"), SETTINGS) for name in STAGES]
-
-
-@pytest.fixture(scope="module")
-def made(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which every stage that keeps rows ran."""
-    folder = tmp_path_factory.mktemp("made")
-    site = folder / "data" / "site" / HOST
-    site.mkdir(parents=True)
-    for name, data in pictures().items():
-        (site / f"{name}.jpg").write_bytes(data)
-    rows = [{"url": url_of(name), "text": text_of(name)} for name in [*pictures(), "absent"]]
-    rows.insert(3, {"url": url_of("person"), "text": "another text"})
-    pq.write_table(pa.Table.from_pylist(rows), folder / "data" / "index.parquet")
-    lines = [{"image": f"site/{HOST}/{name}.jpg", "conversations": []} for name in ("person", "mirrored")]
-    (folder / "data" / "instructions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    shutil.copy(repo / "humanvlm" / "profiles" / "cpu.yaml", folder / "params.yaml")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("HUMANVLM_WORKERS", "1")
-        run_all()
-    return folder
-
-
-@pytest.fixture
-def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path / "project")
-    monkeypatch.chdir(tmp_path / "project")
-    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
-    return tmp_path / "project"
-
-
-def report_of(name: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(Path("artifacts", name, "report.json").read_text())
-    return value
-
-
-def kept(name: str) -> set[str]:
-    return {Path(row["url"]).stem for row in read_folder(Path("artifacts", name), ("url",))}
-
-
-def contents(folder: Path) -> Iterator[bytes]:
-    """Bytes of every file, and all values of every shard, which are compressed in it."""
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            yield path.read_bytes()
-        if path.suffix == ".parquet" and path.is_file():
-            yield repr(list(read_rows(path))).encode()
-
-
-def state(folder: Path) -> dict[str, tuple[int, str]]:
-    return {
-        str(path.relative_to(folder)): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".lock")
-    }
-
-
-def forget_url(name: str) -> str:
-    return forget.forget(Tombstones(urls=frozenset([url_hash(url_of(name))])))
-
-
-def check_balance() -> None:
-    rows = {name: report_of(name)["rows"] for name in STAGES}
-    for name, counts in rows.items():
-        folder = Path("artifacts", name)
-        drops = [row["reason"] for path in folder.glob("dropped/*") for row in read_rows(path, ("reason",))]
-        assert counts["in"] == counts["kept"] + sum(counts["dropped"].values()), name
-        assert counts["kept"] == sum(1 for _ in read_folder(folder, ("id",))), name
-        assert counts["dropped"] == {reason: drops.count(reason) for reason in sorted(set(drops))}, name
-        check_files(folder)
-    assert rows["raw_scrape"]["in"] == 8
-    assert rows["raw_scrape"]["kept"] == rows["human_scenes"]["in"]
-    assert rows["human_scenes"]["kept"] == rows["human_caption"]["in"]
-    assert rows["human_caption"]["kept"] == rows["human_caption_hq"]["in"]
 
 
 def test_a_url_takes_its_picture_and_every_copy_with_it(project: Path) -> None:
@@ -367,31 +255,6 @@ def test_an_artifact_without_what_it_was_made_from(project: Path) -> None:
     assert "mirrored" not in kept("human_scenes")
     check_files(Path("artifacts/human_scenes"))
     assert url_of("mirrored").encode() not in b"\n".join(contents(Path("artifacts")))
-
-
-def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
-    page = write_page(Path("artifacts/human_caption"))
-    scores = Path("artifacts/benchmark_scores")
-    (scores / "samples").mkdir(parents=True)
-    (scores / "report.html").write_text("<html>")
-    (scores / "samples" / "holdout.jsonl").write_text(json.dumps({"id": id_of("mirrored")}) + "\n")
-    (scores / "samples" / "vqa.jsonl").write_text(json.dumps({"id": "1", "image": "images/1.jpg"}) + "\n")
-    inputs = {"human_caption": identity(Path("artifacts/human_caption"))}
-    checkpoint = Path("artifacts/stage1_checkpoint")
-    write_json(checkpoint / "report.json", {"stage": "stage1_checkpoint", "inputs": inputs, "outputs": []})
-    for _ in range(2):  # what is left is named again and again
-        said = forget_url("mirrored")
-        assert "data/index.parquet: 1 rows" in said
-        assert f"data/site/{HOST}/mirrored.jpg: the picture" in said
-        assert "data/instructions.jsonl: 1 lines" in said
-        assert "stage1_checkpoint: made with forgotten samples" in said
-        assert "DVC" not in said
-        assert "MLflow" not in said
-    assert not page.exists()
-    assert sorted(path.name for path in scores.rglob("*.*")) == ["vqa.jsonl"]
-    Path(".dvc").mkdir()
-    assert "`dvc gc --workspace`" in forget_url("mirrored")
 
 
 def test_near_duplicates_are_named(project: Path) -> None:

@@ -1,0 +1,37 @@
+"""Copies outside of the artifacts: removed where they are ours, else named."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from humanvlm.data.atomic_io import write_json
+from humanvlm.inspect.pages import write_page
+from humanvlm.pipeline.contract import identity
+
+from .small_crawl import HOST, forget_url, id_of
+
+
+def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    page = write_page(Path("artifacts/human_caption"))
+    scores = Path("artifacts/benchmark_scores")
+    (scores / "samples").mkdir(parents=True)
+    (scores / "report.html").write_text("<html>")
+    (scores / "samples" / "holdout.jsonl").write_text(json.dumps({"id": id_of("mirrored")}) + "\n")
+    (scores / "samples" / "vqa.jsonl").write_text(json.dumps({"id": "1", "image": "images/1.jpg"}) + "\n")
+    inputs = {"human_caption": identity(Path("artifacts/human_caption"))}
+    checkpoint = Path("artifacts/stage1_checkpoint")
+    write_json(checkpoint / "report.json", {"stage": "stage1_checkpoint", "inputs": inputs, "outputs": []})
+    for _ in range(2):  # what is left is named again and again
+        said = forget_url("mirrored")
+        assert "data/index.parquet: 1 rows" in said
+        assert f"data/site/{HOST}/mirrored.jpg: the picture" in said
+        assert "data/instructions.jsonl: 1 lines" in said
+        assert "stage1_checkpoint: made with forgotten samples" in said
+        assert "DVC" not in said
+        assert "MLflow" not in said
+    assert not page.exists()
+    assert sorted(path.name for path in scores.rglob("*.*")) == ["vqa.jsonl"]
+    Path(".dvc").mkdir()
+    assert "`dvc gc --workspace`" in forget_url("mirrored")
