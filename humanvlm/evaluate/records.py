@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from humanvlm.evaluate.stats import statistics
-from humanvlm.evaluate.stats.scored import Array
-from humanvlm.evaluate.stats.scored import Scored as Summed
+from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Sample, Spaces
 from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.inference.replies import final_answer
@@ -49,7 +48,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredTask:
     """A task's records, and their contributions (samples, k)."""
 
     kind: str
@@ -57,10 +56,10 @@ class Scored:
     contributions: Array
 
     @property
-    def summed(self) -> Summed:
+    def summed(self) -> Scored:
         """The same as the statistics take it."""
         ids, images = [record.id for record in self.records], [record.image for record in self.records]
-        return Summed(self.kind, ids, images, {}, self.contributions, TASKS[self.kind].metrics)
+        return Scored(self.kind, ids, images, {}, self.contributions, TASKS[self.kind].metrics)
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class _Read:
 
 def score(
     kind: str, samples: Sequence[Sample], replies: Sequence["str | Reply"], *, space: Spaces = "percent"
-) -> Scored:
+) -> ScoredTask:
     """Score the replies to all samples of a task, one a sample; a text alone is a reply that ended by itself.
 
     space: what the coordinates in replies are in.
@@ -90,7 +89,7 @@ def score(
         )
         for sample, one, prediction, value in zip(samples, read, judged.predictions, judged.scores, strict=True)
     ]  # fmt: skip
-    return Scored(kind, records, judged.vectors)
+    return ScoredTask(kind, records, judged.vectors)
 
 
 def metrics(kind: str, sums: Array) -> dict[str, Array]:
@@ -98,24 +97,24 @@ def metrics(kind: str, sums: Array) -> dict[str, Array]:
     return TASKS[kind].metrics(sums)
 
 
-def task_scores(scored: Scored) -> dict[str, float]:
+def task_scores(scored: ScoredTask) -> dict[str, float]:
     """Every metric; those that are undefined, such as of a category that does not occur, are left out."""
     found = {name: float(value) for name, value in metrics(scored.kind, scored.contributions.sum(axis=0)).items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
-def state_shares(scored: Scored) -> dict[str, float]:
+def state_shares(scored: ScoredTask) -> dict[str, float]:
     """The share of replies that ended in each of ``STATES``."""
     return {state: sum(state in record.state for record in scored.records) / len(scored.records) for state in STATES}
 
 
-def intervals(scored: Scored, resamples: int, seed: int, level: float = 0.95) -> dict[str, tuple[float, float]]:
+def intervals(scored: ScoredTask, resamples: int, seed: int, level: float = 0.95) -> dict[str, tuple[float, float]]:
     """Bootstrap intervals; pictures are resampled, so questions about one picture stay together."""
     found = statistics.bootstrap(scored.summed, resamples, seed, level)
     return {name: (float(low), float(high)) for name, (low, high) in found.items()}
 
 
-def parts(scored: Scored) -> dict[str, dict[str, float]]:
+def parts(scored: ScoredTask) -> dict[str, dict[str, float]]:
     """Mean score and number of samples of each part of a task (an attribute, a kind of answer)."""
     names = sorted({record.part for record in scored.records if record.part})
     values = {name: [record.score for record in scored.records if record.part == name] for name in names}

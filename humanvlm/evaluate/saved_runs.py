@@ -78,7 +78,7 @@ def read_run(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
     scores = _numbers(read_json(path / "scores.json"), path / "scores.json")
     details = path / "details.json"
     kept = _mapping(read_json(details), details) if details.exists() else {}
-    idf, kinds = (_mapping(kept.get(key, {}), details) for key in ("idf", "kinds"))
+    idf, benchmarks = (_mapping(kept.get(key, {}), details) for key in ("idf", "kinds"))
     files = sorted((path / "samples").glob("*.jsonl"))
     if not files:
         raise UserError(f"{path}: no samples/*.jsonl; give a finished folder of benchmark_scores")
@@ -87,7 +87,7 @@ def read_run(path: Path, metrics: Metrics) -> dict[str, TaskRun]:
         reported = {name.partition(".")[2]: value for name, value in scores.items() if name.startswith(f"{file.stem}.")}
         reported = {name: value for name, value in reported.items() if name not in STATES}  # say nothing of a score
         rows = list(read_rows(file))
-        of_kind = partial(metrics, str(kinds.get(file.stem, file.stem)))
+        of_kind = partial(metrics, str(benchmarks.get(file.stem, file.stem)))
         tasks[file.stem] = _task(file.stem, rows, reported, str(idf.get(file.stem, "")), file, of_kind)
     return tasks
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
 from humanvlm.evaluate.predict import mean_picture, predict, predict_one
-from humanvlm.evaluate.records import UNFINISHED, Scored, intervals, parts, score, state_shares, task_scores
+from humanvlm.evaluate.records import UNFINISHED, ScoredTask, intervals, parts, score, state_shares, task_scores
 from humanvlm.evaluate.report.outputs import write
 from humanvlm.evaluate.report.page import TaskResult
 from humanvlm.evaluate.stats.slices import Slice, slice_scores
@@ -23,7 +23,7 @@ log = logging.getLogger("humanvlm")
 MEAN_PICTURES = 256
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 WORTH_A_WARNING = 0.05  # share of a task's replies that were cut, filtered, refused, or no more than a thought
-Judgement = tuple[Scored, dict[str, float], dict[str, tuple[float, float]]]
+Judgement = tuple[ScoredTask, dict[str, float], dict[str, tuple[float, float]]]
 REMEDIES = {
     "cut": "cut at the token limit; raise benchmark_scores.max_new_tokens",
     "filtered": "stopped by a content filter",
@@ -148,7 +148,7 @@ def _result(
     return TaskResult(task, kind, samples, scored, values | ended, ranges, parts(scored), _slices(scored, config))
 
 
-def _slices(scored: Scored, config: BenchmarkScores) -> Sequence[Slice]:
+def _slices(scored: ScoredTask, config: BenchmarkScores) -> Sequence[Slice]:
     records = scored.records
     if not any(record.slices for record in records):
         return ()

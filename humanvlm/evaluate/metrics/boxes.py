@@ -4,8 +4,8 @@ Notations: ``[x1, y1, x2, y2]`` and ``(…)`` (LLaVA, Shikra, Qwen2.5-VL's ``bbo
 Qwen2-VL), ``<box>x1 y1 x2 y2</box>`` (MiniCPM-V), JSON or attributes named ``x1``, ``x_min``, ``xmin``, ``left`` … or
 ``x, y, width, height``, four numbers that are the whole reply, ``<patch_index_…>`` pairs (Kosmos-2), ``<loc_…>``
 (Florence-2: 0-1000) and ``<loc0000>`` (PaliGemma: y first, 0-1023) quadruples, ``box_2d`` (Gemini: y first, 0-1000).
-Marks that only models with 0-1000 write decide the space, whatever was asked for. The first box counts; how many a
-reply has is told too.
+Marks that only models with 0-1000 write decide the space, whatever was asked for. The first box counts; a
+reply with several says so.
 """
 
 import math

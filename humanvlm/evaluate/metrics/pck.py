@@ -64,17 +64,17 @@ def score_points(
     *,
     space: Space | Literal["auto"] = "auto",
 ) -> Scored:
-    """PCK@0.05, @0.1 and @0.2 over all visible keypoints, in 0..1; one that is not told is wrong.
+    """PCK@0.05, @0.1 and @0.2 over all visible keypoints, in 0..1; one that is not said is wrong.
 
     counts: ``missing`` and ``unparseable`` replies, ``keypoints`` to be found, ``untold`` ones among them,
     ``ambiguous_space`` (see ``boxes.choose_space``).
     """
-    told = [parse_points(reply) if isinstance(reply, str) else dict(reply or {}) for reply in replies]
-    bounds = [_bounds(points) for points in told]
+    said = [parse_points(reply) if isinstance(reply, str) else dict(reply or {}) for reply in replies]
+    bounds = [_bounds(points) for points in said]
     sizes = [person.size for person in people]
     chosen, ambiguous = choose_space(bounds, sizes) if space == "auto" else (space, 0)
     rows, labels, owners, untold = [], [], [], 0
-    for number, (person, points) in enumerate(zip(people, told, strict=True)):
+    for number, (person, points) in enumerate(zip(people, said, strict=True)):
         for name, (x, y, visible) in zip(NAMES, person.points, strict=True):
             if visible <= 0:
                 continue
@@ -95,7 +95,7 @@ def score_points(
         [person.image for person in people],
         {
             "reply": [reply if isinstance(reply, str | None) else None for reply in replies],
-            "points": [{name: list(point) for name, point in points.items()} for points in told],
+            "points": [{name: list(point) for name, point in points.items()} for points in said],
             "right_at_0.1": contributions[:, 1].tolist(),
             "keypoints": contributions[:, len(SHARES)].tolist(),
         },
@@ -103,11 +103,11 @@ def score_points(
         metrics,
         {
             "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(reply is not None and not points for reply, points in zip(replies, told, strict=True)),
+            "unparseable": sum(reply is not None and not points for reply, points in zip(replies, said, strict=True)),
             "keypoints": len(rows),
             "untold": untold,
             "ambiguous_space": ambiguous,
-            f"space_{chosen}": sum(bool(points) for points in told),
+            f"space_{chosen}": sum(bool(points) for points in said),
         },
     )
 

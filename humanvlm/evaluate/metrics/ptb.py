@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from itertools import chain
 
-from humanvlm.evaluate.metrics.ptb_shapes import ABBREVIATIONS, SPLITS, kinds, shapes
+from humanvlm.evaluate.metrics.ptb_shapes import ABBREVIATIONS, SPLITS, character_classes, shapes
 
 # As coco-caption removes them. Brackets stay, as "-lrb-": its list has them in capitals, the tokens are not.
 PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
@@ -109,7 +109,7 @@ def _ended(tokens: list[str]) -> list[str]:
 
 def _scanned(text: str, place: int, stop: int) -> tuple[list[str], int]:
     """The tokens that begin from ``place`` to before ``stop``, and where the last one ends."""
-    matched, tokens = text.translate(kinds()), []
+    matched, tokens = text.translate(character_classes()), []
     while place < stop:
         best, write = None, None
         for shape in shapes():

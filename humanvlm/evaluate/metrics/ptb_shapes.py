@@ -2,10 +2,9 @@
 
 Everything here is measured: the reference was given each character alone, within and beside words; each English word
 and abbreviation before full stops, figures and apostrophes; each short sequence of symbols; and generated numbers,
-addresses and names. Text is matched by the kinds of its characters (``kinds``), so that one letter stands for all
-beyond ASCII. At each place the longest shape counts, with what has to follow the token; of equally long ones the first.
-
-Letters that Unicode got after version 6.3, which the reference drops, are letters here.
+addresses and names. Text is matched by the kinds of its characters (``character_classes``), so that one letter stands
+for all beyond ASCII. At each place the longest shape counts, with what has to follow the token; of equally long ones
+the first.
 """
 
 import re
@@ -41,7 +40,7 @@ class Shape(NamedTuple):
 
 
 @cache
-def kinds() -> dict[int, str]:
+def character_classes() -> dict[int, str]:
     """For ``str.translate``: what each character is matched as."""
     found = _Kinds({ord(one): kind for kind, members in _KINDS.items() for one in kind + members})
     for ranges, kind in ((_MARKS, _MARK), (_SYMBOLS, _SYMBOL)):

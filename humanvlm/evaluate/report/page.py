@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from humanvlm.data.atomic_io import write_text
-from humanvlm.evaluate.records import STATES, Scored
+from humanvlm.evaluate.records import STATES, ScoredTask
 from humanvlm.evaluate.report.cards import draw_card
 from humanvlm.evaluate.report.leaderboard import Standing
 from humanvlm.evaluate.stats.slices import Slice
@@ -56,7 +56,7 @@ class TaskResult:
     task: str
     kind: str
     samples: Sequence[Sample]
-    scored: Scored
+    scored: ScoredTask
     scores: Mapping[str, float]
     intervals: Mapping[str, tuple[float, float]]
     parts: Mapping[str, Mapping[str, float]]
