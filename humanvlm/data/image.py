@@ -153,14 +153,11 @@ def reader(kind: Kind) -> Any:
 
 
 def _has_too_many_scans(data: bytes, *, progressive: bool) -> bool:
-    """Whether a JPEG starts more than ``MAX_SCANS`` scans; no more of it is read than tells.
-
-    A sequential one, of which a film may follow the end as in motion photos, is then read marker by marker.
-    """
-    if next(islice(SCAN.finditer(data), MAX_SCANS, None), None) is None:
-        return False
+    """Whether a JPEG starts more than ``MAX_SCANS`` scans; no more of it is read than tells."""
     started = None if progressive else scans(data)
-    return started is None or started > MAX_SCANS
+    if started is None:
+        return next(islice(SCAN.finditer(data), MAX_SCANS, None), None) is not None
+    return started > MAX_SCANS
 
 
 @contextmanager

@@ -40,9 +40,21 @@ def skeleton(data: bytes) -> bytes | None:
 
 
 def scans(data: bytes) -> int | None:
-    """How many scans a JPEG has before its EOI marker; None when it is not well formed or ends early."""
-    codes = [code for code, _, _ in _segments(data)]
-    return codes.count(SOS) if codes[-1:] == [EOI] else None
+    """How many scans a decoder reads of a sequential JPEG; None when it is not well formed or ends early.
+
+    When the first scan has all components, as nearly always, what follows is not looked for: no decoder reads it.
+    """
+    components, found = 0, 0
+    for code, start, _ in _segments(data):
+        if code in FRAMES and start + 9 < len(data):
+            components = data[start + 9]
+        elif code == SOS:
+            found += 1
+            if found == 1 and 0 < components == data[start + 4]:
+                return 1
+        elif code == EOI:
+            return found
+    return None
 
 
 def with_end(data: bytes) -> bytes | None:

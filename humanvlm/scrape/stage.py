@@ -46,9 +46,8 @@ def run(run: StageRun) -> Outcome:
     with local_server(run.config) as policy:
         partitions = plan_partitions(run, index, slices, policy, tombstones)
         shutil.rmtree(run.work / "progress", ignore_errors=True)
-        crawling = engine.map_shards(
-            crawl_partition, partitions, len(partitions), fork=True
-        )  # before there is a second thread
+        # Before there is a second thread.
+        crawling = engine.map_shards(crawl_partition, partitions, len(partitions), fork=True)
         with watching(run.out, sum(part.rows for part in slices), clock):
             fetched = sum(progress.rows for progress in crawling)
     results = resume.settle(run.out, work, store.read_records(run.out))
