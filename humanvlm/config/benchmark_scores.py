@@ -99,3 +99,17 @@ class BenchmarkScores(Section):
     def files(self) -> tuple[str, ...]:
         named = [name for source in self.sources.values() for name in (source.references, source.questions) if name]
         return (*named, *(f"{run}/{name}" for run in self.leaderboard for name in ("scores.json", "details.json")))
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.model.removeprefix("hub:"),) if self.model.startswith("hub:") else ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        captions = {"captions", "holdout"} & {*self.tasks, *(source.kind for source in self.sources.values())}
+        needed = {
+            "stage2_checkpoint": self.model == "checkpoint",
+            "human_caption": "holdout" in self.tasks or (self.baselines and bool(captions)),
+            "data": bool(set(self.tasks) - {"holdout", *self.sources}),
+        }
+        return tuple(name for name, is_needed in needed.items() if not is_needed)

@@ -31,3 +31,7 @@ class Model(Section):
         Literal["auto", "float32", "bfloat16"],
         Field(description="of training; auto: bfloat16 where the machine multiplies it natively"),
     ] = "auto"
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.vision_tower, self.language_model)

@@ -21,3 +21,13 @@ class Section(BaseModel):
     def files(self) -> tuple[str, ...]:
         """Files and folders that the parameters name and the stage reads: a change of their content makes it stale."""
         return ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models the stage loads: entries of models.yaml, folders, hub ids. Other content makes it stale."""
+        return ()
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Inputs that are not read with these values: they need not be there, and a change does not make it stale."""
+        return ()

@@ -101,6 +101,12 @@ class StageRun:
         return getattr(self.params, self.stage.name)
 
     @property
+    def read(self) -> Mapping[str, Path]:
+        """The inputs that are read with these parameters; the others need not be there."""
+        unread = {name for section in self.stage.sections for name in getattr(self.params, section).unread}
+        return {name: folder for name, folder in self.inputs.items() if name not in unread}
+
+    @property
     def work(self) -> Path:
         """Scratch that survives a kill and is removed when the stage completes."""
         return self.out / ".work"

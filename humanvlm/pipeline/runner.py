@@ -36,9 +36,11 @@ from humanvlm.pipeline.contract import (
     read_report,
 )
 from humanvlm.pipeline.stages import STAGES
+from humanvlm.weights import hub
+from humanvlm.weights.catalog import model_entries
 
 log = logging.getLogger("humanvlm")
-SNAPSHOT = ("config", "defaults", "inputs", "code", "files", "tombstones")
+SNAPSHOT = ("config", "defaults", "inputs", "code", "models", "files", "tombstones")
 VERSIONED = ("humanvlm", "torch", "transformers", "deepspeed", "onnxruntime", "opencv-python-headless", "pyarrow")
 
 
@@ -76,7 +78,7 @@ def run_stage(
         if not force and not retry and (report := _finished(run.out, fingerprint)):
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
             return report
-        for folder in folders.values():
+        for folder in run.read.values():
             if (folder / "report.json").exists():
                 check_files(folder)
         tracking.check()
@@ -128,11 +130,13 @@ def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     snapshot = {
         "config": config,
         "defaults": _digest(defaults(run.stage.sections)),
-        "inputs": {key: identity(folder) for key, folder in run.inputs.items()},
+        "inputs": {key: identity(folder) for key, folder in run.read.items()},
         "code": code_identity(run.stage.code or ()),
     }
     if files := [Path(name) for section in run.stage.sections for name in getattr(run.params, section).files]:
         snapshot["files"] = {str(path): sha256_file(path) for name in files for path in _files_of(name)}
+    if models := [name for section in run.stage.sections for name in getattr(run.params, section).models]:
+        snapshot["models"] = {name: _model_identity(name) for name in models}
     if run.stage.honours_tombstones:
         snapshot["tombstones"] = tombstones.load().digest
     return fingerprint_of(run.stage.name, snapshot), snapshot
@@ -145,6 +149,14 @@ def fingerprint_of(stage: str, snapshot: Mapping[str, Any]) -> str:
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _model_identity(name: str) -> str:
+    """The declared sha256 of an entry of models.yaml, else what the folder or hub id holds now. Raises UserError."""
+    entry = model_entries().get(name)
+    if entry is not None and entry.sha256:
+        return entry.sha256
+    return hub.identity(entry.hub if entry is not None and entry.hub else name)
 
 
 def _files_of(path: Path) -> list[Path]:

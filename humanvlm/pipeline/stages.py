@@ -54,7 +54,7 @@ TRAINING = (
 )
 CAPTIONS = _in(
     "caption",
-    "attributes.py boxes.py clothing.py colour.py english.py grammar.py labels.py labels.yaml measure.py pose.py "
+    "attributes.py clothing.py colour.py english.py grammar.py labels.py labels.yaml measure.py pose.py "
     "source.py stage.py",
 )
 SCORING = (
@@ -100,7 +100,13 @@ STAGES = {
             module="humanvlm.caption.stage",
             inputs={"human_scenes": "artifacts/human_scenes"},
             sections=("human_caption",),
-            code=(*CAPTIONS, *_in("data", "dropped.py facts.py shards.py tombstones.py"), *PICTURE, *DRAWN, *WEIGHTS),
+            code=(
+                *CAPTIONS,
+                *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
+                *PICTURE,
+                *DRAWN,
+                *WEIGHTS,
+            ),
             layer="dataset",
             kinds=("parquet",),
             texts={"short": 70, "detailed": 300},
@@ -111,7 +117,13 @@ STAGES = {
             module="humanvlm.caption.hq_stage",
             inputs={"human_caption": "artifacts/human_caption"},
             sections=("human_caption_hq",),
-            code=("caption", *_in("data", "dropped.py facts.py shards.py tombstones.py"), *PICTURE, *DRAWN, *WEIGHTS),
+            code=(
+                "caption",
+                *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
+                *PICTURE,
+                *DRAWN,
+                *WEIGHTS,
+            ),
             layer="dataset",
             kinds=("parquet",),
             texts={"human_caption_hq": 500},
@@ -158,7 +170,7 @@ STAGES = {
                 "inference",
                 *PICTURE,
                 *LOADED,
-                *_in("data", "dropped.py facts.py http.py prompts.py shards.py tombstones.py"),
+                *_in("data", "detections.py dropped.py facts.py http.py prompts.py shards.py tombstones.py"),
                 "weights",
             ),
             layer="release",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from humanvlm.config.loading import load_params
 from humanvlm.config.profiles import profile_path
 from humanvlm.data.shards import write_shard
 from humanvlm.pipeline import runner as stage_module
@@ -150,3 +151,84 @@ def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "artifacts" / "raw_scrape").mkdir(parents=True)
     with pytest.raises(StageError, match="run `humanvlm raw_scrape` first"):
         run_stage("human_scenes", CPU, inputs={"raw_scrape": tmp_path / "artifacts/raw_scrape"}, out=tmp_path / "out")
+
+
+def fingerprint(name: str, inputs: dict[str, Path], *overrides: str) -> str:
+    """What a stage says it would be made from."""
+    params = load_params(CPU, overrides)
+    stage = stage_module.STAGES[name]
+    return stage_module._fingerprint(StageRun(stage, params, inputs, Path("out")))[0]
+
+
+def model_folder(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> dict[str, Path]:
+    """Inputs of any stage, each a folder with one file."""
+    names = ("data", "human_caption", "human_caption_hq", "stage1_checkpoint", "stage2_checkpoint")
+    for name in names:
+        (tmp_path / name / "benchmarks").mkdir(parents=True)
+        (tmp_path / name / "benchmarks" / "file").write_text("1")
+    return {name: tmp_path / name for name in names}
+
+
+def inputs_of(name: str, made: dict[str, Path]) -> dict[str, Path]:
+    return {key: made[key] for key in stage_module.STAGES[name].inputs}
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("benchmark_scores", "benchmark_scores.model=hub:"),
+        ("stage1_checkpoint", "model.language_model="),
+        ("stage2_checkpoint", "model.vision_tower="),
+    ],
+)
+def test_a_model_folder_replaced_in_place_is_another(
+    made: dict[str, Path], tmp_path: Path, name: str, key: str
+) -> None:
+    model = model_folder(tmp_path / "model")
+    inputs, override = inputs_of(name, made), f"{key}{model}"
+    before = fingerprint(name, inputs, override)
+    (model / "notes.md").write_text("is no part of it")
+    assert fingerprint(name, inputs, override) == before
+    (model / "model.safetensors").write_bytes(b"others")
+    assert fingerprint(name, inputs, override) != before
+
+
+@pytest.mark.parametrize(
+    ("overrides", "read"),
+    [
+        ((), {"stage2_checkpoint", "human_caption", "data"}),
+        (("benchmark_scores.model=endpoint",), {"human_caption", "data"}),
+        (("benchmark_scores.model=endpoint", "benchmark_scores.baselines=false"), {"data"}),
+        (("benchmark_scores.model=endpoint", "benchmark_scores.tasks=[vqa]"), {"data"}),
+        (
+            ("benchmark_scores.baselines=false", "benchmark_scores.tasks=[holdout]"),
+            {"stage2_checkpoint", "human_caption"},
+        ),
+        (("benchmark_scores.model=hub:MODEL",), {"human_caption", "data"}),
+    ],
+)
+def test_an_input_that_is_not_read_is_none(
+    made: dict[str, Path], tmp_path: Path, overrides: tuple[str, ...], read: set[str]
+) -> None:
+    model = model_folder(tmp_path / "model")
+    settings = [override.replace("MODEL", str(model)) for override in overrides]
+    inputs = inputs_of("benchmark_scores", made)
+    before = fingerprint("benchmark_scores", inputs, *settings)
+    for name, folder in inputs.items():
+        (folder / "benchmarks" / "file").write_text("2")
+        assert (fingerprint("benchmark_scores", inputs, *settings) != before) == (name in read), name
+        (folder / "benchmarks" / "file").write_text("1")
+        without = {**inputs, name: tmp_path / "absent"}
+        if name in read:
+            with pytest.raises(StageError, match="no such folder"):
+                fingerprint("benchmark_scores", without, *settings)
+        else:
+            assert fingerprint("benchmark_scores", without, *settings) == before
