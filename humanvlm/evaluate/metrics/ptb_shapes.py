@@ -5,6 +5,8 @@ and abbreviation before full stops, figures and apostrophes; each short sequence
 addresses and names. Text is matched by the kinds of its characters (``character_classes``), so that one letter stands
 for all beyond ASCII. At each place the longest shape counts, with what has to follow the token; of equally long ones
 the first.
+
+Letters that Unicode got after version 6.3, which the reference drops, are letters here.
 """
 
 import re
