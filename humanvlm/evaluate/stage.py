@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
-from humanvlm.evaluate.predict import mean_picture, predict, predict_one
+from humanvlm.evaluate.predict import mean_picture, predict
 from humanvlm.evaluate.records import UNFINISHED, ScoredTask, intervals, parts, score, state_shares, task_scores
 from humanvlm.evaluate.report.outputs import write
 from humanvlm.evaluate.report.page import TaskResult
@@ -15,8 +15,10 @@ from humanvlm.evaluate.stats.slices import Slice, slice_scores
 from humanvlm.evaluate.tasks.base import Dropped, Loaded, Sample, Task, choose, load_rows, load_source
 from humanvlm.evaluate.tasks.held_out import held_out, most_common_caption, training_pictures
 from humanvlm.evaluate.tasks.registry import TASKS
-from humanvlm.inference.base import Model, Reply, open_model
+from humanvlm.inference.ask import ask_one
+from humanvlm.inference.base import Model, Reply
 from humanvlm.inference.cache import Predictions, open_predictions
+from humanvlm.inference.models import open_model
 from humanvlm.pipeline.contract import Outcome, StageRun
 
 log = logging.getLogger("humanvlm")
@@ -119,7 +121,7 @@ def _baselines(
         return {}
     file = io.BytesIO()
     mean_picture(training_pictures(run.inputs["human_caption"], MEAN_PICTURES)).save(file, "PNG")
-    reply = predict_one(file.getvalue(), captions[0].prompt, model, store, run.config.max_new_tokens)
+    reply = ask_one(file.getvalue(), captions[0].prompt, model, store, run.config.max_new_tokens)
     return {"most_common": common, "mean_image": reply.text}
 
 

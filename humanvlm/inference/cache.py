@@ -9,9 +9,10 @@ the number of tokens. So there is nothing to invalidate; what changes has other 
 | a picture's bytes | the samples about that picture |
 | ``max_new_tokens`` | everything |
 | local models: weights, tokenizer, chat template or configuration; ``dtype``, ``batch_size``, device | everything |
-| local models: torch, transformers, tokenizers or Pillow; the code of ``asking.CODE`` | everything |
+| local models: torch, transformers, tokenizers or Pillow; the code that ``local`` reaches | everything |
 | endpoints: ``url``, ``model``, ``parameters``, ``image_size``; the wording of the request | everything |
 | samples added, a larger ``limit``, another ``seed`` or task | only the samples that are new |
+| how an answer is found in a reply (``replies.final_answer``): replies are kept as the model said them | nothing |
 | references, metrics, ``bootstrap``, slices, the report, ids, the order of samples, where files lie | nothing |
 | endpoints: concurrency, times, retries, the key, ``max_failed`` | nothing |
 | a kill at any moment | what had no durable reply; of a torn line, that one |
@@ -34,7 +35,8 @@ from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply
 
 FOLDER = Path(".state/predictions")
-SAVED = ("key", "text", "tokens", "finish", "latency_s", "info")
+SAVED = ("key", "raw", "tokens", "finish", "latency_s", "refusal", "info")
+EARLIER = {*SAVED, "text"} - {"raw", "refusal"}  # what was saved when only the text of a reply was kept
 
 
 def digest(value: Any) -> str:
@@ -61,11 +63,12 @@ class Predictions:
                 write_json(folder / f"{name}.json", dict(identity))  # its fsync of the folder is for both files
         for line in filter(None, data.split(b"\n")):
             try:
-                reply = Reply(**_fields(json.loads(line)))
-            except (ValueError, TypeError):
+                reply = _reply(json.loads(line))
+            except (ValueError, RecursionError):
                 self.damaged += 1
             else:
-                self.replies.setdefault(reply.key, reply)
+                if reply:
+                    self.replies.setdefault(reply.key, reply)
 
     def add(self, replies: Iterable[Reply]) -> None:
         """Append replies; on return they survive a power cut. Raises UserError naming the file when it cannot be
@@ -102,10 +105,19 @@ def open_predictions(identity: Mapping[str, Any]) -> Predictions:
     return Predictions(Path(os.environ.get("HUMANVLM_PREDICTIONS", FOLDER)), identity)
 
 
-def _fields(record: Any) -> dict[str, Any]:
-    """What was saved of a reply. Raises ValueError when it is none."""
+def _reply(record: Any) -> Reply | None:
+    """The reply of a line. Raises ValueError when it is none.
+
+    Earlier lines have the text alone. It is what the model said, unless it is empty: that may have been a refusal or a
+    thought, so it is asked again.
+    """
+    if isinstance(record, dict) and record.keys() == EARLIER:
+        record = {**record, "raw": record["text"], "refusal": ""}
+        if not record.pop("text"):
+            return None
     if not isinstance(record, dict) or record.keys() != set(SAVED):
         raise ValueError("no reply")
-    if not isinstance(record["key"], str) or not isinstance(record["text"], str):
+    texts = all(isinstance(record[name], str) for name in ("key", "raw", "finish", "refusal"))
+    if not texts or not isinstance(record["info"], dict):
         raise ValueError("no reply")
-    return record
+    return Reply(**record)

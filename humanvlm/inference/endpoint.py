@@ -3,12 +3,10 @@
 Requests are sent ``concurrency`` at a time. A failure that may pass (429, 5xx, a time-out, a lost connection, a reply
 that is not what was agreed) is tried again after an exponential back-off with full jitter (Brooker, AWS Architecture
 Blog, 2015) or, where the server says so, after its Retry-After. What fails in the end is an error of that request.
+What a model does not answer (it refuses, a filter stops it, it only thinks) is a reply, as it is what the model does.
 """
 
 import asyncio
-import base64
-import io
-import json
 import os
 import random
 import time
@@ -19,28 +17,17 @@ from urllib.parse import urlsplit
 
 from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.data.http import retry_after_s
-from humanvlm.data.image import kind_of
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
+from humanvlm.inference.chat import ENDED_EARLY, JPEG_QUALITY, data_url, parse_reply, request_body
+from humanvlm.inference.failures import MALFORMED, AttemptError, http_failure, malformed
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
 MAX_BODY = 8 << 20  # bytes of one answer
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
-JPEG_QUALITY = 95
-REFUSED = {401: "set the environment variable {key}", 404: "check url and model of benchmark_scores.endpoint"}
-MAY_PASS = frozenset({408, 409, 425, 429})
-
-
-@dataclass(eq=False)
-class AttemptError(Exception):
-    """An attempt without a reply. passing: whether another may do better; retry_after: seconds the server asks for."""
-
-    reason: str
-    detail: str
-    passing: bool = True
-    retry_after: float = 0.0
+SAID_CHARACTERS = 160  # of what a server said
 
 
 @dataclass(frozen=True)
@@ -63,19 +50,25 @@ class Server:
         }
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
-        """Replies as they come. Raises UserError when the server refuses key, address or model."""
-        waiting, pending = iter(requests), set[asyncio.Task[Reply]]()
+        """Replies as they come. Raises UserError when the server refuses key, address or model.
+
+        Requests go one at a time as long as none fares better than to be refused for good.
+        """
+        waiting, pending, at_once = iter(requests), set[asyncio.Task[Reply]](), 1
         with asyncio.Runner() as runner:
             session = runner.run(self._session())
             try:
                 while True:
-                    while len(pending) < self.config.concurrency and (request := next(waiting, None)):
+                    while len(pending) < at_once and (request := next(waiting, None)):
                         pending.add(runner.get_loop().create_task(self._ask(session, request)))
                     if not pending:
                         return
                     done, pending = runner.run(asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED))
                     errors = [error for task in done if (error := task.exception())]
-                    yield [task.result() for task in done if not task.exception()]
+                    replies = [task.result() for task in done if not task.exception()]
+                    if not all(reply.permanent or reply.error == CORRUPT for reply in replies):
+                        at_once = self.config.concurrency
+                    yield replies
                     if errors:
                         raise errors[0]
             finally:
@@ -108,15 +101,16 @@ class Server:
             except AttemptError as found:
                 failure = found
             else:
-                cut = reply.finish in ("length", "content_filter")
-                if reply.text or (empty and not cut):  # a model may have nothing to say: believed when it does so twice
+                # A model may have nothing to say: believed when it does so twice, or says why.
+                if reply.raw or reply.refusal or empty or reply.finish in ENDED_EARLY:
                     return reply
-                failure, empty = AttemptError("empty_reply", f"finish_reason {reply.finish}", passing=not cut), True
+                failure, empty = AttemptError("empty_reply", f"finish_reason {reply.finish}"), True
             wait = failure.retry_after + random.uniform(0, min(LONGEST_WAIT_S, FIRST_WAIT_S * 2**attempt))
             if not failure.passing or attempt == self.config.retries or time.monotonic() + wait >= deadline:
                 break
             await asyncio.sleep(wait)
-        return Reply(request.key, error=failure.reason, detail=self._clean(failure.detail))
+        lasting = not failure.passing or failure.reason == MALFORMED
+        return Reply(request.key, error=failure.reason, detail=self._told(failure), permanent=lasting)
 
     async def _attempt(self, session: "ClientSession", key: str, body: Mapping[str, Any], time_left: float) -> Reply:
         """One attempt. Raises AttemptError when there is no reply, and UserError when no request will get one."""
@@ -134,18 +128,25 @@ class Server:
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptError("connection", f"{type(error).__name__}: {error}") from None
         if response.status != 200:
-            said = content.decode(errors="replace")
-            if response.status in REFUSED:
-                remedy = REFUSED[response.status].format(key=self.config.key_variable)
-                raise UserError(f"{url}: HTTP {response.status}: {self._clean(said)}; {remedy}")
-            passing = response.status in MAY_PASS or response.status >= 500
             wait = retry_after_s(response.headers.get("Retry-After")) or 0.0
-            raise AttemptError(f"http_{response.status}", said, passing, wait)
-        return parse_reply(key, content, round(time.monotonic() - start, 4))
+            failure = http_failure(response.status, content.decode(errors="replace"), self.config.key_variable, wait)
+        else:
+            try:
+                return parse_reply(key, content, round(time.monotonic() - start, 4), self.config.key_variable)
+            except AttemptError as found:
+                failure = found
+        if failure.hopeless:
+            raise UserError(f"{url}: {failure.reason.replace('http_', 'HTTP ')}: {self._told(failure)}")
+        raise failure
+
+    def _told(self, failure: AttemptError) -> str:
+        """What a server said, and the remedy."""
+        said = self._clean(failure.detail)
+        return f"{said}; {failure.remedy}" if failure.remedy else said
 
     def _clean(self, text: str) -> str:
         """What a server said as one short line, without the key, which some repeat."""
-        return " ".join((text.replace(self.key, "…") if self.key else text).split())[:160]
+        return " ".join((text.replace(self.key, "…") if self.key else text).split())[:SAID_CHARACTERS]
 
 
 def open_endpoint(config: Endpoint) -> Server:
@@ -163,64 +164,11 @@ def open_endpoint(config: Endpoint) -> Server:
     return Server(config, key)
 
 
-def request_body(config: Endpoint, prompt: str, picture: str, max_new_tokens: int) -> dict[str, Any]:
-    """A chat completion: one turn, picture first, greedy. ``config.parameters`` add, replace and take out fields."""
-    content = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": prompt}]
-    body = {
-        "model": config.model,
-        "messages": [{"role": "user", "content": content}],
-        "max_tokens": max_new_tokens,
-        "temperature": 0,
-    }
-    return {name: value for name, value in (body | config.parameters).items() if value is not None}
-
-
-def data_url(request: Request, image_size: int) -> str:
-    """The picture upright, as JPEG of at most ``image_size`` pixels a side; with 0 its file as it is.
-
-    Raises ValueError when it does not decode.
-    """
-    image = request.decoded()
-    if not image_size:
-        data = request.picture()
-        return f"data:{kind_of(data).media_type};base64,{base64.b64encode(data).decode()}"
-    image.thumbnail((image_size, image_size))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def parse_reply(key: str, content: bytes, seconds: float) -> Reply:
-    """The first choice of a chat completion. Raises AttemptError (``malformed_reply``) when there is none."""
-    try:
-        value = json.loads(content)
-        choice = value["choices"][0]
-        said = choice["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise AttemptError(
-            "malformed_reply", f"{type(error).__name__}: {error}: {content[:80].decode(errors='replace')}"
-        ) from None
-    if isinstance(said, list):  # parts
-        said = "".join(part["text"] for part in said if isinstance(part, dict) and isinstance(part.get("text"), str))
-    if said is not None and not isinstance(said, str):
-        raise AttemptError("malformed_reply", f"content is a {type(said).__name__}")
-    usage = value.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
-    return Reply(
-        key,
-        (said or "").encode(errors="replace").decode().strip(),  # JSON may hold half a surrogate pair
-        tokens if isinstance(tokens, int) else None,
-        str(choice.get("finish_reason")),
-        seconds,
-        info={"model": str(value["model"])} if value.get("model") else {},
-    )
-
-
 async def _read(response: "ClientResponse") -> bytes:
     """The body. Raises AttemptError when it is longer than any reply."""
     content = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         content += chunk
         if len(content) > MAX_BODY:
-            raise AttemptError("malformed_reply", f"more than {MAX_BODY} bytes")
+            raise malformed(f"more than {MAX_BODY} bytes")
     return bytes(content)

@@ -6,13 +6,14 @@ with such a close call is made again alone. So, in float32, replies are those of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from PIL import Image
 
 from humanvlm.errors import UserError
+from humanvlm.inference.replies import final_answer, holds_thought
 
 # Least lead of the likeliest token over the next, relative to its logit, that is believed of a batch. The largest
 # change of a lead seen between batches of 1 and of 2 to 32, in float32 with the default model, is 2e-6; deeper models
@@ -22,9 +23,10 @@ MARGIN = 1e-4
 
 @dataclass(frozen=True)
 class Generated:
-    """A reply. tokens: its ids without the end token. finish: ``stop`` (it ended), or ``length`` (it was cut off)."""
+    """A reply as the model said it. tokens: its ids without the end token. finish: ``stop`` (it ended), or ``length``
+    (it was cut off)."""
 
-    text: str
+    raw: str
     tokens: tuple[int, ...]
     finish: str
 
@@ -76,13 +78,13 @@ def generate(
     max_new_tokens: int,
     batch_size: int,
 ) -> list[str]:
-    """One reply of a checkpoint of ours for each picture and prompt, in their order."""
+    """The answer of a checkpoint of ours to each picture and prompt, in their order; '' where it has none."""
     replies = [""] * len(prompts)
     for batch in by_length(prompts, batch_size):
         pictures, texts = [images[index] for index in batch], [prompts[index] for index in batch]
         made = generate_batch(model, processor, pictures, texts, max_new_tokens=max_new_tokens, special_tokens=False)
         for index, reply in zip(batch, made, strict=True):
-            replies[index] = reply.text
+            replies[index] = final_answer(reply.raw).text
     return replies
 
 
@@ -119,7 +121,9 @@ def generate_batch(
             return_tensors="pt",
             add_special_tokens=special_tokens,
         ).to(model.device, dtype=model.dtype)
-        return _run(model, tokenizer, inputs, max_new_tokens)
+        made, leads = _run(model, tokenizer, inputs, max_new_tokens)
+        begun = [thought_begun(texts[row], prompts[row]) for row in rows]
+        return [replace(one, raw=start + one.raw) for start, one in zip(begun, made, strict=True)], leads
 
     replies, leads = run(range(len(texts)))
     if model.dtype != torch.float32 or len(texts) == 1:
@@ -166,10 +170,24 @@ def _run(model: Any, tokenizer: Any, inputs: Any, max_new_tokens: int) -> tuple[
     for row, ids in enumerate(new):
         length = next((place for place, token in enumerate(ids) if token in ends), None)
         tokens = tuple(ids[:length])
-        text = tokenizer.decode(tokens, skip_special_tokens=True).strip()
-        replies.append(Generated(text, tokens, "length" if length is None else "stop"))
+        raw = _decoded(tokenizer, tokens)
+        replies.append(Generated(raw, tokens, "length" if length is None else "stop"))
         smallest.append(least[len(ids) - 1 if length is None else length][row])
     return replies, smallest
+
+
+def thought_begun(text: str, prompt: str) -> str:
+    """The start of a thought with which a chat template ends, so that the reply begins within it; '' without one."""
+    words = prompt.strip()
+    end = text.rpartition(words)[2] if words else text
+    return "<think>" if final_answer(end).unfinished else ""
+
+
+def _decoded(tokenizer: Any, tokens: Sequence[int]) -> str:
+    """The words of a reply. The marks of a thought stay, also where they are special tokens."""
+    text = str(tokenizer.decode(tokens, skip_special_tokens=True)).strip()
+    marked = str(tokenizer.decode(tokens, skip_special_tokens=False)).strip()
+    return marked if marked != text and holds_thought(marked) else text
 
 
 def _name(processor: Any) -> str:

@@ -54,6 +54,11 @@ def final_answer(raw: str) -> Answer:
     return Answer(text if text == raw else text.strip(), raw)
 
 
+def holds_thought(raw: str) -> bool:
+    """Whether a thought begins or ends in it."""
+    return bool(_THOUGHT.search(raw))
+
+
 def _without_thoughts(raw: str) -> tuple[str, bool]:
     """The text outside of thoughts, and whether one never ended. An end that was never begun ends what is before it."""
     kept: list[str] = []

@@ -185,7 +185,7 @@ STAGES = {
                 "stage2_checkpoint": "artifacts/stage2_checkpoint",
             },
             sections=("registered_model",),
-            code=("registry", *PICTURE, "inference/generate.py", *LOADED),
+            code=("registry", *PICTURE, *_in("inference", "generate.py replies.py"), *LOADED),
             layer="release",
             kinds=("mlflow",),
         ),

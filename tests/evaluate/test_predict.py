@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.predict import GIVE_UP, Predicted, mean_picture, predict, predict_one
+from humanvlm.evaluate.predict import Predicted, mean_picture, predict
 from humanvlm.evaluate.tasks.base import Sample
+from humanvlm.inference.ask import GIVE_UP
 from humanvlm.inference.base import CORRUPT, Reply, Request
 from humanvlm.inference.cache import Predictions
 
@@ -154,16 +155,6 @@ def test_a_dead_server_is_given_up(samples: list[Sample], tmp_path: Path) -> Non
     assert len(patient.asked) == len(many)
 
 
-def test_one_picture_alone(tmp_path: Path) -> None:
-    model = Scribe()
-    store = Predictions(tmp_path, model.identity)
-    assert predict_one(jpeg(1), "Hi", model, store, 8).text == "reply to Hi"
-    assert predict_one(jpeg(1), "Hi", model, store, 8).text == "reply to Hi"
-    assert model.asked == ["Hi"]
-    with pytest.raises(UserError, match="timeout: said timeout"):
-        predict_one(jpeg(1), "timeout", model, store, 8)
-
-
 def test_the_mean_picture() -> None:
     mean = mean_picture([Image.new("RGB", (50, 80), (shade, 0, 100)) for shade in (40, 80)], side=16)
     assert mean.size == (16, 16)
@@ -179,16 +170,16 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 COUNTED = """
 import os, sys, time
-import humanvlm.inference.base as asking
+import humanvlm.inference.local as local
 from humanvlm.cli import main
 log = os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-make = asking.Local._answer
+make = local.Local._answer
 def counted(self, batch, max_new_tokens):
     os.write(log, "".join(request.key + "\\n" for request in batch).encode())
     replies = make(self, batch, max_new_tokens)
     time.sleep(0.1)  # else it is over before anyone can kill it
     return replies
-asking.Local._answer = counted
+local.Local._answer = counted
 main()
 """
 

@@ -152,7 +152,7 @@ def test_how_replies_ended_is_told() -> None:
         Reply("", "two", finish="stop"),
         Reply("", "two", finish="length"),
         Reply("", "", finish="content_filter"),
-        Reply("", "", raw="<think>So", finish="length"),
+        Reply("", "<think>So", finish="length"),
     ]
     scored = score("vqa", [sample] * 4, ends)
     assert [record.state for record in scored.records] == [

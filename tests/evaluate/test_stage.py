@@ -16,7 +16,8 @@ from humanvlm.data import prompts
 from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.held_out import most_common_caption
-from humanvlm.inference.base import Local, Reply, Request
+from humanvlm.inference.base import Reply, Request
+from humanvlm.inference.local import Local
 from humanvlm.pipeline.contract import artifact_files
 
 from .small_run import SCHEMA, evaluate, jpeg, write_lines

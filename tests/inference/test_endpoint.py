@@ -14,7 +14,9 @@ from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference import endpoint
 from humanvlm.inference.base import Reply, Request
-from humanvlm.inference.endpoint import AttemptError, Server, open_endpoint, parse_reply, request_body
+from humanvlm.inference.chat import parse_reply, request_body
+from humanvlm.inference.endpoint import Server, open_endpoint
+from humanvlm.inference.failures import AttemptError
 
 from ..evaluate.small_run import evaluate, jpeg
 from .chat_server import FAULTS, MALFORMED, Chat, answer, picture_of, serve, text_for
@@ -102,8 +104,6 @@ def test_whatever_passes_is_tried_again_until_it_has(chat: Chat) -> None:
         ("400", "http_400", 1),
         ("403", "http_403", 1),
         ("301", "http_301", 1),
-        ("filtered", "empty_reply", 1),
-        ("cut", "empty_reply", 1),
         ("429 date", "http_429", 3),
         ("500", "http_500", 3),
         ("timeout", "timeout", 3),
@@ -111,7 +111,7 @@ def test_whatever_passes_is_tried_again_until_it_has(chat: Chat) -> None:
         ("truncated", "connection", 3),
         ("not json", "malformed_reply", 3),
         ("no choices", "malformed_reply", 3),
-        ("error object", "malformed_reply", 3),
+        ("error object", "http_502", 3),
         ("nested", "malformed_reply", 3),
         ("huge", "malformed_reply", 3),
     ],
@@ -123,7 +123,7 @@ def test_what_fails_in_the_end_has_a_reason_and_spares_the_others(
     replies = ask(server(chat, retries=2, attempt_timeout_s=3 if fault == "huge" else 0.3), requests(3))
     assert [replies[f"k{n}"].error for n in range(3)] == ["", reason, ""]
     assert replies["k1"].detail
-    assert len(replies["k1"].detail) <= 160
+    assert len(replies["k1"].detail) <= 320  # half of it the server's words, half the remedy
     assert len(chat.times["prompt 1"]) == attempts
 
 
@@ -133,6 +133,14 @@ def test_an_empty_reply_is_believed_when_it_comes_twice(chat: Chat) -> None:
     assert (replies["k0"].text, replies["k0"].error) == ("", "")
     assert replies["k1"].text
     assert ask(server(chat, retries=0), requests(1))["k0"].error == "empty_reply"
+
+
+@pytest.mark.parametrize(("fault", "finish"), [("filtered", "content_filter"), ("cut", "length")])
+def test_a_reply_that_was_ended_early_is_one_though_it_is_empty(chat: Chat, fault: str, finish: str) -> None:
+    chat.fault = lambda prompt, attempt: fault
+    for reply in ask(server(chat), requests(2)).values():
+        assert (reply.raw, reply.finish, reply.error) == ("", finish, "")
+    assert {len(times) for times in chat.times.values()} == {1}
 
 
 def test_patience_ends_with_the_time_of_a_sample(chat: Chat) -> None:
@@ -215,7 +223,7 @@ def test_malformed_replies_say_what_is_wrong(name: str) -> None:
     value = MALFORMED[name]
     with pytest.raises(AttemptError) as error:
         parse_reply("k", value if isinstance(value, bytes) else json.dumps(value).encode(), 0.1)
-    assert error.value.reason == "malformed_reply"
+    assert error.value.reason == ("http_502" if name == "error object" else "malformed_reply")
     assert error.value.passing
 
 

@@ -12,10 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
-from humanvlm.inference.base import Local, Request, open_model
-from humanvlm.inference.endpoint import Server
+from humanvlm.inference.base import Request
+from humanvlm.inference.local import Local
 
 PROMPTS = ["Hi", "Is there a person? Answer yes or no.", "Describe the picture in one sentence.", "Who?", "A man"]
 LLAVA_TEMPLATE = (
@@ -175,7 +174,7 @@ def test_a_model_of_the_hub_says_what_transformers_makes_it_say(kind: str, reque
     expected = plain(folder)
     assert len(set(expected.values())) > 2
     for batch_size in (1, 8):
-        model = open_model(BenchmarkScores(model=f"hub:{folder}", batch_size=batch_size), Path("unused"))
+        model = Local(folder, batch_size=batch_size, own=False)
         assert texts(model, REQUESTS) == expected
 
 
@@ -220,22 +219,6 @@ def test_identity_is_of_the_bytes_and_settings_not_of_the_place(checkpoint: Path
         others.add(identity(copy))
         (copy / name).write_bytes(whole)
     assert len(others) == 8
-
-
-def test_a_model_is_picked_by_name(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert open_model(BenchmarkScores(batch_size=3), checkpoint) == Local(checkpoint, "float32", 3)
-    named = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})
-    assert isinstance(open_model(named, checkpoint), Server)
-    for wrong in ("", "checkpiont", "hub:", "hub", "endpoint:x"):
-        with pytest.raises(UserError, match=r"benchmark_scores\.model: .* is no model; known: checkpoint, hub:"):
-            open_model(BenchmarkScores(model=wrong), checkpoint)
-    with pytest.raises(UserError, match="no checkpoint"):
-        _ = open_model(BenchmarkScores(model=f"hub:{tmp_path}"), checkpoint).identity
-    monkeypatch.setenv("HUMANVLM_HUB", "")  # the user decided
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="hub model 'nobody/nothing': not in the local cache") as error:
-        open_model(BenchmarkScores(model="hub:nobody/nothing"), checkpoint)
-    assert "\n" not in str(error.value)
 
 
 def test_pickled_weights_and_code_in_a_folder_are_never_run(llava: Path, tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""Models on this machine: a checkpoint of ours, or an image-text-to-text model of Hugging Face."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from humanvlm.inference.base import CORRUPT, Reply, Request
+from humanvlm.weights.hub import file_digests
+
+# What determines replies beside checkpoint and code.
+PACKAGES = ("torch", "transformers", "tokenizers", "pillow")
+
+
+@dataclass(frozen=True)
+class Local:
+    """A checkpoint folder asked on this machine, greedily. own: made by the stages here, so that its chat template is
+    the whole prompt; of other models, the tokenizer adds what it always does."""
+
+    folder: Path
+    dtype: str = "float32"
+    batch_size: int = 8
+    own: bool = True
+
+    @cached_property
+    def identity(self) -> Mapping[str, Any]:
+        """Files, dtype, batch size, device, packages, and the code that this module reaches. Raises UserError when there is no checkpoint."""
+        from importlib.metadata import version
+
+        from humanvlm.pipeline.closure import closure
+        from humanvlm.pipeline.runner import code_identity
+
+        return {
+            "kind": "checkpoint" if self.own else "hub",
+            "files": file_digests(self.folder),  # weights, tokenizer, chat template, end tokens
+            "dtype": self.dtype,
+            "batch_size": self.batch_size,
+            "decoding": "greedy",
+            "device": _device(),
+            "code": code_identity(sorted(closure(__name__))),
+            "versions": {name: version(name) for name in PACKAGES},
+        }
+
+    @cached_property
+    def loaded(self) -> tuple[Any, Any]:
+        """Model and processor, loaded when first asked for."""
+        import torch
+
+        from humanvlm.model.load import load_checkpoint
+
+        model, processor = load_checkpoint(self.folder, dtype=getattr(torch, self.dtype), own=self.own)
+        return model.to(_device()), processor
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+        """Batches of like length. A picture that does not decode is the error ``corrupt_image`` of its request."""
+        from humanvlm.inference.generate import by_length
+
+        for limit in sorted({request.max_new_tokens for request in requests}):
+            chosen = [request for request in requests if request.max_new_tokens == limit]
+            for batch in by_length([request.prompt for request in chosen], self.batch_size):
+                yield self._answer([chosen[index] for index in batch], limit)
+
+    def _answer(self, batch: Sequence[Request], max_new_tokens: int) -> list[Reply]:
+        from humanvlm.inference.generate import generate_batch
+
+        pictures, asked, replies = [], [], []
+        for request in batch:
+            try:
+                pictures.append(request.decoded())
+                asked.append(request)
+            except ValueError as error:
+                replies.append(Reply(request.key, error=CORRUPT, detail=str(error)))
+        if not asked:
+            return replies
+        model, processor = self.loaded
+        start = time.monotonic()
+        made = generate_batch(
+            model,
+            processor,
+            pictures,
+            [request.prompt for request in asked],
+            max_new_tokens=max_new_tokens,
+            special_tokens=False if self.own else None,
+        )
+        seconds = round((time.monotonic() - start) / len(asked), 4)
+        return replies + [
+            Reply(request.key, one.raw, len(one.tokens), one.finish, seconds)
+            for request, one in zip(asked, made, strict=True)
+        ]
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
