@@ -26,7 +26,10 @@ class Local:
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
-        """Files, dtype, batch size, device, packages, and the code that this module reaches. Raises UserError when there is no checkpoint."""
+        """Files, dtype, batch size, device, packages, and the code that this module reaches.
+
+        Raises UserError when there is no checkpoint.
+        """
         from importlib.metadata import version
 
         from humanvlm.pipeline.closure import closure
