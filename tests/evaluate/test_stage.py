@@ -155,7 +155,7 @@ class Parrot:
 
 @pytest.fixture
 def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
-    model = Parrot({"text": "Yes"})
+    model = Parrot({"raw": "Yes"})
     monkeypatch.setattr("humanvlm.evaluate.stage.open_model", lambda *_: model)
     monkeypatch.setenv("HUMANVLM_PREDICTIONS", str(tmp_path / "replies"))
     return model
@@ -216,7 +216,7 @@ def test_what_can_be_refused_is_refused_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("said", "state", "warning"),
     [
-        ({"text": "Yes, and", "finish": "length"}, "cut", "cut at the token limit; raise"),
+        ({"raw": "Yes, and", "finish": "length"}, "cut", "cut at the token limit; raise"),
         ({"finish": "content_filter"}, "filtered", "stopped by a content filter"),
         ({"refusal": "I cannot help with people."}, "refused", "refusals"),
         ({"raw": "<think>Yes, I", "finish": "stop"}, "unfinished_thought", "thoughts that never ended"),
