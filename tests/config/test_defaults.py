@@ -54,7 +54,7 @@ def test_every_default_is_a_literal_that_is_read(name: str) -> None:
     for section in STAGES[name].sections:
         annotation = Params.model_fields[section].annotation
         assert annotation is not None
-        for key, field in annotation.model_fields.items():  # type: ignore[attr-defined]
+        for key, field in annotation.model_fields.items():
             if field.default is not PydanticUndefined and not isinstance(field.default, Section):
                 found = [values[key] for cls in annotation.__mro__ if key in (values := read.get(cls.__name__, {}))]
                 assert found[:1] == [field.default], f"{section}.{key}: write its default as a literal"

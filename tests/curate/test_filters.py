@@ -140,4 +140,5 @@ def test_odd_files_decode_upright_or_are_refused(name: str) -> None:
             pixels(data)
     else:
         rgb = pixels(data)
-        assert (rgb.dtype, rgb.shape) == (np.uint8, (right[1], right[0], 3))
+        assert rgb.dtype == np.uint8
+        assert rgb.shape == (right[1], right[0], 3)

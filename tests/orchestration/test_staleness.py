@@ -43,7 +43,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
-    return json.loads(run(folder, sys.executable, "-c", FINGERPRINTS))  # type: ignore[no-any-return]
+    return json.loads(run(folder, sys.executable, "-c", FINGERPRINTS))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_missing_is_wrong_both_ways() -> None:
 
 
 def test_files_with_and_without_ids(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"question_id": n, "image": f"{n // 6}.jpg", "text": f"Is there a thing {n}?", "label": ("yes", "no")[n % 2]}
         for n in range(1, 61)
     ]
