@@ -42,7 +42,7 @@ lint: $(INSTALLED)
 	ruff format --check .
 
 types: $(INSTALLED)
-	mypy
+	mypy humanvlm orchestration tests benchmarks
 
 unit: $(INSTALLED) ## The fast tests (under 4 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope -m "not slow"

@@ -5,6 +5,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -195,7 +196,7 @@ def test_every_row_of_a_shard_is_kept_or_dropped_once(
     folder = tmp_path_factory.mktemp("rows")
     shard, signals, out = folder / shard_name(0), folder / "signals" / shard_name(0), folder / "out"
     rows = [{"id": str(n), "url": "u", "width": 9, "height": 9, "image": None} for n in range(len(fates))]
-    lists = {"faces": [], "people": [], "objects": []}
+    lists: dict[str, list[Any]] = {"faces": [], "people": [], "objects": []}
     filtered = {"kept": None, "duplicate": None}
     write_shard(shard, rows, SCRAPED)
     write_shard(
