@@ -137,6 +137,18 @@ def _written(data: bytes) -> dict[str, object]:
     return {"id": "a", "image": {"bytes": data, "path": None}}
 
 
+def _captioning(data: bytes, folder: Path) -> Rgb:
+    import humanvlm.caption.stage as stage
+
+    return stage.pixels(data)
+
+
+def _pages(data: bytes, folder: Path) -> Rgb:
+    from humanvlm.inspect.plots import thumbnail
+
+    return np.asarray(thumbnail(_written(data), 96))
+
+
 def _curate(data: bytes, folder: Path) -> Rgb:
     import humanvlm.curate.stage as stage
 
@@ -180,7 +192,9 @@ def _serving(data: bytes, folder: Path) -> Rgb:
 
 USERS: dict[str, Callable[[bytes, Path], Rgb]] = {
     "curate": _curate,
+    "caption": _captioning,
     "inspect": _plots,
+    "pages": _pages,
     "train": _training_file,
     "evaluate": _benchmark_file,
     "inference": _request,

@@ -52,7 +52,7 @@ def test_bytes_depend_on_the_seed_only(data: Path, tmp_path: Path, monkeypatch: 
     assert other["site/photos.example/scenes/000000.jpg"] != tree(data)["site/photos.example/scenes/000000.jpg"]
 
 
-def test_the_same_sample_is_left_another_replaced_and_strangers_kept(tmp_path: Path) -> None:
+def test_the_same_sample_is_left_another_replaced_and_foreign_files_kept(tmp_path: Path) -> None:
     out = tmp_path / "data"
     (tmp_path / ".data.work").mkdir()  # what a killed build leaves behind
     (tmp_path / ".data.work" / "half.jpg").write_bytes(b"half")
