@@ -6,12 +6,13 @@ litter that grows. Of one path there is one writer at a time (a stage holds the 
 processes may make at once is a folder of ``made_once``.
 """
 
+import errno
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,20 @@ from humanvlm.errors import UserError
 def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """A path to write to, which becomes ``path`` when the block ends well; otherwise nothing is left of it.
 
-    Folders above are made. durable: on return the file survives a power cut. Raises OSError as the system says it.
+    Folders above are made. durable: on return the file survives a power cut. Raises UserError when the disk is full,
+    and other OSErrors as the system says them.
     """
     work = path.with_name(f".{path.name}.work")
-    make_folder(path.parent)
     try:
-        yield work
-        if durable:
-            _sync(work)
+        with _room_for(path):
+            make_folder(path.parent)
+            yield work
+            if durable:
+                _sync(work)
         work.replace(path)
     except BaseException:
-        work.unlink(missing_ok=True)
+        with suppress(OSError):  # NotADirectoryError, when there is no folder to write in
+            work.unlink()
         raise
     if durable:
         _sync(path.parent)
@@ -45,7 +49,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
             work.write_bytes(data)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror}); free space, or make its folder writable"
+            f"{path}: cannot be written ({error.strerror}); make its folder writable, or name another"
         ) from error
 
 
@@ -64,7 +68,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of ``folder`` when the block ends well.
 
     A folder cannot be renamed over a full one: the former steps aside first, so a kill between two renames leaves
-    neither, never a mixture. Raises OSError as the system says it.
+    neither, never a mixture. Raises as ``atomic_file`` does.
     """
     work, former = (folder.with_name(f".{folder.name}.{kind}") for kind in ("work", "former"))
     for leftover in (work, former):
@@ -82,7 +86,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 def made_once(folder: Path) -> Iterator[Path]:
     """An empty folder to fill, which becomes ``folder`` unless another process, making the same, was first.
 
-    For caches: the content follows from the name, so it does not matter whose stands. Raises OSError.
+    For caches: the content follows from the name, so it does not matter whose stands. Raises as ``atomic_file`` does.
     """
     work = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.work")
     with _filled(work):
@@ -113,13 +117,25 @@ def sync_tree(folder: Path) -> None:
 @contextmanager
 def _filled(work: Path) -> Iterator[None]:
     """A new folder, durable after the block, or gone."""
-    make_folder(work)
     try:
-        yield
-        sync_tree(work)
+        with _room_for(work):
+            make_folder(work)
+            yield
+            sync_tree(work)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+@contextmanager
+def _room_for(path: Path) -> Iterator[None]:
+    """Raises UserError when the disk, or a quota, is full; whatever is written, the remedy is the same."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise UserError(f"{path}: {os.strerror(error.errno)}; free space and run the same command again") from None
 
 
 def _sync(path: Path) -> None:

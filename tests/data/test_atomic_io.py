@@ -8,10 +8,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from humanvlm.data import atomic_io
 from humanvlm.data.atomic_io import atomic_file, atomic_folder, made_once, write_bytes, write_json, write_text
+from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
 
 
@@ -59,8 +61,13 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"report.json: cannot be written \(No space left on device\)"):
+    with pytest.raises(UserError, match=r"report.json: No space left on device; free space"):
         write_json(path, 2)
+    with pytest.raises(UserError, match=r"shard-00000.parquet: No space left on device; free space"):
+        write_shard(tmp_path / "shard-00000.parquet", [{"id": "a"}], pa.schema([("id", pa.string())]))
+    for whole in (atomic_folder, made_once):
+        with pytest.raises(UserError, match=r"model.*: No space left on device; free space"), whole(tmp_path / "model"):
+            pass
     assert path.read_text() == "1\n"
     assert list(tmp_path.iterdir()) == [path]
 
