@@ -57,12 +57,13 @@ def ask_all(
     if known:
         log.info("%s: %d of %d replies are known", stage, known, len(wanted))
     failed: dict[str, Reply] = {}
-    streak = 0
+    streak, answered = 0, known
     for reply in progress(_ask(missing, model, store), len(missing), stage, "replies"):
         if reply.error:
             failed[reply.key] = reply
         streak = streak + 1 if reply.error and reply.error != CORRUPT else 0
-        if streak == REFUSED and not known and _refused(failed.values(), REFUSED):
+        answered += not reply.error
+        if reply.permanent and not answered and _refused(failed.values()):
             raise UserError(f"{stage}: the first {REFUSED} requests got no reply ({reply.error}: {reply.detail})")
         if streak >= GIVE_UP:
             _check(failed.values(), counts, stage, max_failed)
@@ -109,10 +110,10 @@ def _ask(requests: Sequence[Request], model: Model, store: Predictions) -> Itera
         yield from replies
 
 
-def _refused(failed: Collection[Reply], streak: int) -> bool:
-    """Whether these are all that came so far, and none may pass."""
+def _refused(failed: Collection[Reply]) -> bool:
+    """Whether these are enough to believe that nothing will be answered."""
     counted = [reply for reply in failed if reply.error != CORRUPT]
-    return len(counted) == streak and all(reply.permanent for reply in counted)
+    return len(counted) >= REFUSED and all(reply.permanent for reply in counted)
 
 
 def _check(failed: Collection[Reply], counts: Mapping[str, int], stage: str, max_failed: float) -> None:
@@ -125,9 +126,10 @@ def _check(failed: Collection[Reply], counts: Mapping[str, int], stage: str, max
         return
     listed = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
     example = next(reply for reply in failed if reply.error == reasons.most_common(1)[0][0])
+    again = "change that and run again" if example.permanent else "run the same command again"
     raise UserError(
-        f"no reply to {reasons.total()} of {sum(counts.values())} samples ({listed}; such as: {example.detail}); run "
-        f"the same command again, which asks for these only, or raise {stage}.max_failed ({max_failed:g})"
+        f"no reply to {reasons.total()} of {sum(counts.values())} samples ({listed}; such as: {example.detail}); "
+        f"{again}, which asks for these only, or raise {stage}.max_failed ({max_failed:g})"
     )
 
 

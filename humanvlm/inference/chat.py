@@ -10,7 +10,7 @@ from humanvlm.config.benchmark_scores import Endpoint
 from humanvlm.data.image import kind_of
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.failures import AttemptError, http_failure, malformed
-from humanvlm.inference.replies import final_answer
+from humanvlm.inference.replies import holds_thought
 
 JPEG_QUALITY = 95
 LENGTH, FILTERED = "length", "content_filter"
@@ -79,9 +79,8 @@ def with_thought(said: str, thought: str) -> str:
     """A reply whose thought came apart from it as models write both themselves. Without an answer, it has no end."""
     if not thought:
         return said
-    if said:
-        return f"<think>{thought}</think>{said}"
-    return f"<think>{thought}" if final_answer(f"<think>{thought}").unfinished else "<think>"
+    begun = "<think>" if holds_thought(thought) else f"<think>{thought}"  # marks in it would be taken for its own
+    return f"{begun}</think>{said}" if said else begun
 
 
 def _read_message(message: Mapping[str, Any]) -> tuple[str, str, str]:

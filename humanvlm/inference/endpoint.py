@@ -20,7 +20,7 @@ from humanvlm.data.http import retry_after_s
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
 from humanvlm.inference.chat import ENDED_EARLY, JPEG_QUALITY, data_url, parse_reply, request_body
-from humanvlm.inference.failures import MALFORMED, AttemptError, http_failure, malformed
+from humanvlm.inference.failures import MALFORMED, AttemptError, http_failure, malformed, message_in
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -141,7 +141,7 @@ class Server:
 
     def _told(self, failure: AttemptError) -> str:
         """What a server said, and the remedy."""
-        said = self._clean(failure.detail)
+        said = self._clean(message_in(failure.detail))
         return f"{said}; {failure.remedy}" if failure.remedy else said
 
     def _clean(self, text: str) -> str:

@@ -1,11 +1,12 @@
 """Attempts at a server that gave no reply: which may pass, which will not, and what the user can do about it."""
 
+import json
 import re
 
 SECTION = "benchmark_scores.endpoint"
 MAY_PASS = frozenset({408, 409, 425, 429})  # and all from 500
 MALFORMED = "malformed_reply"
-SMALLER = f"lower {SECTION}.image_size"
+SMALLER = f"set {SECTION}.image_size smaller"
 # What servers say in the body, whatever the status. The first that fits is the remedy.
 SAID = tuple(
     (re.compile(pattern, re.IGNORECASE | re.DOTALL), remedy)
@@ -97,3 +98,15 @@ def malformed(detail: str, content: bytes = b"") -> AttemptError:
     elif start.startswith((b"data:", b"event:", b":")):
         remedy = f"that is a stream: set {SECTION}.parameters to {{stream: false}}"
     return AttemptError(MALFORMED, detail, remedy=remedy)
+
+
+def message_in(said: str) -> str:
+    """The words of an error body in one of the usual forms; the body itself where it has none of them."""
+    try:
+        value = json.loads(said)
+    except (ValueError, RecursionError):
+        return said
+    for name in ("error", "message", "detail"):
+        if isinstance(value, dict) and value.get(name):
+            value = value[name]
+    return value if isinstance(value, str) else said

@@ -125,3 +125,25 @@ for number in range(50):
     found = Predictions(tmp_path, IDENTITY)
     assert len(found.replies) == 100
     assert found.damaged == 0
+
+
+def test_what_was_said_is_kept_with_refusal_and_end(tmp_path: Path) -> None:
+    said = [
+        Reply("a", "<think>No.</think>Yes"),
+        Reply("b", "", 0, "stop", refusal="I cannot."),
+        Reply("c", "", 9, "length"),
+    ]
+    Predictions(tmp_path, IDENTITY).add(said)
+    found = Predictions(tmp_path, IDENTITY).replies
+    assert list(found.values()) == said
+    assert [found[key].text for key in "abc"] == ["Yes", "", ""]
+
+
+def test_earlier_lines_are_read_right_or_asked_again(tmp_path: Path) -> None:
+    """They held the text alone: an empty one may have been a refusal."""
+    store = Predictions(tmp_path, IDENTITY)
+    line = {"key": "a", "text": "<think>No.</think>Yes", "tokens": 3, "finish": "stop", "latency_s": 0.1, "info": {}}
+    store.path.write_text(json.dumps(line) + "\n" + json.dumps(line | {"key": "b", "text": ""}) + "\n")
+    found = Predictions(tmp_path, IDENTITY)
+    assert (list(found.replies), found.damaged) == (["a"], 0)
+    assert (found.replies["a"].text, found.replies["a"].raw) == ("Yes", line["text"])
