@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo install stages test lint types unit dagster materialize mlflow clean
+.PHONY: help demo install docs stages test lint types unit dagster materialize mlflow clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ demo: $(INSTALLED) ## Build the sample crawl, run the whole pipeline, print the 
 	@dvc commit --quiet --force data.dvc
 	dvc repro
 	@humanvlm summary
+
+docs: $(INSTALLED) ## Write docs/configuration.md and its JSON schema from the config classes
+	python -m humanvlm.config.reference
 
 stages: $(INSTALLED) ## Write the table of stages (humanvlm/pipeline/stages.py) into dvc.yaml
 	python -m humanvlm.pipeline.dvc_yaml

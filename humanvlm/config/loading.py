@@ -6,10 +6,10 @@ Only what changes results is here. Machine settings (workers, devices, engine, U
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.config.human_caption import HumanCaption
@@ -31,7 +31,7 @@ class ConfigError(UserError):
 class Params(Section):
     """The whole parameter file."""
 
-    profile: str = "cpu"
+    profile: Annotated[str, Field(description="name of these values in reports and MLflow")] = "cpu"
     raw_scrape: RawScrape
     human_scenes: HumanScenes
     human_caption: HumanCaption
