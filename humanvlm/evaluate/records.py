@@ -129,7 +129,7 @@ def _read(reply: "str | Reply") -> _Read:
     if isinstance(reply, str):
         answer = final_answer(reply)
         return _Read(reply, None, (UNFINISHED,)) if answer.unfinished else _Read(reply, answer.text)
-    answer = final_answer(reply.raw or reply.text)
+    answer = final_answer(reply.raw)
     ended = {
         "cut": reply.finish == "length",
         "filtered": reply.finish == "content_filter",
