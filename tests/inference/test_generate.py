@@ -12,7 +12,7 @@ from PIL import Image
 from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.inference import generate as module
-from humanvlm.inference.generate import MARGIN, by_length, chat_text, generate, generate_batch
+from humanvlm.inference.generate import MARGIN, by_length, chat_text, generate, generate_batch, thought_begun
 from humanvlm.model.build import build_llava
 
 PROMPTS = [
@@ -170,3 +170,10 @@ def test_the_default_model_says_the_same_in_batches_of_1_and_8(
         assert noise(model.to(torch.bfloat16))[2] > MARGIN
     finally:
         model.to(torch.float32)
+
+
+def test_a_thought_that_the_chat_template_begins_is_part_of_the_reply() -> None:
+    assert thought_begun("<user>Hi</user><assistant><think>\n", "Hi") == "<think>"
+    assert thought_begun("<user>Hi</user><assistant><think>\n\n</think>\n\n", "Hi") == ""
+    assert thought_begun("<user>Write <think> first</user><assistant>", "Write <think> first") == ""
+    assert thought_begun("<user>Hi</user><assistant>", "Hi") == ""

@@ -131,6 +131,19 @@ def test_the_hub_opens_after_its_client_was_imported_and_in_child_processes(hub:
     assert len(hub.asked) > before
 
 
+def test_parts_to_train_come_from_the_hub_too(hub: Hub, tmp_path: Path, tiny_models: dict[str, str]) -> None:
+    parts = {f"tiny/{name}": Path(folder) for name, folder in tiny_models.items()}
+    code = (
+        "from humanvlm.config.model import Model\nfrom humanvlm.model.build import build_llava\n"
+        "model = Model(language_model='tiny/language_model', vision_tower='tiny/vision_tower')\n"
+        "print(type(build_llava(model)[0]).__name__)"
+    )
+    with serve(parts) as other:
+        done = run(other, tmp_path, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "LlavaForConditionalGeneration"
+
+
 def test_what_a_model_is(hub: Hub, model: Path, tmp_path: Path) -> None:
     assert call(hub, tmp_path, "identity('tiny/llava')") == COMMIT
     assert call(hub, tmp_path, f"identity('tiny/llava@{COMMIT}')", HF_HUB_OFFLINE="1") == COMMIT
