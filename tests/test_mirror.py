@@ -7,7 +7,7 @@ TESTS = REPO / "tests"
 
 # What no single file answers for.
 ACROSS = {
-    "test_layers.py",
+    "test_layers.py",  # imports run down, without circles
     "test_mirror.py",
     "caption/test_stages.py",  # both captioning stages in a row
     "evaluate/test_own_files.py",  # every scorer as a command, on files written for it

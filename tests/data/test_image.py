@@ -140,7 +140,7 @@ def _written(data: bytes) -> dict[str, object]:
 def _captioning(data: bytes, folder: Path) -> Rgb:
     import humanvlm.caption.stage as stage
 
-    return stage.pixels(data)
+    return stage.pixels(data)  # type: ignore[attr-defined]
 
 
 def _pages(data: bytes, folder: Path) -> Rgb:

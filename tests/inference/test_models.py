@@ -13,7 +13,7 @@ from humanvlm.inference.models import open_model
 
 def test_a_model_is_picked_by_name(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_model(BenchmarkScores(batch_size=3), checkpoint) == Local(checkpoint, "float32", 3)
-    named = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})  # type: ignore[arg-type]
+    named = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})
     assert isinstance(open_model(named, checkpoint), Server)
     for wrong in ("", "checkpiont", "hub:", "hub", "endpoint:x"):
         with pytest.raises(UserError, match=r"benchmark_scores\.model: .* is no model; known: checkpoint, hub:"):
@@ -30,7 +30,7 @@ def test_a_model_is_picked_by_name(checkpoint: Path, tmp_path: Path, monkeypatch
 def test_only_our_own_model_needs_a_checkpoint_of_ours(checkpoint: Path, tmp_path: Path) -> None:
     other = BenchmarkScores(model=f"hub:{checkpoint / 'model'}")
     assert "config.json" in open_model(other, tmp_path / "absent").identity["files"]
-    endpoint = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})  # type: ignore[arg-type]
+    endpoint = BenchmarkScores(model="endpoint", endpoint={"url": "http://h/v1", "model": "m"})
     assert open_model(endpoint, tmp_path / "absent").identity["kind"] == "endpoint"
     with pytest.raises(UserError, match="run `humanvlm stage2_checkpoint`"):
         _ = open_model(BenchmarkScores(), tmp_path / "absent").identity

@@ -156,7 +156,7 @@ def test_a_missing_input_says_what_to_run(tmp_path: Path) -> None:
 def fingerprint(name: str, inputs: dict[str, Path], *overrides: str) -> str:
     """What a stage says it would be made from."""
     params = load_params(CPU, overrides)
-    stage = stage_module.STAGES[name]
+    stage = STAGES[name]
     return stage_module._fingerprint(StageRun(stage, params, inputs, Path("out")))[0]
 
 
@@ -178,7 +178,7 @@ def made(tmp_path: Path) -> dict[str, Path]:
 
 
 def inputs_of(name: str, made: dict[str, Path]) -> dict[str, Path]:
-    return {key: made[key] for key in stage_module.STAGES[name].inputs}
+    return {key: made[key] for key in STAGES[name].inputs}
 
 
 @pytest.mark.parametrize(
