@@ -47,7 +47,7 @@ class Task:
     config: HumanCaptionHQ
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Describe the rows of human_caption whose picture and faces are large enough."""
     tasks = {path.stem: Task(path, run.out, run.config) for path in list_shards(run.inputs["human_caption"])}
     results = run.map_shards(describe_shard, tasks)

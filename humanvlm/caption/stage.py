@@ -37,7 +37,7 @@ class Task:
     config: HumanCaption
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Caption every shard of human_scenes."""
     shards = list_shards(run.inputs["human_scenes"])
     tasks = {path.stem: Task(path, run.out, run.config) for path in shards}

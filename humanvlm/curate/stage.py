@@ -80,7 +80,7 @@ class _Select:
     duplicates: Mapping[str, Duplicate] = field(default_factory=dict)
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Raises UserError for an unknown model or a missing model package, ShardError for a damaged shard."""
     shards = list_shards(run.inputs["raw_scrape"])
     forgotten = tombstones.load()

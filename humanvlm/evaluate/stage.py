@@ -36,7 +36,7 @@ HOLDOUT = "holdout"  # captions of the crawl's own held-out rows
 OWN = (*(name for name, task in TASKS.items() if task.sample), HOLDOUT)  # tasks that need no source
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Score the model under test. Replies that are known are not asked for again.
 
     Raises UserError for an unknown task or model, when every task is absent, when more samples than allowed have no

@@ -64,7 +64,7 @@ def run_stage(
 ) -> dict[str, Any]:
     """Run a stage, or finish an interrupted one, or find it up to date. Returns its report.
 
-    A stage's module has ``run(StageRun) -> Outcome``, and may have ``continues(StageRun) -> bool``: whether what the
+    A stage's module has ``make(StageRun) -> Outcome``, and may have ``continues(StageRun) -> bool``: whether what the
     output folder holds, made with another fingerprint, is to be built upon rather than cleared.
     """
     from humanvlm.pipeline import tracking
@@ -87,7 +87,7 @@ def run_stage(
         started = datetime.now(UTC)
         clock = time.monotonic()
         try:
-            outcome: Outcome = module.run(run)
+            outcome: Outcome = module.make(run)
         except BaseException:
             _leave_nothing_empty(run)
             raise

@@ -12,7 +12,7 @@ from typing import Literal
 class Stage:
     """A stage by name. Paths of inputs are relative to the project's folder, those of code to this package's.
 
-    module: has ``run``. sections: of the parameter file. code: files and folders of this package on which the results
+    module: has ``make``. sections: of the parameter file. code: files and folders of this package on which the results
     depend, all that the module reaches (humanvlm.pipeline.closure); None: a change of code does not repeat the stage.
     texts: columns that Dagster expects in the artifact, with the most words each may have.
     """

@@ -34,7 +34,7 @@ SERVED_WITH = (
 )
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Register the checkpoint, once, with its scores; alias it challenger, and champion when it beats the present one.
 
     Raises UserError when tracking is off, when the scores are of another checkpoint or lack the deciding metric, and

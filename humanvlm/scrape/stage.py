@@ -35,7 +35,7 @@ def continues(run: StageRun) -> bool:
     return resume.continues(run)
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Download ``data/index.parquet``; see ``fetch``, ``consent`` and ``picture`` for the reasons of drops."""
     index = run.inputs["data"] / "index.parquet"
     open_index(index)

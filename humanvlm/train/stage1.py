@@ -4,6 +4,6 @@ from humanvlm.pipeline.contract import Outcome, StageRun
 from humanvlm.train.launch import train
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Train the projector on the captions of ``human_caption``. Rows are training samples."""
     return train(run)

@@ -5,7 +5,7 @@ from humanvlm.pipeline.contract import Outcome, StageRun, read_report
 from humanvlm.train.launch import train
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     """Tune language model, tower and projector on captions and instructions. Rows are training samples.
 
     Raises UserError when stage 1 joined other models than the parameters name.

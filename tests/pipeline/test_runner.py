@@ -31,7 +31,7 @@ def write_task(task: tuple[str, int]) -> ShardResult:
     return ShardResult(Counts(2, 1, {"odd": 1}), (file,))
 
 
-def run(run: StageRun) -> Outcome:
+def make(run: StageRun) -> Outcome:
     results = run.map_shards(write_task, {f"shard-{i:05d}": (str(run.out), i) for i in range(4)})
     (run.out.parent / "calls").write_text((run.work / "calls").read_text() if (run.work / "calls").exists() else "")
     return Outcome(sum((r.counts for r in results), Counts()), [file for r in results for file in r.files])
@@ -41,7 +41,7 @@ def run(run: StageRun) -> Outcome:
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stage of four shards whose module is this file; its input is a folder with one file."""
     module = types.ModuleType("toy_stage")
-    module.run = run  # type: ignore[attr-defined]
+    module.make = make  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "toy_stage", module)
     monkeypatch.setitem(
         STAGES,
@@ -113,9 +113,9 @@ def test_a_truncated_input_is_named(toy: Path, tmp_path: Path, monkeypatch: pyte
 def test_inputs_that_changed_meanwhile_fail(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(stage_run: StageRun) -> Outcome:
         (toy.parent / "data" / "index").write_text("changed")
-        return run(stage_run)
+        return make(stage_run)
 
-    monkeypatch.setattr(sys.modules["toy_stage"], "run", change)
+    monkeypatch.setattr(sys.modules["toy_stage"], "make", change)
     with pytest.raises(StageError, match="changed while it ran"):
         run_stage("raw_scrape", CPU, out=toy)
     assert not (toy / "report.json").exists()
@@ -125,14 +125,14 @@ def test_a_failure_before_the_first_result_leaves_nothing(toy: Path, monkeypatch
     def fail(_: StageRun) -> Outcome:
         raise StageError("no column 'url'")
 
-    monkeypatch.setattr(sys.modules["toy_stage"], "run", fail)
+    monkeypatch.setattr(sys.modules["toy_stage"], "make", fail)
     with pytest.raises(StageError, match="no column"):
         run_stage("raw_scrape", CPU, out=toy)
     assert not toy.exists()
 
 
 def test_unbalanced_counts_fail(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["toy_stage"], "run", lambda _: Outcome(Counts(3, 1, {"lost": 1})))
+    monkeypatch.setattr(sys.modules["toy_stage"], "make", lambda _: Outcome(Counts(3, 1, {"lost": 1})))
     with pytest.raises(StageError, match="counts do not add up: 3 in, 1 kept"):
         run_stage("raw_scrape", CPU, out=toy)
 
