@@ -54,8 +54,7 @@ def read_references(path: Path) -> dict[str, list[str]]:
     """The captions of each picture; pictures in the order of ``images`` where there is one, else of the captions."""
     value = _object(path)
     if "annotations" not in value:
-        if any(isinstance(one, dict) and {"candidate", "references"} <= one.keys() for one in value.values()):
-            raise UserError(f"{path}: pairs of candidate and references stand alone; leave out --predictions")
+        _refuse_pairs(path, value)
         return _named(path, value, _texts)
     annotations = _rows(path, value, "annotations")
     numbered = [row["id"] for _, row in annotations if "id" in row]  # one without an id is an annotation of its own
@@ -78,8 +77,18 @@ def read_references(path: Path) -> dict[str, list[str]]:
 def read_candidates(path: Path) -> dict[str, str]:
     """One caption of each picture."""
     if _starts_as_mapping(path):
-        return _named(path, _object(path), _caption)
+        value = _object(path)
+        _refuse_pairs(path, value)
+        return _named(path, value, _caption)
     return by_id((get_id(row, IDS, where), where, _text(row, where)) for where, row in read_rows(path))
+
+
+def _refuse_pairs(path: Path, value: Mapping[str, Any]) -> None:
+    """Raises UserError when the file holds candidates and references both: it is then all that is to be given."""
+    if any(isinstance(one, dict) and {"candidate", "references"} <= one.keys() for one in value.values()):
+        raise UserError(
+            f"{path}: pairs of candidate and references stand alone; give it as --references, and no --predictions"
+        )
 
 
 def read_pairs(path: Path) -> dict[str, tuple[str, list[str]]]:

@@ -106,5 +106,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, read: Any, value: Any, why: str)
 def test_pairs_stand_alone(tmp_path: Path) -> None:
     pairs = write(tmp_path / "pairs.json", {"1": {"candidate": "a man", "references": ["a man"]}})
     said = write(tmp_path / "said.json", {"1": "a man"})
-    with pytest.raises(UserError, match="pairs of candidate and references stand alone; leave out --predictions"):
+    with pytest.raises(UserError, match="pairs of candidate and references stand alone; give it as --references"):
         score_files(pairs, said)
+    with pytest.raises(UserError, match=r"pairs\.json: pairs of candidate and references stand alone"):
+        score_files(write(tmp_path / "references.json", {"1": ["a man"]}), pairs)
