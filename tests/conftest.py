@@ -5,8 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("MLFLOW_TRACKING_URI", "none")
+# Time on a busy machine says nothing about an example.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 REPO = Path(__file__).parents[1]
 
