@@ -45,16 +45,18 @@ def stage_asset(graph: Graph, node: StageNode) -> dg.AssetsDefinition:
 
 
 def source_asset(graph: Graph, name: str) -> dg.SourceAsset | dg.AssetsDefinition:
-    """A source that DVC tracks, external to Dagster: observing it reads the md5 in its .dvc file.
+    """A source that DVC tracks, or a part of it, external to Dagster: observing it reads its md5.
 
     The sensor and every stage that reads it report the same, so nobody has to press Observe.
     """
+    source = graph.sources[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)  # the only way to an external asset whose version counts
 
         @dg.observable_source_asset(
             name=name,
-            description=f"Tracked by {graph.sources[name]}; `dvc add {name}` records a new version.",
+            description=f"{source.path}, tracked by {source.tracked_by}; `dvc commit {source.tracked_by}` records a "
+            "new version.",
             group_name=GROUP,
             tags={"dagster/kind/dvc": ""},
         )

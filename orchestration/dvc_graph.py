@@ -7,10 +7,12 @@ are DVC's own (md5 of a file; md5 of the sorted listing of a folder), so a stage
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -54,12 +56,24 @@ class StageNode:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Data that no stage makes: its path, and the .dvc file that tracks it or the folder it is a part of."""
+
+    path: str
+    tracked_by: str
+
+    @property
+    def is_part(self) -> bool:
+        return self.path != self.tracked_by.removesuffix(".dvc")
+
+
+@dataclass(frozen=True)
 class Graph:
-    """Stages by name in the order of dvc.yaml; sources: data tracked by a .dvc file, name -> that file's path."""
+    """Stages by name in the order of dvc.yaml; sources: by name, each as a whole or those parts that stages read."""
 
     root: Path
     stages: Mapping[str, StageNode]
-    sources: Mapping[str, str]
+    sources: Mapping[str, Source]
 
 
 @dataclass(frozen=True)
@@ -77,9 +91,20 @@ def load_graph(root: Path) -> Graph:
         raise GraphError(f"{root}: no dvc.yaml; start Dagster in a checkout of the project")
     stages = _yaml(root / "dvc.yaml").get("stages", {})
     names = {_only_out(name, stage): name for name, stage in stages.items()}
-    sources = {path.stem: path.name for path in sorted(root.glob("*.dvc")) if path.is_file()}
-    names |= {name: name for name in sources}
+    deps = dict.fromkeys(dep for stage in stages.values() for dep in stage.get("deps", []))
+    sources: dict[str, Source] = {}
+    for file in sorted(root.glob("*.dvc")):
+        if file.is_file():
+            parts = [dep for dep in deps if dep.startswith(f"{file.stem}/")]
+            whole = [file.stem] if file.stem in deps or not parts else []
+            sources |= {_source_name(path): Source(path, file.name) for path in (*whole, *parts)}
+    names |= {source.path: name for name, source in sources.items()}
     return Graph(root, {name: _node(name, stage, names) for name, stage in stages.items()}, sources)
+
+
+def _source_name(path: str) -> str:
+    """``data``, or of a part ``data_index``."""
+    return re.sub(r"\W", "_", PurePosixPath(path).with_suffix("").as_posix())
 
 
 def _node(name: str, stage: Mapping[str, Any], names: Mapping[str, str]) -> StageNode:
@@ -150,8 +175,11 @@ def code_version(graph: Graph, node: StageNode) -> str:
 
 
 def source_version(graph: Graph, name: str) -> str:
-    """md5 that the .dvc file of a source records."""
-    return str(_yaml(graph.root / graph.sources[name])["outs"][0]["md5"])
+    """md5 of a source: what its .dvc file records, or of a part what lies there, as for DVC."""
+    source = graph.sources[name]
+    if source.is_part:
+        return str(path_md5(graph.root, source.path))
+    return str(_yaml(graph.root / source.tracked_by)["outs"][0]["md5"])
 
 
 def _version(cmd: str, params: Mapping[str, Any], code: Mapping[str, str | None]) -> str:
@@ -207,7 +235,15 @@ def _files(root: Path, folder: Path) -> Iterator[Path]:
 
 
 def _file_md5(path: Path) -> str:
-    return _md5(path.read_bytes())
+    """Of a file that is as it was the last time, what was found then: the sensor asks twice a minute."""
+    status = path.stat()
+    return _stat_md5(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=1 << 16)
+def _stat_md5(path: Path, _mtime_ns: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _md5(content: bytes) -> str:

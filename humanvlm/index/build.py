@@ -19,7 +19,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from humanvlm.data.atomic_io import atomic_file
+from humanvlm.data.atomic_io import atomic_file, write_text
 from humanvlm.errors import UserError
 from humanvlm.index.tables import Row, open_table
 
@@ -68,6 +68,13 @@ class Layout:
         return list(dict.fromkeys([self.url, *self.texts, *others]))
 
 
+PARTS = {
+    "instructions.jsonl": "",
+    "site/README.md": "Hosts that `raw_scrape.local_hosts` serves over loopback: a folder each.\n",
+    "benchmarks/README.md": "Tasks of `benchmark_scores`: captions.jsonl, vqa.jsonl, rec.jsonl, attributes.jsonl.\n",
+}
+
+
 def build_index(
     source: str,
     out: Path,
@@ -88,9 +95,18 @@ def build_index(
     path = out / "index.parquet"
     skipped: Counter[str] = Counter()
     kept = _write(path, _entries(table.read(layout.columns), layout, base_url, skipped), source, skipped)
+    _add_parts(out)
     reasons = [reason if len(skipped) == 1 else f"{reason} {count}" for reason, count in skipped.most_common()]
     missing = f", {skipped.total():,} without url ({', '.join(reasons)})" if skipped else ""
     return f"{path}: {kept:,} rows{missing}"
+
+
+def _add_parts(data: Path) -> None:
+    """The parts of ``data/`` that later stages look for, empty where they are not there: DVC wants each to exist."""
+    for name, text in PARTS.items():
+        path = data / name
+        if not (path if path.suffix == ".jsonl" else path.parent).exists():
+            write_text(path, text)
 
 
 def find_layout(source: str, columns: Sequence[str], url_column: str | None, text_column: str | None) -> Layout:

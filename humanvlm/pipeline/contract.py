@@ -204,8 +204,11 @@ def check_files(folder: Path) -> None:
         )
 
 
-def identity(folder: Path) -> str:
-    """What an input is: the outputs its report lists, or the sha256 of its files when no stage made it."""
+def identity(folder: Path, parts: Sequence[str] = ()) -> str:
+    """What an input is: the outputs its report lists, or the sha256 of its files when no stage made it.
+
+    parts: files and folders below it, when no others are read.
+    """
     if not folder.is_dir():
         raise StageError(f"{folder}: no such folder; make it with `humanvlm sample` or `humanvlm index`, or `dvc pull`")
     if (folder / "report.json").exists():
@@ -213,7 +216,9 @@ def identity(folder: Path) -> str:
     else:
         if folder.parent.name == "artifacts":
             read_report(folder)
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        roots = [folder / part for part in parts] if parts else [folder]
+        found = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
+        files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
         listing = [(str(path.relative_to(folder)), sha256_file(path)) for path in files]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 

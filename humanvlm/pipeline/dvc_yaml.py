@@ -27,7 +27,7 @@ def definition(stage: Stage) -> dict[str, Any]:
         "desc": stage.help,
         "cmd": f"humanvlm {stage.name}",
         "deps": [
-            *stage.inputs.values(),
+            *stage.read,
             *([str(TOMBSTONES)] if stage.honours_tombstones else []),
             *(f"humanvlm/{path}" for path in stage.code or ()),
         ],

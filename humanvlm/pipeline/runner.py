@@ -47,7 +47,7 @@ VERSIONED = ("humanvlm", "torch", "transformers", "deepspeed", "onnxruntime", "o
 def code_identity(code: Sequence[str]) -> str:
     """sha256 of files and folders of this package: an artifact that other code made is not up to date."""
     root = Path(__file__).parents[1]
-    named = [path for name in code for path in ([root / name] if name.endswith(".py") else (root / name).rglob("*"))]
+    named = [path for name in code for path in ((root / name).rglob("*") if (root / name).is_dir() else [root / name])]
     files = sorted(path for path in named if path.is_file() and "__pycache__" not in path.parts)
     listing = [(path.relative_to(root).as_posix(), sha256_file(path)) for path in files]
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
@@ -130,7 +130,7 @@ def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     snapshot = {
         "config": config,
         "defaults": _digest(defaults(run.stage.sections)),
-        "inputs": {key: identity(folder) for key, folder in run.read.items()},
+        "inputs": {key: identity(folder, run.stage.parts.get(key, ())) for key, folder in run.read.items()},
         "code": code_identity(run.stage.code or ()),
     }
     if files := [Path(name) for section in run.stage.sections for name in getattr(run.params, section).files]:

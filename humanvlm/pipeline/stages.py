@@ -14,6 +14,7 @@ class Stage:
 
     module: has ``make``. sections: of the parameter file. code: files and folders of this package on which the results
     depend, all that the module reaches (humanvlm.pipeline.closure); None: a change of code does not repeat the stage.
+    parts: of an input of which not all is read, the files and folders that are; changes beside them count for nothing.
     texts: columns that Dagster expects in the artifact, with the most words each may have.
     """
 
@@ -28,11 +29,21 @@ class Stage:
     compute: Literal["dvc", "pipes"] = "dvc"  # pipes: under Dagster the command runs outside DVC's lock: long stages
     honours_tombstones: bool = False  # rows that were taken down are left out here; later stages read what these keep
     retries_rows: bool = False  # can ask again for dropped rows
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def out(self) -> str:
         return f"artifacts/{self.name}"
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Paths of what is read: whole inputs, or their parts."""
+        return tuple(
+            f"{path}/{part}" if part else path
+            for name, path in self.inputs.items()
+            for part in self.parts.get(name, ("",))
+        )
 
 
 def _in(folder: str, names: str) -> tuple[str, ...]:
@@ -70,6 +81,7 @@ STAGES = {
             help="Download the URL index into image-text shards.",
             module="humanvlm.scrape.stage",
             inputs={"data": "data"},
+            parts={"data": ("index.parquet", "site")},
             sections=("raw_scrape",),
             code=None,  # the web cannot be asked again for the same answers; `dvc repro --force raw_scrape` crawls anew
             layer="dataset",
@@ -149,6 +161,7 @@ STAGES = {
                 "human_caption_hq": "artifacts/human_caption_hq",
                 "data": "data",
             },
+            parts={"data": ("instructions.jsonl", "site")},  # the pictures of the instructions are those of the site
             sections=("model", "stage2_checkpoint"),
             code=("train/stage2.py", *TRAINING),
             layer="model",
@@ -164,6 +177,7 @@ STAGES = {
                 "human_caption": "artifacts/human_caption",
                 "data": "data",
             },
+            parts={"data": ("benchmarks",)},
             sections=("benchmark_scores",),
             code=(
                 *SCORING,

@@ -67,7 +67,16 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     first = (built(path, tmp_path / "one"), (tmp_path / "one/index.parquet").read_bytes())
     second = (built(path, tmp_path / "two"), (tmp_path / "two/index.parquet").read_bytes())
     assert first[1] == second[1]
-    assert [file.name for file in (tmp_path / "one").iterdir()] == ["index.parquet"]
+    parts = ["benchmarks", "index.parquet", "instructions.jsonl", "site"]  # those that DVC's stages read
+    assert sorted(file.name for file in (tmp_path / "one").iterdir()) == parts
+
+
+def test_parts_that_are_there_stay(tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "instructions.jsonl").write_text("{}\n")
+    built(write_all(tmp_path, [{"url": "http://a.example/1", "caption": "one"}])[0], tmp_path)
+    assert (tmp_path / "instructions.jsonl").read_text() == "{}\n"
+    assert list((tmp_path / "benchmarks").iterdir()) == []
 
 
 def test_text_files_hold_a_url_a_line_and_maybe_a_text(tmp_path: Path) -> None:

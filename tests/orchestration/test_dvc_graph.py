@@ -20,7 +20,7 @@ def test_stage_agrees(name: str) -> None:
     node, stage = GRAPH.stages[name], STAGES[name]
     takedowns = ["tombstones.csv"] if stage.honours_tombstones else []
     assert node.cmd == f"humanvlm {name}"
-    assert set(node.inputs.values()) == set(stage.inputs.values())
+    assert set(node.inputs.values()) == set(stage.read)
     assert list(node.code) == takedowns + [f"humanvlm/{path}" for path in stage.code or ()]
     assert node.sections == stage.sections
     assert (node.out, node.description, node.compute) == (stage.out, stage.help, stage.compute)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from humanvlm.pipeline.stages import STAGES
-from orchestration.dvc_graph import code_version, load_graph, read_lock
+from orchestration.dvc_graph import code_version, load_graph, read_lock, source_version
 
 pytestmark = pytest.mark.slow
 REPO = Path(__file__).parents[2]
@@ -72,13 +72,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
 
 def stale(folder: Path, before: dict[str, str]) -> list[set[str]]:
-    """What DVC, Dagster's graph and the stages themselves call stale because of parameters or code."""
+    """What DVC, Dagster's graph and the stages themselves call stale because of parameters, code or data."""
     graph = load_graph(folder)
     locks = read_lock(graph)
     now = fingerprints(folder)
     return [
         {name for name in json.loads(run(folder, "dvc", "status", "--json")) if name in STAGES},
-        {name for name, node in graph.stages.items() if code_version(graph, node) != locks[name].code_version},
+        {
+            name
+            for name, node in graph.stages.items()
+            if code_version(graph, node) != locks[name].code_version
+            or any(
+                source_version(graph, key) != locks[name].input_versions[key]
+                for key in {*node.inputs} & {*graph.sources}
+            )
+        },
         {name for name in STAGES if now[name] != before[name]},
     ]
 
@@ -87,6 +95,12 @@ def stale(folder: Path, before: dict[str, str]) -> list[set[str]]:
     ("file", "old", "new", "expected"),
     [
         ("config/human_scenes.py", "] = 160", "] = 161", {"human_scenes"}),
+        (
+            "weights/models.yaml",
+            "# Every",
+            "# Each",
+            {*STAGES} - {"raw_scrape", "registered_model"},
+        ),
         ("config/human_scenes.py", "[0.06, 0.96]", "[0.06, 0.97]", {"human_scenes"}),
         ("config/training.py", "= 1e-3", "= 2e-3", TRAINING),
         ("config/stage2_checkpoint.py", "] = 16", "] = 17", {"stage2_checkpoint"}),
@@ -114,3 +128,26 @@ def test_exactly_the_right_stages_are_stale(
         assert stale(folder, before) == [expected] * 3
     finally:
         path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("index.parquet", {"raw_scrape"}),
+        ("site/photos.example/a.jpg", {"raw_scrape", "stage2_checkpoint"}),
+        ("instructions.jsonl", {"stage2_checkpoint"}),
+        ("benchmarks/vqa.jsonl", {"benchmark_scores"}),
+        ("benchmarks/images/new.jpg", {"benchmark_scores"}),
+        ("notes.txt", set()),
+    ],
+)
+def test_data_counts_in_parts(made: tuple[Path, dict[str, str]], file: str, expected: set[str]) -> None:
+    folder, before = made
+    path = folder / "data" / file
+    text = path.read_text() if path.exists() else None
+    path.parent.mkdir(exist_ok=True)
+    try:
+        path.write_text("one more")
+        assert stale(folder, before) == [expected] * 3
+    finally:
+        path.unlink() if text is None else path.write_text(text)

@@ -46,7 +46,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(
         STAGES,
         "raw_scrape",
-        replace(STAGES["raw_scrape"], module="toy_stage", inputs={"data": str(tmp_path / "data")}),
+        replace(STAGES["raw_scrape"], module="toy_stage", inputs={"data": str(tmp_path / "data")}, parts={}),
     )
     monkeypatch.setenv("HUMANVLM_WORKERS", "1")
     (tmp_path / "data").mkdir()
