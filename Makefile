@@ -34,7 +34,7 @@ demo: $(INSTALLED) ## Build the sample crawl, run the whole pipeline, print the 
 docs: $(INSTALLED) ## Write docs/configuration.md and its JSON schema from the config classes
 	python -m humanvlm.config.reference
 
-stages: $(INSTALLED) ## Write the table of stages (humanvlm/pipeline/stages.py) into dvc.yaml
+stages: $(INSTALLED) ## Write the table of stages (humanvlm/pipeline/stages.py) into dvc.yaml, new sections into params.yaml
 	python -m humanvlm.pipeline.dvc_yaml
 
 test: lint types ## Lint, types, every test, coverage (10 to 15 minutes on two cores)

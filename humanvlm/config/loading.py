@@ -6,7 +6,7 @@ Only what changes results is here. Machine settings (workers, devices, engine, U
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, ValidationError
@@ -29,18 +29,18 @@ class ConfigError(UserError):
 
 
 class Params(Section):
-    """The whole parameter file."""
+    """The whole parameter file. A section that it does not have is all defaults."""
 
     profile: Annotated[str, Field(description="name of these values in reports and MLflow")] = "cpu"
-    raw_scrape: RawScrape
-    human_scenes: HumanScenes
-    human_caption: HumanCaption
-    human_caption_hq: HumanCaptionHQ
-    model: Model
-    stage1_checkpoint: Stage1
-    stage2_checkpoint: Stage2
-    benchmark_scores: BenchmarkScores
-    registered_model: RegisteredModel
+    raw_scrape: RawScrape = RawScrape()
+    human_scenes: HumanScenes = HumanScenes()
+    human_caption: HumanCaption = HumanCaption()
+    human_caption_hq: HumanCaptionHQ = HumanCaptionHQ()
+    model: Model = Model()
+    stage1_checkpoint: Stage1 = Stage1()
+    stage2_checkpoint: Stage2 = Stage2()
+    benchmark_scores: BenchmarkScores = BenchmarkScores()
+    registered_model: RegisteredModel = RegisteredModel()
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -104,12 +104,15 @@ def _explain(error: ValidationError) -> str:
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown key {key!r}; {hint}{more}"
     if first["type"] == "missing":
-        return f"missing key {key!r}; compare with profiles/cpu.yaml{more}"
+        return f"missing key {key!r}; docs/configuration.md says what it is{more}"
     return f"{key}: {first['msg']}, got {first['input']!r}{more}"
 
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:
     model: Any = Params
     for part in location:
-        model = model.model_fields[str(part)].annotation
+        if isinstance(model, type) and issubclass(model, Section):
+            model = model.model_fields[str(part)].annotation
+        else:  # of a mapping, a part is a name that the user chose
+            model = get_args(model)[-1]
     return list(model.model_fields)

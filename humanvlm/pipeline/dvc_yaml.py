@@ -1,7 +1,7 @@
 """Writes the table of stages into dvc.yaml: `make stages`, or `python -m humanvlm.pipeline.dvc_yaml [FILE]`.
 
 Stages that the table does not know, metrics, plots, and comments outside the table's own stages are the user's, and
-stay as they are.
+stay as they are. The params.yaml beside it, where there is one, gets ``section: {}`` for each section that it lacks.
 """
 
 import re
@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from humanvlm.config.defaults import PACKAGE, classes_of
+from humanvlm.config.loading import load_params
+from humanvlm.config.profiles import completed
 from humanvlm.data.atomic_io import write_text
 from humanvlm.data.tombstones import PATH as TOMBSTONES
 from humanvlm.errors import UserError
@@ -81,6 +83,20 @@ def _blocks(lines: Sequence[str]) -> dict[str, str]:
     return {name: "\n".join(block).strip("\n") for name, block in blocks.items()}
 
 
+def write(target: Path) -> None:
+    """Rewrite a dvc.yaml and complete its params.yaml. Raises UserError, with both as they were, when one cannot be."""
+    params = target.with_name("params.yaml")
+    texts = {target: rewritten(target.read_text(encoding="utf-8"))}
+    if params.exists():
+        load_params(params)
+        texts[params] = completed(params.read_text(encoding="utf-8"), params)
+    for path, text in texts.items():
+        write_text(path, text)
+
+
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "dvc.yaml")
-    write_text(target, rewritten(target.read_text(encoding="utf-8")))
+    try:
+        write(Path(sys.argv[1] if len(sys.argv) > 1 else "dvc.yaml"))
+    except UserError as error:
+        print(f"humanvlm: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from humanvlm.config.loading import ConfigError, Params
+from humanvlm.config.profiles import completed
 from humanvlm.errors import UserError
-from humanvlm.pipeline.dvc_yaml import definition, rewritten
+from humanvlm.pipeline.dvc_yaml import definition, rewritten, write
 from humanvlm.pipeline.stages import STAGES, Stage
 
 COMMITTED = (Path(__file__).parents[2] / "dvc.yaml").read_text()
+PARAMS = (Path(__file__).parents[2] / "params.yaml").read_text()
 OWN = """
   # Ours: pictures for the talk.
   talk:
@@ -24,6 +27,10 @@ def test_the_committed_file_is_as_the_table_says() -> None:
     assert rewritten(COMMITTED) == COMMITTED, "run `make stages`"
     stages = yaml.safe_load(COMMITTED)["stages"]
     assert {name: stages[name] for name in STAGES} == {name: definition(stage) for name, stage in STAGES.items()}
+
+
+def test_the_committed_parameters_have_every_section() -> None:
+    assert completed(PARAMS, Path("params.yaml")) == PARAMS, "run `make stages`"
 
 
 def test_outputs_persist_so_that_a_killed_stage_resumes() -> None:
@@ -84,3 +91,24 @@ def test_a_new_stage_of_the_table_is_written() -> None:
 def test_a_file_without_stages_is_named() -> None:
     with pytest.raises(UserError, match="no line `stages:`"):
         rewritten("plots: []\n")
+
+
+def test_sections_are_appended_to_the_parameters_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages:\n")
+    write(tmp_path / "dvc.yaml")
+    assert not (tmp_path / "params.yaml").exists()
+    (tmp_path / "params.yaml").write_text("# Mine\nraw_scrape: {retries: 3}  # slow\n")
+    write(tmp_path / "dvc.yaml")
+    text = (tmp_path / "params.yaml").read_text()
+    assert text.startswith("# Mine\nraw_scrape: {retries: 3}  # slow\nhuman_scenes: {}\n")
+    assert set(yaml.safe_load(text)) == set(Params.model_fields) - {"profile"}
+    assert {key for stage in STAGES.values() for key in stage.sections} <= set(yaml.safe_load(text))
+
+
+def test_wrong_parameters_leave_both_files_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text("stages:\n")
+    (tmp_path / "params.yaml").write_text("raw_scrap: {}\n")
+    with pytest.raises(ConfigError, match="unknown key 'raw_scrap'"):
+        write(tmp_path / "dvc.yaml")
+    assert (tmp_path / "dvc.yaml").read_text() == "stages:\n"
+    assert (tmp_path / "params.yaml").read_text() == "raw_scrap: {}\n"
