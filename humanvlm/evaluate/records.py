@@ -136,6 +136,6 @@ def _read(reply: "str | Reply") -> _Read:
         "refused": bool(reply.refusal),
         UNFINISHED: answer.unfinished,
     }
-    silent = answer.unfinished or (not answer.text and (ended["refused"] or ended["filtered"]))
     state = tuple(name for name, holds in ended.items() if holds)
+    silent = answer.unfinished or (not answer.text and bool(state))  # an empty reply that ended well was meant so
     return _Read(answer.raw, None if silent else answer.text, state, reply.refusal, reply.latency_s)

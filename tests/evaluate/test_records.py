@@ -144,6 +144,8 @@ def test_every_task_scores_the_answer_and_not_the_thought(kind: str) -> None:
     (refused,) = score(kind, [sample], [Reply("", refusal="I cannot help with people.", finish="stop")]).records
     assert (refused.score, refused.prediction, refused.state) == (0, None, ("refused",))
     assert refused.refusal == "I cannot help with people."
+    (cut,) = score(kind, [sample], [Reply("", finish="length")]).records
+    assert (cut.score, cut.prediction, cut.state) == (0, None, ("cut",))
 
 
 def test_how_replies_ended_is_told() -> None:
