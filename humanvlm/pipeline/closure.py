@@ -4,6 +4,7 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ MACHINERY = ("pipeline/", "config/", "errors.py", "__init__.py", "data/atomic_io
 
 def closure(module: str, root: Path = ROOT) -> set[str]:
     """Files below ``root``, the package's folder, that a module reaches: itself, what it imports (inside functions too,
-    but not for type checking only), modules and data files that it names as text, and what these reach.
+    but not for type checking only), modules and data files that it names as text, and what these reach. A package named
+    with a dot at the end, to which a name is joined, is reached whole.
 
     MACHINERY is left out and not looked behind; so is an ``__init__.py`` that says nothing.
     """
@@ -77,6 +79,8 @@ def _reached(name: str, root: Path, files: frozenset[str]) -> Iterator[str]:
             if found := _file_of(module, root.name, files):
                 yield found
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if re.fullmatch(rf"{root.name}(\.\w+)+\.", node.value):  # whatever of a package a name that follows may be
+                yield from (file for file in files if _holds(node.value[:-1].replace(".", "/"), f"{root.name}/{file}"))
             yield from (file for file in files if _names(node.value, file, Path(name).parent))
 
 

@@ -46,7 +46,7 @@ class ModelEntry(_Strict):
 
     name: str
     role: str
-    adapter: str | None = Field(None, description="the code that runs the file, where this library has one")
+    adapter: str | None = Field(None, description="MODULE:CLASS of humanvlm/curate that runs the file, if any does")
     package: str | None = None
     hub: str | None = None
     file: str | None = None

@@ -8,11 +8,13 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from humanvlm.curate import detectors
 from humanvlm.curate.blazeface import anchors, blend, decode, letterbox
 from humanvlm.curate.detectors import load_face_detector, load_nsfw_classifier, load_person_detector
 from humanvlm.curate.faces import find_faces
 from humanvlm.data.detections import Detection, Picture, overlaps
 from humanvlm.errors import UserError
+from humanvlm.weights.catalog import model_entry
 
 FACE_DETECTORS = ["blazeface-full-range", "blazeface-short-range", "retinaface-mobilenet0.25"]
 ASTRONAUT_FACE = (177, 75, 277, 178)  # by hand: eyebrows to chin, ear to ear
@@ -124,3 +126,12 @@ def test_decode_and_blend() -> None:
     faces = blend(rows, np.array([0.6, 0.9, 0.7], np.float32))
     assert [round(score, 1) for _, score in faces] == [0.9, 0.7]
     assert faces[0][0][0].tolist() == pytest.approx([41.2, 40])  # weighted by score
+
+
+@pytest.mark.parametrize("adapter", [None, "", "missing:Detector", "ssd:Missing", "not a name"])
+def test_an_adapter_without_code_is_named(adapter: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = model_entry("ssd-mobilenet-v2-coco").model_copy(update={"adapter": adapter})
+    monkeypatch.setattr(detectors, "model_entry", lambda name, role: entry)
+    with pytest.raises(UserError, match=r"person model 'ssd'.*MODULE:CLASS of humanvlm/curate") as error:
+        load_person_detector("ssd")
+    assert "\n" not in str(error.value)

@@ -81,6 +81,14 @@ def test_a_planted_import_is_found(pack: Path, line: str) -> None:
     assert undeclared("pack.room.stage", sorted(REACHED), pack) == ["planted.py"]
 
 
+def test_a_package_that_names_are_joined_to_is_reached_whole(pack: Path) -> None:
+    (pack / "plugins").mkdir()
+    (pack / "plugins" / "one.py").write_text("x = 1")
+    helper = pack / "room" / "helper.py"
+    helper.write_text(f"{helper.read_text()}\nPLUGINS = 'pack.plugins.'\n")
+    assert undeclared("pack.room.stage", sorted(REACHED), pack) == ["plugins/one.py"]
+
+
 def test_a_planted_data_file_is_found(pack: Path) -> None:
     (pack / "data" / "models.json").write_text("{}")
     (pack / "data" / "worker.py").write_text("from importlib.resources import files\nfiles('pack') / 'models.json'")
