@@ -8,8 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.caption.english import counted, sentence, within, word_count
-from humanvlm.caption.grammar import (
+from humanvlm.caption.captioners.source import human_sentences
+from humanvlm.caption.stage import Tally, add_up, draw_plots, share
+from humanvlm.caption.template.english import counted, sentence, within, word_count
+from humanvlm.caption.template.grammar import (
     Writer,
     appearance,
     background_sentences,
@@ -19,8 +21,6 @@ from humanvlm.caption.grammar import (
     named,
     opening,
 )
-from humanvlm.caption.source import human_sentences
-from humanvlm.caption.stage import Tally, add_up, draw_plots, share
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.facts import Facts, facts_from_json

@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.caption.english import word_count
-from humanvlm.caption.grammar import write
-from humanvlm.caption.measure import measure
-from humanvlm.caption.source import drop_reason, source_captions
+from humanvlm.caption.captioners.source import drop_reason, source_captions
+from humanvlm.caption.facts.measure import measure
+from humanvlm.caption.template.english import word_count
+from humanvlm.caption.template.grammar import write
 from humanvlm.config.human_caption import HumanCaption
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.image import DecodeError, pixels

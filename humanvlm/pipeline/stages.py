@@ -63,11 +63,7 @@ TRAINING = (
     *PICTURE,
     "weights",
 )
-CAPTIONS = _in(
-    "caption",
-    "attributes.py clothing.py colour.py english.py grammar.py labels.py labels.yaml measure.py pose.py "
-    "source.py stage.py",
-)
+CAPTIONS = _in("caption", "facts template captioners stage.py")
 SCORING = (
     *_in("evaluate", "files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from humanvlm.caption.english import word_count
 from humanvlm.caption.stage import split_of
+from humanvlm.caption.template.english import word_count
 from humanvlm.data.shards import read_folder
 from humanvlm.pipeline.runner import run_stage
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from humanvlm.caption import attributes
+from humanvlm.caption.facts import attributes
 from humanvlm.inspect.plots import picture_of
 
 Rows = dict[str, dict[str, Any]]
@@ -76,7 +76,7 @@ def test_keypoints_lie_on_the_astronaut(rows: Rows) -> None:
 def test_label_network_knows_a_cat() -> None:
     import skimage.data
 
-    from humanvlm.caption.labels import best_guess
+    from humanvlm.caption.facts.labels import best_guess
 
     guess = best_guess("objects", attributes.label_probabilities(np.asarray(skimage.data.chelsea())))
     assert guess.value == "cat"

@@ -14,7 +14,7 @@ from humanvlm.data.facts import Guess
 @cache
 def vocabulary() -> Mapping[str, Mapping[str, npt.NDArray[np.intp]]]:
     """Kind (settings, objects, garments, eyewear) -> words -> numbers of ImageNet labels."""
-    text = files("humanvlm.caption").joinpath("labels.yaml").read_text(encoding="utf-8")
+    text = files("humanvlm.caption.facts").joinpath("labels.yaml").read_text(encoding="utf-8")
     return {
         kind: {words: np.array(_numbers(labels), dtype=np.intp) for words, labels in entries.items()}
         for kind, entries in yaml.safe_load(text).items()

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption import pose
-from humanvlm.caption.attributes import Picture
-from humanvlm.caption.colour import colour_shares, lab_of
+from humanvlm.caption.facts import pose
+from humanvlm.caption.facts.attributes import Picture
+from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.data.detections import Box, clip
 from humanvlm.data.facts import Guess
 

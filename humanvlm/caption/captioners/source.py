@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from humanvlm.caption.english import within, word_count
+from humanvlm.caption.template.english import within, word_count
 
 TAG = re.compile(r"<[^<>]{0,200}>")
 URL = re.compile(r"(?:https?://|www\.)\S*", re.IGNORECASE)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.caption.english import word_count
-from humanvlm.caption.source import clean_text, drop_reason, first_sentences, source_captions
+from humanvlm.caption.captioners.source import clean_text, drop_reason, first_sentences, source_captions
+from humanvlm.caption.template.english import word_count
 
 CASES = {
     "a man &amp; a dog": "A man & a dog.",

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.caption.attributes import EXPRESSIONS
-from humanvlm.caption.colour import NAMES
-from humanvlm.caption.english import article, counted, join, plural, sentence, within, word_count
-from humanvlm.caption.grammar import SHOTS, SMALLEST_LIMIT, write
-from humanvlm.caption.labels import vocabulary
-from humanvlm.caption.measure import STAGES
+from humanvlm.caption.facts.attributes import EXPRESSIONS
+from humanvlm.caption.facts.colour import NAMES
+from humanvlm.caption.facts.labels import vocabulary
+from humanvlm.caption.facts.measure import STAGES
+from humanvlm.caption.template.english import article, counted, join, plural, sentence, within, word_count
+from humanvlm.caption.template.grammar import SHOTS, SMALLEST_LIMIT, write
 from humanvlm.data.facts import Facts, Guess, Person, Thing
 
 LABELS = (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.caption import pose
-from humanvlm.caption.colour import NAMES, colour_names, colour_shares
-from humanvlm.caption.labels import vocabulary
-from humanvlm.caption.measure import measure, pair
+from humanvlm.caption.facts import pose
+from humanvlm.caption.facts.colour import NAMES, colour_names, colour_shares
+from humanvlm.caption.facts.labels import vocabulary
+from humanvlm.caption.facts.measure import measure, pair
 from humanvlm.data.facts import facts_from_json
 from humanvlm.inspect.plots import picture_of
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption import attributes, pose
-from humanvlm.caption.attributes import Picture
-from humanvlm.caption.clothing import clothing_colours
-from humanvlm.caption.colour import colour_shares, lab_of
-from humanvlm.caption.labels import best_guess
+from humanvlm.caption.facts import attributes, pose
+from humanvlm.caption.facts.attributes import Picture
+from humanvlm.caption.facts.clothing import clothing_colours
+from humanvlm.caption.facts.colour import colour_shares, lab_of
+from humanvlm.caption.facts.labels import best_guess
 from humanvlm.data.detections import Box, area, box_of, clip, iou
 from humanvlm.data.facts import Facts, Guess, Person, Thing
 

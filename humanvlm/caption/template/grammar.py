@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from humanvlm.caption.colour import FAMILIES
-from humanvlm.caption.english import article, counted, join, number, plural, sentence, within, word_count
+from humanvlm.caption.facts.colour import FAMILIES
+from humanvlm.caption.template.english import article, counted, join, number, plural, sentence, within, word_count
 from humanvlm.data.facts import Facts, Guess, Person
 
 PRONOUNS = {"female": ("she", "her"), "male": ("he", "his"), "": ("they", "their")}
