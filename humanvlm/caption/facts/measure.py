@@ -15,7 +15,7 @@ from humanvlm.caption.facts.clothing import clothing_colours
 from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.caption.facts.labels import best_guess
 from humanvlm.data.detections import Box, area, box_of, clip, iou
-from humanvlm.data.facts import Facts, Guess, Person, Thing
+from humanvlm.data.facts import Facts, Garment, Guess, Person, Thing
 
 DESCRIBED = 4  # people described one by one; the others are only counted
 DRESSED = 1  # people whose garment and eyewear are asked of the label network, which takes longest
@@ -118,6 +118,8 @@ def _person(rgb: Picture, one: Found, others: Sequence[Box], dressed: bool) -> P
     head = _head(rgb, face) if dressed and face else None
     head_labels = attributes.label_probabilities(head) if head is not None else None
     dress = dressed and min(body.shape[:2]) >= 48
+    colours = clothing_colours(rgb, frame, face, points, others)
+    kind = best_guess("garments", attributes.label_probabilities(body)) if dress else None
     return Person(
         box=_rounded(frame),
         face=_rounded(face) if face else None,
@@ -128,8 +130,7 @@ def _person(rgb: Picture, one: Found, others: Sequence[Box], dressed: bool) -> P
         age=look.age,
         stage=look.stage,
         expression=look.expression,
-        clothing=clothing_colours(rgb, frame, face, points, others),
-        garment=best_guess("garments", attributes.label_probabilities(body)) if dress else None,
+        garments=(Garment("upper", colours, kind),) if colours or kind else (),
         eyewear=best_guess("eyewear", head_labels) if head_labels is not None else None,
         pose=pose.posture(points),
         arms=pose.raised_arms(points),

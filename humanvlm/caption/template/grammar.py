@@ -66,11 +66,13 @@ class Writer:
 
     def colours(self, person: Person) -> str:
         """Orange; black and white; empty when no one or two colours cover enough of the torso."""
-        return "" if self.facts.monochrome else two_colours(person.clothing, self.least)
+        garment = person.garment("upper")
+        return two_colours(garment.colours, self.least) if garment and not self.facts.monochrome else ""
 
     def outfit(self, person: Person) -> str:
         """A dark blue suit; orange clothes; empty when neither colour nor kind is known."""
-        colours, garment = self.colours(person), self.sure(person.garment)
+        upper = person.garment("upper")
+        colours, garment = self.colours(person), self.sure(upper.kind if upper else None)
         if garment:
             return article(f"{colours} {garment}".strip())
         return f"{colours} clothes" if colours else ""

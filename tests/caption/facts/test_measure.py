@@ -112,7 +112,7 @@ def test_facts_of_the_astronaut(rows: dict[str, dict[str, Any]]) -> None:
     assert (person.gender.value, person.facing and person.facing.value) == ("female", "camera")
     assert person.expression is not None
     assert person.expression.value == "happy"
-    assert person.clothing[0].value == "orange"
+    assert person.garments[0].colours[0].value == "orange"
     assert (person.position, person.shot) == ("centre", "half-length")
     assert not facts.monochrome
     assert facts_from_json(facts.to_json()) == facts
@@ -125,7 +125,7 @@ def test_gender_of_an_old_face_is_not_believed(rows: dict[str, dict[str, Any]]) 
     assert person.stage.value == "older"
     assert person.gender is not None
     assert person.gender.probability < 0.6
-    assert person.clothing[0].value in ("black", "dark blue")
+    assert person.garments[0].colours[0].value in ("black", "dark blue")
 
 
 def test_grey_picture_is_monochrome(rows: dict[str, dict[str, Any]]) -> None:

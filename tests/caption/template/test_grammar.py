@@ -14,7 +14,7 @@ from humanvlm.caption.facts.labels import vocabulary
 from humanvlm.caption.facts.measure import STAGES
 from humanvlm.caption.template.english import article, counted, join, plural, sentence, within, word_count
 from humanvlm.caption.template.grammar import SHOTS, SMALLEST_LIMIT, write
-from humanvlm.data.facts import Facts, Guess, Person, Thing
+from humanvlm.data.facts import Facts, Garment, Guess, Person, Thing
 
 LABELS = (
     "dog",
@@ -58,8 +58,9 @@ persons = st.builds(
     age=maybe(("20s", "30s", "40s", "50s", "60s", "70s")),
     stage=maybe(tuple(STAGES)),
     expression=maybe(EXPRESSIONS),
-    clothing=colours(4),
-    garment=maybe(tuple(vocabulary()["garments"])),
+    garments=st.builds(Garment, st.just("upper"), colours(4), maybe(tuple(vocabulary()["garments"]))).map(
+        lambda garment: (garment,)
+    ),
     eyewear=maybe(tuple(vocabulary()["eyewear"])),
     pose=maybe(("standing", "sitting", "lying")),
     arms=maybe(("one arm raised", "both arms raised")),
@@ -138,10 +139,9 @@ def test_improbable_facts_are_not_written(probability: float) -> None:
         gender=Guess("female", probability),
         age=Guess("30s", probability),
         expression=Guess("happy", probability),
-        garment=Guess("suit", probability),
         eyewear=Guess("sunglasses", probability),
         pose=Guess("standing", probability),
-        clothing=(Guess("red", probability),),
+        garments=(Garment("upper", (Guess("red", probability),), Guess("suit", probability)),),
     )
     text = " ".join(captions(doubtful)).lower()
     assert not re.search(r"\b(woman|she|her|thirties|smil\w+|suit|sunglasses|stand\w*|red)\b", text)
@@ -153,7 +153,7 @@ def test_probable_facts_are_written_and_hedged() -> None:
         age=Guess("30s", 0.8),
         stage=Guess("young adult", 0.5),
         expression=Guess("happy", 0.9),
-        clothing=(Guess("orange", 0.8),),
+        garments=(Garment("upper", (Guess("orange", 0.8),)),),
         pose=Guess("standing", 0.7),
     )
     short, detailed = captions(facts)
