@@ -1,21 +1,18 @@
 """From a picture and its detections to Facts. Pure: the same pixels and boxes give the same facts."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import attributes, pose
+from humanvlm.caption.facts import attributes, pose, scene
 from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.clothing import clothing_colours
-from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.caption.facts.labels import best_guess
 from humanvlm.data.detections import Box, area, box_of, clip, iou
-from humanvlm.data.facts import Facts, Garment, Guess, Person, Thing
+from humanvlm.data.facts import Facts, Garment, Guess, Person
 
 DESCRIBED = 4  # people described one by one; the others are only counted
 DRESSED = 1  # people whose garment and eyewear are asked of the label network, which takes longest
@@ -23,7 +20,6 @@ LEAST_FACE = 28  # px; smaller faces carry no attributes
 FRONTAL = 0.36  # a nose farther from the middle between the eyes, in eye distances, is a face turned away
 TOLD_APART = (13, 60)  # apparent ages at which the gender classifier is believed
 SAME = 0.42  # a faceless body that overlaps one with a face this much (IoU) is the same person, detected twice
-NOT_THINGS = {"person", "tie"}
 STAGES = {"child": (0, 13), "teenager": (13, 20), "young adult": (20, 36), "middle-aged": (36, 60), "older": (60, 81)}
 
 
@@ -62,15 +58,13 @@ def measure(
     height, width = rgb.shape[:2]
     found = pair(faces, people, width, height)
     frames = [one.frame(width, height) for one in found]
+    joints = [attributes.keypoints(rgb, frame) for frame in frames[:DESCRIBED]]
     persons = tuple(
-        _person(rgb, one, [other for other in frames if other != frame], dressed=number < DRESSED)
-        for number, (one, frame) in enumerate(zip(found[:DESCRIBED], frames, strict=False))
+        _person(rgb, one, points, [other for other in frames if other != frame], dressed=number < DRESSED)
+        for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False))
     )
-    behind = np.ones((height, width), dtype=bool)
-    for x0, y0, x1, y1 in frames:
-        behind[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = False
     labels = attributes.label_probabilities(rgb)
-    light, contrast, monochrome = _light(rgb)
+    light, contrast, monochrome = scene.light_of(rgb)
     return Facts(
         width=width,
         height=height,
@@ -79,9 +73,9 @@ def measure(
         light=light,
         contrast=contrast,
         monochrome=monochrome,
-        objects=_things(objects, best_guess("objects", labels), width),
+        objects=scene.things(objects, best_guess("objects", labels), width),
         setting=best_guess("settings", labels),
-        background=colour_shares(rgb, behind) if behind.mean() > 0.05 else (),
+        background=scene.behind(rgb, frames),
     )
 
 
@@ -107,10 +101,9 @@ def pair(
     return sorted(found, key=lambda one: (-round(area(one.frame(width, height))), one.frame(width, height)))
 
 
-def _person(rgb: Picture, one: Found, others: Sequence[Box], dressed: bool) -> Person:
+def _person(rgb: Picture, one: Found, points: pose.Points, others: Sequence[Box], dressed: bool) -> Person:
     height, width = rgb.shape[:2]
     frame, face = one.frame(width, height), one.face_box
-    points = attributes.keypoints(rgb, frame)
     anchor = face or frame
     look = _look(rgb, one.face)
     x0, y0, x1, y1 = (round(value) for value in frame)
@@ -123,7 +116,7 @@ def _person(rgb: Picture, one: Found, others: Sequence[Box], dressed: bool) -> P
     return Person(
         box=_rounded(frame),
         face=_rounded(face) if face else None,
-        position=_position((anchor[0] + anchor[2]) / 2, width),
+        position=scene.third((anchor[0] + anchor[2]) / 2, width),
         shot=_shot(frame, face, points, height),
         facing=look.facing,
         gender=look.gender,
@@ -218,41 +211,9 @@ def _shot(frame: Box, face: Box | None, points: pose.Points, height: int) -> str
     return "full-length" if body >= 0.4 * height else "distant"
 
 
-def _things(objects: Sequence[Mapping[str, Any]], guess: Guess, width: int) -> tuple[Thing, ...]:
-    """Detected objects by label, surest first, then the label network's guess when the detector has no such thing."""
-    by_label: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for thing in objects:
-        if thing["label"] not in NOT_THINGS:
-            by_label[thing["label"]].append(thing)
-    things = []
-    for label, same in by_label.items():
-        best = max(same, key=lambda thing: thing["score"])
-        position = _position((best["box"][0] + best["box"][2]) / 2, width)
-        things.append(Thing(label, len(same), position, round(float(best["score"]), 3)))
-    if guess.value not in by_label:
-        things.append(Thing(guess.value, 1, "", guess.probability))
-    return tuple(sorted(things, key=lambda thing: (-thing.probability, thing.label))[:6])
-
-
-def _light(rgb: Picture) -> tuple[str, str, bool]:
-    """Light (dim, even, bright) and contrast (low, medium, high) by CIE lightness, and whether there is no colour."""
-    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
-    lab = lab_of(small)
-    mean, spread = float(lab[..., 0].mean()), float(lab[..., 0].std())
-    light = "dim" if mean < 32 else "bright" if mean > 66 else "even"
-    contrast = "low" if spread < 13 else "high" if spread > 27 else "medium"
-    chroma = np.hypot(lab[..., 1], lab[..., 2])
-    tint = np.hypot(lab[..., 1].std(), lab[..., 2].std())  # sepia has chroma, but only one
-    return light, contrast, bool(np.percentile(chroma, 95) < 5 or tint < 1.5)
-
-
 def _best(probabilities: Mapping[str, float]) -> Guess:
     value = max(probabilities, key=probabilities.__getitem__)
     return Guess(value, round(min(probabilities[value], 1.0), 3))
-
-
-def _position(x: float, width: int) -> str:
-    return "left" if x < width * 0.36 else "right" if x > width * 0.64 else "centre"
 
 
 def _rounded(box: Box) -> tuple[float, ...]:
