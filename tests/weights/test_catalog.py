@@ -13,7 +13,7 @@ from humanvlm.errors import UserError
 from humanvlm.weights import catalog as models
 from humanvlm.weights.catalog import ModelEntry, model_entries, model_entry, model_file
 
-LOCAL = [(name, part) for name, entry in model_entries().items() if entry.package for part in ("", *entry.parts)]
+LOCAL = [(name, part) for name, entry in model_entries().items() if not entry.hub for part in ("", *entry.parts)]
 
 
 @pytest.mark.parametrize(("name", "part"), LOCAL)
@@ -23,7 +23,7 @@ def test_file_is_the_declared_one(name: str, part: str) -> None:
 
 def test_sha256_is_null_only_for_hub_entries_with_a_reason() -> None:
     for entry in model_entries().values():
-        assert (entry.package is None) != (entry.hub is None), entry.name
+        assert [entry.package, entry.wheel, entry.hub].count(None) == 2, entry.name
         if entry.hub:
             assert entry.sha256 is None
             assert "sha256 null because" in entry.note
@@ -60,11 +60,21 @@ def test_hub_entry_has_no_local_file() -> None:
         model_file("siglip-so400m-patch14-384")
 
 
+def test_an_absent_file_of_a_wheel_names_the_remedy(
+    declare: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = model_entry("selfie-segmentation").wheel
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    declare(package=None, wheel=wheel, file="mediapipe/none.tflite")
+    with pytest.raises(UserError, match=r"none\.tflite, which is not there: python -m humanvlm\.weights\.wheels"):
+        model_file("changed")
+
+
 @pytest.fixture
 def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Declare a changed copy of the full-range face detector as ``changed``."""
 
-    def declare(**changes: str) -> None:
+    def declare(**changes: object) -> None:
         entry = model_entry("blazeface-full-range").model_dump() | {"name": "changed"} | changes
         monkeypatch.setattr(models, "model_entries", lambda: {"changed": ModelEntry(**entry)})
         model_file.cache_clear()
