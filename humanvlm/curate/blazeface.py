@@ -1,13 +1,12 @@
 """BlazeFace (Bazarevsky et al. 2019, arXiv 1907.05047) on LiteRT: letterbox, anchor decoding, blended suppression."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from humanvlm.data.detections import Face, Picture, clip, overlaps
-from humanvlm.weights.catalog import ModelEntry, model_file
+from humanvlm.weights.catalog import ModelEntry
+from humanvlm.weights.run import network
 
 MIN_SCORE = 0.5
 MAX_OVERLAP = 0.3
@@ -18,27 +17,20 @@ class BlazeFace:
     """The short- and the full-range model: input size from the file, anchor layout from the entry's extras."""
 
     def __init__(self, entry: ModelEntry) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._net: Any = Interpreter(str(model_file(entry.name)), num_threads=1)
-        self._net.allocate_tensors()
-        self._input = self._net.get_input_details()[0]
-        self._size = int(self._input["shape"][1])
-        outputs = self._net.get_output_details()
-        self._regressors = next(out["index"] for out in outputs if out["shape"][-1] > 1)
-        self._scores = next(out["index"] for out in outputs if out["shape"][-1] == 1)
+        self._net = network(entry.name)
+        self._size = self._net.input_shape[1]
         self._anchors = anchors(self._size, entry.extras["strides"], entry.extras["anchors_per_cell"])
 
     def detect(self, rgb: Picture) -> list[Face]:
         """Faces with a score of at least 0.5, best first."""
         height, width = rgb.shape[:2]
         square, scale, left, top = letterbox(rgb, self._size)
-        self._net.set_tensor(self._input["index"], square[None].astype(np.float32) / 127.5 - 1)
-        self._net.invoke()
-        logits = self._net.get_tensor(self._scores)[0, :, 0]
+        outputs = self._net(square[None].astype(np.float32) / 127.5 - 1)
+        regressors = next(out[0] for out in outputs if out.shape[-1] > 1)
+        logits = next(out[0, :, 0] for out in outputs if out.shape[-1] == 1)
         scores = 1 / (1 + np.exp(-np.clip(logits, -80, 80)))
         found = scores >= MIN_SCORE
-        rows = decode(self._net.get_tensor(self._regressors)[0][found], self._anchors[found])
+        rows = decode(regressors[found], self._anchors[found])
         rows = (rows - np.array([left, top])) / scale
         faces = [_face(points, score, width, height) for points, score in blend(rows, scores[found])]
         return [face for face in faces if face.side >= MIN_SIDE]

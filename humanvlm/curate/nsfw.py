@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from humanvlm.data.detections import Picture
-from humanvlm.weights.catalog import ModelEntry, model_file
+from humanvlm.weights.catalog import ModelEntry
+from humanvlm.weights.run import network
 
 MEAN_BGR = np.array([104, 117, 123], dtype=np.float32)
 
@@ -15,15 +16,7 @@ class OpenNsfw:
     """256 by 256 bilinear, centre 224, one JPEG round trip, BGR minus mean."""
 
     def __init__(self, entry: ModelEntry) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(model_file(entry.name)), options, providers=["CPUExecutionProvider"]
-        )
-        self._input = self._session.get_inputs()[0].name
+        self._net = network(entry.name)
 
     def score(self, rgb: Picture) -> float:
         """Probability, 0..1, that the picture is not safe for work."""
@@ -32,4 +25,4 @@ class OpenNsfw:
         stored = BytesIO()
         crop.save(stored, format="JPEG")
         pixels = np.asarray(Image.open(stored), dtype=np.float32)[:, :, ::-1] - MEAN_BGR
-        return float(self._session.run(None, {self._input: np.ascontiguousarray(pixels[None])})[0][0, 1])
+        return float(self._net(pixels[None])[0][0, 1])

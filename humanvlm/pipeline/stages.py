@@ -53,7 +53,7 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 
 PICTURE = _in("data", "image.py jpeg.py")
 DRAWN = _in("inspect", "cards.py plots.py")
-WEIGHTS = _in("weights", "catalog.py models.yaml")
+WEIGHTS = _in("weights", "catalog.py models.yaml run.py")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
     *_in("train", "batches.py job.py launch.py model.py samples.py sources.py trainer.py worker.py"),

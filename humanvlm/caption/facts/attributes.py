@@ -1,18 +1,16 @@
-"""Attribute networks: age, gender, expression, pose, and ImageNet labels. One thread each, loaded once a process.
+"""Attribute networks: age, gender, expression, pose, and ImageNet labels.
 
 Every function takes uint8 RGB pictures [height, width, 3] and returns probabilities or scores, never decisions. What is
 estimated is how a face appears; nothing here recognises who it is.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.weights.catalog import model_file
+from humanvlm.weights.run import network
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -75,7 +73,9 @@ def expression_probabilities(rgb: Picture, points: Sequence[float]) -> Floats | 
     if chip is None:
         return None
     gray = cv2.cvtColor(chip, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    return _litert("facex-expression", np.repeat(gray[None, :, :, None], 3, axis=3)).reshape(-1)
+    return np.asarray(
+        network("facex-expression")(np.repeat(gray[None, :, :, None], 3, axis=3))[0].reshape(-1), np.float32
+    )
 
 
 def keypoints(rgb: Picture, box: Sequence[float]) -> Floats:
@@ -83,7 +83,7 @@ def keypoints(rgb: Picture, box: Sequence[float]) -> Floats:
     x0, y0, x1, y1 = box
     side = 1.2 * max(x1 - x0, y1 - y0, 1)
     left, top = (x0 + x1 - side) / 2, (y0 + y1 - side) / 2
-    found = _litert("movenet-lightning", square_crop(rgb, left, top, side, 192)[None]).reshape(17, 3)
+    found = network("movenet-lightning")(square_crop(rgb, left, top, side, 192)[None])[0].reshape(17, 3)
     points = np.stack([left + found[:, 1] * side, top + found[:, 0] * side, found[:, 2]], axis=1)
     return np.asarray(points, dtype=np.float32)
 
@@ -91,7 +91,7 @@ def keypoints(rgb: Picture, box: Sequence[float]) -> Floats:
 def label_probabilities(rgb: Picture) -> Floats:
     """[1000] probabilities of ImageNet's labels for the whole picture, squeezed into a square."""
     squeezed = cv2.resize(rgb, (280, 280), interpolation=cv2.INTER_AREA)
-    counts = _litert("efficientnet-lite3", squeezed[None]).reshape(-1)  # uint8, in 256ths
+    counts = network("efficientnet-lite3")(squeezed[None])[0].reshape(-1)  # uint8, in 256ths
     return np.asarray(counts / 256, dtype=np.float32)
 
 
@@ -117,31 +117,4 @@ def _tilted(degrees: float, scale: float) -> Floats:
 def _chip_probabilities(name: str, chips: Sequence[Picture]) -> Floats:
     """The model's probabilities, averaged over chips [size, size, 3]."""
     batch = ((np.stack(chips).astype(np.float32) - CHANNEL_MEANS) / 256).transpose(0, 3, 1, 2)
-    session = _onnx(name)
-    found = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(batch)})[0]
-    return np.asarray(found.mean(axis=0), dtype=np.float32)
-
-
-@cache
-def _onnx(name: str) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(str(model_file(name)), options, providers=["CPUExecutionProvider"])
-
-
-@cache
-def _interpreter(name: str) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(model_file(name)), num_threads=1)
-    interpreter.allocate_tensors()
-    return interpreter
-
-
-def _litert(name: str, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    interpreter = _interpreter(name)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], batch)
-    interpreter.invoke()
-    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return np.asarray(network(name)(batch)[0].mean(axis=0), dtype=np.float32)
