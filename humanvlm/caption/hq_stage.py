@@ -3,27 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.caption.captioners.source import human_sentences
+from humanvlm.caption.captioners.base import Style, Subject
+from humanvlm.caption.captioners.open import open_captioner
 from humanvlm.caption.stage import Tally, add_up, draw_plots, share
-from humanvlm.caption.template.english import counted, sentence, within, word_count
-from humanvlm.caption.template.grammar import (
-    Writer,
-    appearance,
-    background_sentences,
-    body_sentence,
-    face_sentence,
-    left_to_right,
-    named,
-    opening,
-)
+from humanvlm.caption.template.captioner import TemplateCaptioner
+from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop, dropped_row
-from humanvlm.data.facts import Facts, facts_from_json
+from humanvlm.data.facts import facts_from_json
 from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
@@ -32,7 +23,8 @@ PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),
     *("facts", "split"),
 )
-WRITTEN = ("face", "body", "background", "human_caption_hq")
+STYLES: Mapping[str, Style] = {"face": "face", "body": "body", "background": "background", "human_caption_hq": "fused"}
+WRITTEN = tuple(STYLES)
 DESCRIPTION = """High-resolution pictures of people with captions of the face, the body and the background, and the
 three fused with the picture's own caption in `human_caption_hq`. Attributes are how people appear to classifiers with
 known errors; nobody is identified."""
@@ -61,14 +53,18 @@ def make(run: StageRun) -> Outcome:
 
 def describe_shard(task: Task) -> ShardResult:
     """The rows of one shard that are large enough, described; the others with their reason."""
-    kept, dropped, totals = [], [], Tally()
-    columns = [*PASSED_ON, "captioner"]
-    for row in read_rows(task.source, columns):
-        drop = too_small(row, task.config)
-        if drop:
+    rows, subjects, dropped = [], [], []
+    for row in read_rows(task.source, [*PASSED_ON, "captioner"]):
+        if drop := too_small(row, task.config):
             dropped.append(dropped_row(row["id"], row["url"], drop))
-            continue
-        texts = describe(row, task.config)
+        else:
+            rows.append(row)
+            subjects.append(known(row))
+    kept, totals = [], Tally()
+    template = template_of(task.config)
+    for row, subject in zip(rows, subjects, strict=True):
+        draft = open_captioner(row["captioner"], template).write([subject], tuple(STYLES.values()))[0]
+        texts = {name: draft.texts[style] for name, style in STYLES.items()}
         kept.append({**{name: row[name] for name in PASSED_ON}, **texts})
         totals.add({f"{name}_words": word_count(text) for name, text in texts.items()})
     schema = open_shard(task.source).schema_arrow
@@ -89,34 +85,12 @@ def too_small(row: Mapping[str, Any], config: HumanCaptionHQ) -> Drop | None:
     return None
 
 
-def describe(row: Mapping[str, Any], config: HumanCaptionHQ) -> dict[str, str]:
-    """Face, body and background texts from the facts, and all fused within ``max_words``.
-
-    For a row captioned from the index's texts, those sentences come first and are the last to be left out.
-    """
-    writer = Writer(facts_from_json(row["facts"]), Random(f"{config.seed}:{row['id']}"), config.min_probability)
-    facts = writer.facts
-    people = [
-        (rank, (appearance(writer, one), face_sentence(writer, one), body_sentence(writer, one)))
-        for rank, one in left_to_right(facts)
-    ]
-    face = [text for _, (who, look, _) in people for text in (who, look) if text] or [_faces_in_view(facts)]
-    bodies = [body_sentence(writer, one, named(writer, one)) for _, one in left_to_right(facts)]
-    background = background_sentences(writer)
-    if row["captioner"] == "source":
-        first = [(0, text) for text in human_sentences(row["captions"])]
-    else:
-        first = [(0, opening(writer))]
-    described = [(1 + rank, text) for rank, texts in people for text in texts]
-    surroundings = [(2, text) for text in background]
-    return {
-        "face": within(list(enumerate(face)), config.max_words),
-        "body": within(list(enumerate(bodies)), config.max_words),
-        "background": within(list(enumerate(background)), config.max_words),
-        "human_caption_hq": within([*first, *described, *surroundings], config.max_words),
-    }
+def template_of(config: HumanCaptionHQ) -> TemplateCaptioner:
+    return TemplateCaptioner(config.seed, config.min_probability, dict.fromkeys(STYLES.values(), config.max_words))
 
 
-def _faces_in_view(facts: Facts) -> str:
-    count = sum(person.face is not None for person in facts.people)
-    return sentence(f"{counted(max(count, 1), 'face')} {'are' if count > 1 else 'is'} in view")
+def known(row: Mapping[str, Any]) -> Subject:
+    """What human_caption says of a row."""
+    data = (row["image"] or {}).get("bytes") or b""
+    texts = tuple(row["captions"] or ())
+    return Subject(row["id"], facts_from_json(row["facts"]), texts, row["sha256"] or "", lambda: data)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.caption.captioners.source import drop_reason, source_captions
+from humanvlm.caption.captioners.base import Style, Subject
+from humanvlm.caption.captioners.open import open_captioner
+from humanvlm.caption.captioners.source import drop_reason, source_texts
 from humanvlm.caption.facts.measure import measure
+from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
-from humanvlm.caption.template.grammar import write
 from humanvlm.config.human_caption import HumanCaption
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.image import DecodeError, pixels
@@ -20,6 +22,7 @@ from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
+STYLES: Sequence[Style] = ("short", "detailed")
 COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
 DESCRIPTION = """Pictures of people with facts measured in them, a short and a detailed caption.
 
@@ -52,56 +55,57 @@ def make(run: StageRun) -> Outcome:
 
 def caption_shard(task: Task) -> ShardResult:
     """Facts and captions of one shard's rows; rows without usable text or picture are dropped with their reason."""
-    kept, dropped, totals = [], [], Tally()
+    config = task.config
+    rows, subjects, dropped = [], [], []
     for row in read_rows(task.source):
-        captioned = caption_row(row, task.config)
-        if isinstance(captioned, Drop):
-            dropped.append(dropped_row(row["id"], row["url"], captioned))
+        subject = measured(row, config)
+        if isinstance(subject, Drop):
+            dropped.append(dropped_row(row["id"], row["url"], subject))
+        else:
+            rows.append(row)
+            subjects.append(subject)
+    captioner = open_captioner(config.captioner, template_of(config))
+    kept, totals = [], Tally()
+    for row, subject, draft in zip(rows, subjects, captioner.write(subjects, STYLES), strict=True):
+        short, detailed = draft.texts["short"], draft.texts["detailed"]
+        if word_count(short) < config.min_words:
+            drop = Drop("text_too_short", f"{word_count(short)} words: {short}")
+            dropped.append(dropped_row(row["id"], row["url"], drop))
             continue
-        kept.append(captioned)
-        totals.add(
+        kept.append(
             {
-                "short_words": word_count(captioned["short"]),
-                "detailed_words": word_count(captioned["detailed"]),
-                "test": captioned["split"] == "test",
+                **row,
+                "captions": list(subject.texts) if config.captioner == "source" else row["captions"],
+                "facts": subject.facts.to_json(),
+                "short": short,
+                "detailed": detailed,
+                "captioner": captioner.name,
+                "split": split_of(row["id"], config.seed, config.holdout),
             }
         )
+        words = {"short_words": word_count(short), "detailed_words": word_count(detailed)}
+        totals.add(words | {"test": kept[-1]["split"] == "test"})
     schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
     return write_result(task.out, task.source.name, kept, dropped, schema, totals)
 
 
-def caption_row(row: Mapping[str, Any], config: HumanCaption) -> dict[str, Any] | Drop:
-    """The row with facts, captions and split; or why it is dropped: undecodable, no_text, text_too_short."""
-    captions: Sequence[str] = row["captions"]
-    if config.captioner == "source":
-        source = source_captions(row, config.short_max_words, config.detailed_max_words)
-        if (reason := drop_reason(source, config.min_words)) or source is None:
-            return Drop(*(reason or ("no_text", "")))
-        short, detailed, captions = source.short, source.detailed, list(source.captions)
+def template_of(config: HumanCaption) -> TemplateCaptioner:
+    limits: Mapping[Style, int] = {"short": config.short_max_words, "detailed": config.detailed_max_words}
+    return TemplateCaptioner(config.seed, config.min_probability, limits)
+
+
+def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:
+    """What is known of a row's picture; or why it is dropped: undecodable, no_text, text_too_short."""
+    texts = source_texts(row)
+    if config.captioner == "source" and (reason := drop_reason(texts, config.min_words)):
+        return Drop(*reason)
+    data = (row["image"] or {}).get("bytes") or b""
     try:
-        rgb = pixels((row["image"] or {}).get("bytes") or b"")
+        rgb = pixels(data)
     except DecodeError as error:
         return Drop("undecodable", str(error))
     facts = measure(rgb, *(row[name] or () for name in ("faces", "people", "objects")))
-    if config.captioner == "template":
-        short, detailed = write(
-            facts,
-            f"{config.seed}:{row['id']}",
-            min_probability=config.min_probability,
-            short_max_words=config.short_max_words,
-            detailed_max_words=config.detailed_max_words,
-        )
-        if word_count(short) < config.min_words:
-            return Drop("text_too_short", f"{word_count(short)} words: {short}")
-    return {
-        **row,
-        "captions": captions,
-        "facts": facts.to_json(),
-        "short": short,
-        "detailed": detailed,
-        "captioner": config.captioner,
-        "split": split_of(row["id"], config.seed, config.holdout),
-    }
+    return Subject(row["id"], facts, texts, row["sha256"], lambda: data)
 
 
 def split_of(key: str, seed: int, holdout: float) -> str:

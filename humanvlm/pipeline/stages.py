@@ -126,7 +126,8 @@ STAGES = {
             inputs={"human_caption": "artifacts/human_caption"},
             sections=("human_caption_hq",),
             code=(
-                "caption",
+                *CAPTIONS,
+                "caption/hq_stage.py",
                 *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from humanvlm.caption.captioners.base import Captioner, Draft, Style, Subject
 from humanvlm.caption.template.english import within, word_count
 
 TAG = re.compile(r"<[^<>]{0,200}>")
@@ -28,15 +29,6 @@ SPACE = re.compile(r"\s+")
 LOOSE = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|(?:(?<=\s)|^)[|\-–—_/\\~*+=<>•·©®™]+(?=\s|$)")
 END = re.compile(r"(?<=[.!?])\s+(?=[\"'“(]?[A-Z0-9])")
 MOST_CHARACTERS = 20_000  # of one text; what comes after is not read
-
-
-@dataclass(frozen=True)
-class SourceCaptions:
-    """Cleaned texts of a row: one sentence or more, all of them, and the distinct sentences joined."""
-
-    short: str
-    detailed: str
-    captions: tuple[str, ...]
 
 
 def clean_text(text: str) -> str:
@@ -85,27 +77,12 @@ def first_sentences(text: str, most: int) -> str:
     return " ".join(parts[0].split()[:most]).rstrip(" ,;:-–") + "…"
 
 
-def source_captions(row: Mapping[str, Any], short_max_words: int, detailed_max_words: int) -> SourceCaptions | None:
-    """Captions from the row's ``captions``, else its ``text``; None when nothing is left after cleaning.
-
-    short: the first text; detailed: the distinct sentences of all texts, each within its limit of words.
-    """
+def source_texts(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The row's ``captions``, else its ``text``, cleaned and distinct; () when nothing is left after cleaning."""
     texts = distinct(clean_text(text) for text in row.get("captions") or [row.get("text")] if text)
-    texts = [text for text in texts if text] or _from_text(row)
-    if not texts:
-        return None
-    every = distinct(part for text in texts for part in sentences(text))
-    detailed = within([(number, text) for number, text in enumerate(every)], detailed_max_words)
-    return SourceCaptions(
-        first_sentences(texts[0], short_max_words),
-        detailed or first_sentences(texts[0], detailed_max_words),
-        tuple(texts),
-    )
-
-
-def _from_text(row: Mapping[str, Any]) -> list[str]:
-    text = clean_text(row.get("text") or "")
-    return [text] if text else []
+    found = tuple(text for text in texts if text)
+    text = "" if found else clean_text(row.get("text") or "")
+    return found or ((text,) if text else ())
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
@@ -116,16 +93,41 @@ def distinct(texts: Iterable[str]) -> list[str]:
     return list(seen.values())
 
 
-def drop_reason(captions: SourceCaptions | None, min_words: int) -> tuple[str, str] | None:
+def drop_reason(texts: Sequence[str], min_words: int) -> tuple[str, str] | None:
     """(reason, detail) why a row cannot be captioned from its texts, or None when it can."""
-    if captions is None:
+    if not texts:
         return "no_text", "the index has no text for this picture, or nothing was left after cleaning"
-    words = word_count(captions.short)
-    if words < min_words:
-        return "text_too_short", f"{words} words: {captions.short}"
-    return None
+    words = word_count(texts[0])
+    return ("text_too_short", f"{words} words: {texts[0]}") if words < min_words else None
 
 
-def human_sentences(captions: Sequence[str]) -> list[str]:
-    """Distinct sentences of a row's cleaned captions."""
-    return distinct(part for text in captions for part in sentences(text))
+@dataclass(frozen=True)
+class SourceCaptioner:
+    """Captions are what the index says of the picture; what it does not say is written by ``others``.
+
+    max_words: by style; a fused caption begins with the index's sentences, which are the last to be left out.
+    """
+
+    others: Captioner
+    max_words: Mapping[Style, int]
+    name: str = "source"
+
+    def write(self, subjects: Sequence[Subject], styles: Sequence[Style]) -> Sequence[Draft]:
+        """Texts of all styles for every subject; empty where the index has none."""
+        written = self.others.write(subjects, [style for style in styles if style not in ("short", "detailed")])
+        return [
+            Draft({style: self._text(subject, style, draft) for style in styles})
+            for subject, draft in zip(subjects, written, strict=True)
+        ]
+
+    def _text(self, subject: Subject, style: Style, others: Draft) -> str:
+        if style not in ("short", "detailed", "fused"):
+            return others.texts[style]
+        most, every = self.max_words[style], distinct(part for text in subject.texts for part in sentences(text))
+        if style == "short":
+            return first_sentences(subject.texts[0], most) if subject.texts else ""
+        if style == "detailed":
+            cut = first_sentences(subject.texts[0], most) if subject.texts else ""
+            return within(list(enumerate(every)), most) or cut
+        described = enumerate(sentences(others.texts["fused"]), 1)
+        return within([*((0, text) for text in every), *described], most)

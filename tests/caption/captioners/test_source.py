@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from humanvlm.caption.captioners.source import clean_text, drop_reason, first_sentences, source_captions
+from humanvlm.caption.captioners.base import Style, Subject
+from humanvlm.caption.captioners.source import SourceCaptioner, clean_text, drop_reason, first_sentences, source_texts
+from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
+from humanvlm.data.facts import Facts
 
 CASES = {
     "a man &amp; a dog": "A man & a dog.",
@@ -80,17 +83,19 @@ def test_limits_cut_between_sentences(parts: list[str], most: int) -> None:
 
 def test_first_caption_is_short_and_distinct_sentences_are_detailed() -> None:
     row = {"captions": ["a man sits.", "A MAN sits", "Two dogs run. A man sits!"], "text": "unused"}
-    found = source_captions(row, 70, 300)
-    assert found is not None
-    assert found.short == "A man sits."
-    assert found.detailed == "A man sits. Two dogs run."
-    assert found.captions == ("A man sits.", "Two dogs run. A man sits!")
+    texts = source_texts(row)
+    assert texts == ("A man sits.", "Two dogs run. A man sits!")
+    limits: dict[Style, int] = {"short": 70, "detailed": 300, "fused": 500}
+    template = TemplateCaptioner(7, 0.6, limits)
+    subject = Subject("1", Facts(9, 9, 1, (), "even", "medium", False), texts)
+    draft = SourceCaptioner(template, limits).write([subject], ("short", "detailed", "fused"))[0]
+    assert draft.texts["short"] == "A man sits."
+    assert draft.texts["detailed"] == "A man sits. Two dogs run."
+    assert draft.texts["fused"].startswith("A man sits. Two dogs run. ")
 
 
 def test_text_is_used_when_captions_say_nothing() -> None:
-    found = source_captions({"captions": ["IMG_1.jpg", ""], "text": "a girl reads"}, 70, 300)
-    assert found is not None
-    assert found.captions == ("A girl reads.",)
+    assert source_texts({"captions": ["IMG_1.jpg", ""], "text": "a girl reads"}) == ("A girl reads.",)
 
 
 @pytest.mark.parametrize(
@@ -103,5 +108,5 @@ def test_text_is_used_when_captions_say_nothing() -> None:
     ],
 )
 def test_reasons(captions: list[str] | None, text: str | None, reason: str | None) -> None:
-    drop = drop_reason(source_captions({"captions": captions, "text": text}, 70, 300), 3)
+    drop = drop_reason(source_texts({"captions": captions, "text": text}), 3)
     assert (drop and drop[0]) == reason
