@@ -54,6 +54,7 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 PICTURE = _in("data", "image.py jpeg.py")
 DRAWN = _in("inspect", "cards.py plots.py")
 WEIGHTS = _in("weights", "catalog.py models.yaml run.py")
+HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
     *_in("train", "batches.py job.py launch.py model.py samples.py sources.py trainer.py worker.py"),
@@ -61,7 +62,7 @@ TRAINING = (
     *LOADED,
     *_in("data", "prompts.py shards.py"),
     *PICTURE,
-    "weights",
+    *HUB,
 )
 CAPTIONS = _in("caption", "facts template captioners stage.py")
 SCORING = (
@@ -182,7 +183,7 @@ STAGES = {
                 *PICTURE,
                 *LOADED,
                 *_in("data", "detections.py dropped.py facts.py http.py prompts.py shards.py tombstones.py"),
-                "weights",
+                *HUB,
             ),
             layer="release",
             kinds=("pytorch", "json"),

@@ -4,6 +4,7 @@ The engine already uses every core with processes, and a runtime's own threads w
 is opened once a process.
 """
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,11 +38,10 @@ def network(name: str, part: str = "") -> Network:
 
 def opened(path: Path) -> Network:
     """The network of a file that was verified, or made here. Raises ModelError when its format is another."""
-    kinds = {".onnx": _Onnx, ".tflite": _LiteRt}
+    kinds: dict[str, Callable[[Path], Network]] = {".onnx": _Onnx, ".tflite": _LiteRt}
     if path.suffix not in kinds:
         raise ModelError(f"{path}: nothing here runs *{path.suffix}; {' and '.join(kinds)} files are expected")
-    found: Network = kinds[path.suffix](path)
-    return found
+    return kinds[path.suffix](path)
 
 
 class _Onnx:
