@@ -17,12 +17,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from humanvlm.data.atomic_io import write_text
 from humanvlm.data.dropped import FOLDER
 from humanvlm.data.shards import find_shards, open_shard, read_rows, store_of
+from humanvlm.inspect.captions import Caption, caption_of, filters
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
 
 SIDE = 480
 TEXTS = ("human_caption_hq", "short", "detailed", "face", "body", "background", "text", "captions")
+WRITTEN = ("short", "detailed", "human_caption_hq", "face", "body", "background")  # on facts, so claims may be marked
+IN_CAPTION = {"facts", "claims", "conversations", "captioner", "replaced", "faithfulness"}
 HIDDEN = {"image", "id", "url", "width", "height", "reason", "detail", *TEXTS}
 PLOTS = {".png": "image/png", ".jpg": "image/jpeg"}
 LONGEST = 2000
@@ -30,7 +33,7 @@ LONGEST = 2000
 
 @dataclass(frozen=True)
 class Card:
-    """One row as it is shown. picture: a data: URI; link: whether the URL may be clicked."""
+    """One row as it is shown. picture: a data: URI; link: may the URL be clicked; caption: of captioned rows."""
 
     title: str
     url: str
@@ -39,6 +42,7 @@ class Card:
     picture: str | None
     texts: tuple[tuple[str, str], ...]
     fields: tuple[tuple[str, str], ...]
+    caption: Caption | None = None
 
 
 def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Path | None = None) -> Path:
@@ -51,6 +55,8 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     complete = (artifact / "report.json").exists()
     report = read_report(artifact) if complete or not has_shards else {}
     cards = list(_dropped(artifact, rows) if dropped else _kept(artifact, rows) if has_shards else ())
+    captions = [card.caption for card in cards if card.caption]
+    captioned = bool(captions)
     path = out or Path(".state") / "show" / f"{artifact.resolve().name}{'-dropped' if dropped else ''}.html"
     template = _environment().get_template("show.html")
     page = template.render(
@@ -60,8 +66,11 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
         report=report,
         reasons=_reasons(report),
         cards=cards,
+        captioned=captioned,
+        filters=filters(captions),
+        claimed=any(text.counts for caption in captions for text in caption.texts),
         plots=[] if dropped else list(_plots(artifact, report)),
-        colours=BOX_COLOURS if any("box" in value for card in cards for _, value in card.fields) else {},
+        colours=BOX_COLOURS if captioned or any("box" in value for card in cards for _, value in card.fields) else {},
         config=json.dumps(report.get("config", {}), indent=1, ensure_ascii=False),
         tables={} if dropped else report.get("info", {}).get("tables", {}),
         info=json.dumps(report.get("info", {}), indent=1, ensure_ascii=False),
@@ -105,7 +114,9 @@ def _plots(artifact: Path, report: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def _kept(artifact: Path, count: int) -> Iterator[Card]:
-    return (_card(row, _picture(row)) for row in sample_rows(artifact, count))
+    for row in sample_rows(artifact, count):
+        caption = caption_of(row, WRITTEN)
+        yield _card(row, _picture(row, boxes=caption is None), caption)
 
 
 def _dropped(artifact: Path, count: int) -> Iterator[Card]:
@@ -130,11 +141,12 @@ def _find_pictures(artifact: Path, ids: set[str]) -> dict[str, str | None]:
     return found
 
 
-def _card(row: Mapping[str, Any], picture: str | None) -> Card:
+def _card(row: Mapping[str, Any], picture: str | None, caption: Caption | None = None) -> Card:
     url = row.get("url") or ""
     reason, detail = row.get("reason"), row.get("detail")
     texts = [(reason, detail or "")] if reason else []
-    texts += [(name, text) for name in TEXTS if name in row for text in _texts(row, name)]
+    shown = [text.label for text in caption.texts] if caption else []
+    texts += [(name, text) for name in TEXTS if name in row and name not in shown for text in _texts(row, name)]
     return Card(
         row.get("id") or "",
         url,
@@ -145,8 +157,9 @@ def _card(row: Mapping[str, Any], picture: str | None) -> Card:
         tuple(
             (name, _field(value)[:LONGEST])
             for name, value in row.items()
-            if name not in HIDDEN and value not in (None, [])
+            if name not in HIDDEN and value not in (None, []) and not (caption and name in IN_CAPTION)
         ),
+        caption,
     )
 
 
@@ -154,7 +167,11 @@ def _texts(row: Mapping[str, Any], name: str) -> Iterable[str]:
     """The texts of a column; of the crawl's texts, only those not shown already."""
     value = row[name]
     texts = value if isinstance(value, list) else [value]
-    return [text for text in texts if text and not (name == "captions" and text == row.get("text"))]
+    return [
+        text
+        for text in texts
+        if isinstance(text, str) and text and not (name == "captions" and text == row.get("text"))
+    ]
 
 
 def _field(value: Any) -> str:
@@ -169,8 +186,9 @@ def _rounded(value: Any) -> Any:
     return {key: _rounded(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _picture(row: Mapping[str, Any]) -> str | None:
-    image = thumbnail(row, SIDE)
+def _picture(row: Mapping[str, Any], boxes: bool = True) -> str | None:
+    """The row's picture as a data: URI. boxes: drawn into it, where the page does not draw them over it."""
+    image = thumbnail(row if boxes else {"image": row.get("image")}, SIDE)
     if image is None:
         return None
     sink = io.BytesIO()
