@@ -1,21 +1,29 @@
-"""human_caption_hq: the high-resolution subset, with face, body and background captions, fused."""
+"""human_caption_hq: the best pictures of every kind, with face, body and background captions, fused.
+
+Two passes over the shards, each resumable: the first judges the rows (humanvlm.caption.judging), the second describes
+those that were chosen.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
+from humanvlm.caption.judging import drops, judge
+from humanvlm.caption.selection import coverage
 from humanvlm.caption.stage import Tally, add_up, draw_plots, share
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
-from humanvlm.data.dropped import Drop, dropped_row
+from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
-from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_rows
+from humanvlm.data.shards import ShardFile, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
@@ -32,30 +40,42 @@ known errors; nobody is identified."""
 
 @dataclass(frozen=True)
 class Task:
-    """One shard of human_caption to describe."""
+    """One shard of human_caption to describe. chosen: of its rows that pass, in their order, which are."""
 
     source: Path
     out: Path
     config: HumanCaptionHQ
+    signals: Path
+    chosen: npt.NDArray[np.bool_]
 
 
 def make(run: StageRun) -> Outcome:
-    """Describe the rows of human_caption whose picture and faces are large enough."""
-    tasks = {path.stem: Task(path, run.out, run.config) for path in list_shards(run.inputs["human_caption"])}
+    """Describe the rows of human_caption whose picture and faces are large enough, and that are chosen."""
+    choice = judge(run)
+    tasks = {
+        one.source.stem: Task(one.source, run.out, run.config, one.signals, part)
+        for one, part in zip(choice.judged, choice.parts, strict=True)
+    }
     results = run.map_shards(describe_shard, tasks)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
     plots = [ShardFile.of(run.out, name) for name in draw_plots(run.out, WRITTEN)]
     card = write_card(run.out, "HumanCaptionHQ", DESCRIPTION)
-    metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in)}
-    return Outcome(counts, [*files, *plots, card], metrics, [plot.path for plot in plots])
+    table = list(coverage(choice.candidates, choice.chosen, run.config.balance))
+    covered = {
+        f"coverage.{row['axis']}.{row['value'].replace(' ', '_')}": share(row["kept"], counts.kept) for row in table
+    }
+    metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in), **covered}
+    plotted = [plot.path for plot in plots]
+    return Outcome(counts, [*files, *plots, card], metrics, plotted, {"tables": {"coverage": table}})
 
 
 def describe_shard(task: Task) -> ShardResult:
-    """The rows of one shard that are large enough, described; the others with their reason."""
+    """The chosen rows of one shard, described; the others with their reason."""
     rows, subjects, dropped = [], [], []
-    for row in read_rows(task.source, [*PASSED_ON, "captioner"]):
-        if drop := too_small(row, task.config):
+    source = read_rows(task.source, [*PASSED_ON, "captioner"])
+    for row, drop in zip(source, drops(task.signals, task.chosen), strict=True):
+        if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
         else:
             rows.append(row)
@@ -70,19 +90,6 @@ def describe_shard(task: Task) -> ShardResult:
     schema = open_shard(task.source).schema_arrow
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
     return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
-
-
-def too_small(row: Mapping[str, Any], config: HumanCaptionHQ) -> Drop | None:
-    """low_resolution, no_face or small_face, with the figures; None when the row is kept."""
-    side = min(row["width"], row["height"])
-    if side < config.min_side:
-        return Drop("low_resolution", f"{row['width']}x{row['height']} px, shorter side below {config.min_side}")
-    if not row["faces"]:
-        return Drop("no_face", "no face was detected")
-    largest = max(min(box[2] - box[0], box[3] - box[1]) for box in (face["box"] for face in row["faces"]))
-    if largest < config.min_face_side:
-        return Drop("small_face", f"largest face {largest:.0f} px, below {config.min_face_side}")
-    return None
 
 
 def template_of(config: HumanCaptionHQ) -> TemplateCaptioner:

@@ -28,6 +28,11 @@ class Guess:
     source: str = ""
 
 
+def sure(guess: Guess | None, least: float) -> str:
+    """The guess's value when it is probable enough to be used, else an empty string."""
+    return guess.value if guess and guess.probability >= least else ""
+
+
 @dataclass(frozen=True)
 class Garment:
     """What is worn on one part of the body, by its colours within the person's mask, largest share first."""

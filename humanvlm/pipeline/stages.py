@@ -128,7 +128,7 @@ STAGES = {
             sections=("human_caption_hq",),
             code=(
                 *CAPTIONS,
-                "caption/hq_stage.py",
+                *_in("caption", "hq_stage.py judging.py selection.py"),
                 *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,
