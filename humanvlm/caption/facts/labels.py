@@ -1,6 +1,6 @@
 """What ImageNet labels may be called in a caption: sums of the probabilities of the labels that mean the same."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -16,12 +16,13 @@ def vocabulary() -> Mapping[str, Mapping[str, npt.NDArray[np.intp]]]:
     """Kind (settings, objects, garments, eyewear) -> words -> numbers of ImageNet labels."""
     text = files("humanvlm.caption.facts").joinpath("labels.yaml").read_text(encoding="utf-8")
     return {
-        kind: {words: np.array(_numbers(labels), dtype=np.intp) for words, labels in entries.items()}
+        kind: {words: np.array(numbers_of(labels), dtype=np.intp) for words, labels in entries.items()}
         for kind, entries in yaml.safe_load(text).items()
     }
 
 
-def _numbers(labels: list[int | str]) -> list[int]:
+def numbers_of(labels: Sequence[int | str]) -> list[int]:
+    """Label numbers of a list such as ``[3, "7-9"]``."""
     numbers: list[int] = []
     for label in labels:
         first, _, last = str(label).partition("-")
@@ -29,8 +30,13 @@ def _numbers(labels: list[int | str]) -> list[int]:
     return numbers
 
 
+def sums(kind: str, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    """The probability of all labels of each of a kind's words. probabilities: [1000]."""
+    return {words: float(probabilities[numbers].sum()) for words, numbers in vocabulary()[kind].items()}
+
+
 def best_guess(kind: str, probabilities: npt.NDArray[np.float32]) -> Guess:
     """The likeliest words of a kind. probabilities: [1000], as ``attributes.label_probabilities`` gives them."""
-    sums = {words: float(probabilities[numbers].sum()) for words, numbers in vocabulary()[kind].items()}
-    words = max(sums, key=sums.__getitem__)
-    return Guess(words, round(min(sums[words], 1.0), 3))
+    found = sums(kind, probabilities)
+    words = max(found, key=found.__getitem__)
+    return Guess(words, round(min(found[words], 1.0), 3))

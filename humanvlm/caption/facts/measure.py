@@ -49,11 +49,12 @@ def measure(
     faces: Sequence[Mapping[str, Any]],
     people: Sequence[Mapping[str, Any]],
     objects: Sequence[Mapping[str, Any]],
+    texts: Sequence[str] = (),
 ) -> Facts:
     """Facts of one upright uint8 RGB picture [height, width, 3].
 
     faces, people, objects: rows of the human_scenes columns (``box`` xyxy px, ``score``, six ``points`` x, y px for
-    faces, ``label`` for objects).
+    faces, ``label`` for objects). texts: the index's own on this picture, cleaned.
     """
     height, width = rgb.shape[:2]
     found = pair(faces, people, width, height)
@@ -63,7 +64,8 @@ def measure(
         _person(rgb, one, points, [other for other in frames if other != frame], dressed=number < DRESSED)
         for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False))
     )
-    labels = attributes.label_probabilities(rgb)
+    evidence = scene.label_evidence(rgb, frames)
+    things, setting = scene.surroundings(objects, evidence, texts, width)
     light, contrast, monochrome = scene.light_of(rgb)
     return Facts(
         width=width,
@@ -73,8 +75,9 @@ def measure(
         light=light,
         contrast=contrast,
         monochrome=monochrome,
-        objects=scene.things(objects, best_guess("objects", labels), width),
-        setting=best_guess("settings", labels),
+        objects=things,
+        place=scene.place(objects, evidence),
+        setting=setting,
         background=scene.behind(rgb, frames),
     )
 

@@ -1,42 +1,157 @@
 """What is measured of the picture as a whole: things, light, and what is behind the people."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from humanvlm.caption.facts.attributes import Picture
+from humanvlm.caption.facts import attributes, said
+from humanvlm.caption.facts.attributes import Floats, Picture
 from humanvlm.caption.facts.colour import colour_shares, lab_of
+from humanvlm.caption.facts.labels import sums, vocabulary
 from humanvlm.data.detections import Box
 from humanvlm.data.facts import Guess, Thing
 
 NOT_THINGS = {"person", "tie"}
+MOST_THINGS = 8
+LEAST_OUTSIDE = 0.05  # share of the picture outside of the people, below which it is not looked at
+GREY = 127
+LABELS = "efficientnet-lite3"
+LEAST, SAID = 0.3, 0.6  # probabilities: what is noted at all, and what a caption says by default
+FOUND_AT = {
+    "indoors": {
+        *("couch", "bed", "tv", "laptop", "toilet", "oven", "sink", "refrigerator", "microwave", "keyboard", "mouse"),
+        *("remote", "book", "toaster", "dining table", "hair drier", "wine glass", "teddy bear"),
+    },
+    "outdoors": {
+        *("car", "bus", "truck", "train", "boat", "bench", "horse", "sheep", "cow", "elephant", "zebra", "giraffe"),
+        *("airplane", "surfboard", "kite", "skis", "snowboard", "motorcycle", "bicycle", "traffic light", "stop sign"),
+        *("fire hydrant", "parking meter"),
+    },
+}
+PLACE_SLOPE = 2.0  # of the logistic curve from what speaks for indoors to its probability
+CALIBRATION = {"settings": 0.45, "objects": 0.75}  # exponents: of words at p, a share of p is right (photographs)
 
 
 def behind(rgb: Picture, frames: Sequence[Box]) -> tuple[Guess, ...]:
     """Colours of what is outside of the people's boxes (xyxy px); () when that is less than 5% of the picture."""
+    outside = outside_of(rgb, frames)
+    return colour_shares(rgb, outside) if outside.mean() > LEAST_OUTSIDE else ()
+
+
+def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
+    """[height, width]: the pixels outside of all the boxes."""
     outside = np.ones(rgb.shape[:2], dtype=bool)
     for x0, y0, x1, y1 in frames:
         outside[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1] = False
-    return colour_shares(rgb, outside) if outside.mean() > 0.05 else ()
+    return outside
 
 
-def things(objects: Sequence[Mapping[str, Any]], guess: Guess, width: int) -> tuple[Thing, ...]:
-    """Detected objects by label, surest first, then the label network's guess when the detector has no such thing."""
+def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
+    """[1000] probabilities of ImageNet's labels: the mean of the whole picture and of it without its people.
+
+    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. frames: xyxy px.
+    """
+    seen = attributes.label_probabilities(rgb)
+    outside = outside_of(rgb, frames)
+    if outside.all() or outside.mean() < LEAST_OUTSIDE:
+        return seen
+    without = np.where(outside[..., None], rgb, np.uint8(GREY))
+    return np.asarray((seen + attributes.label_probabilities(without)) / 2, dtype=np.float32)
+
+
+def surroundings(
+    objects: Sequence[Mapping[str, Any]], evidence: Floats, texts: Sequence[str], width: int
+) -> tuple[tuple[Thing, ...], Guess | None]:
+    """Things, surest first, and where the picture was taken; of detections, labels and what the index's texts name."""
+    named = [(noun, said.belief(noun, evidence)) for noun in said.named(texts)]
+    seen = things(objects, evidence, {noun.noun.name: belief for noun, belief in named if noun.noun.thing}, width)
+    places = {
+        words: Guess(words, _sure("settings", share), LABELS) for words, share in sums("settings", evidence).items()
+    }
+    for noun, belief in named:
+        if not noun.noun.thing or noun.located:
+            words = said.phrase(noun)
+            sure = either(places[words].probability, belief) if words in places else belief
+            places[words] = Guess(words, sure, "text")
+    best = max(places.values(), key=lambda guess: (guess.probability, guess.value))
+    return seen, best if best.probability >= LEAST else None
+
+
+def things(
+    objects: Sequence[Mapping[str, Any]], evidence: Floats, named: Mapping[str, float], width: int
+) -> tuple[Thing, ...]:
+    """Things by label, surest first: detected ones, and those that the label network or a text names.
+
+    Evidence of one thing adds up. A wider word (boat) is said where its narrower ones share the probability. named:
+    how far a text is believed, by the thing that it names.
+    """
     by_label: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for thing in objects:
         if thing["label"] not in NOT_THINGS:
             by_label[thing["label"]].append(thing)
-    things = []
+    labelled = {words: _sure("objects", share) for words, share in sums("objects", evidence).items()}
+    found = []
     for label, same in by_label.items():
         best = max(same, key=lambda thing: thing["score"])
-        position = third((best["box"][0] + best["box"][2]) / 2, width)
-        things.append(Thing(label, len(same), position, round(float(best["score"]), 3)))
-    if guess.value not in by_label:
-        things.append(Thing(guess.value, 1, "", guess.probability))
-    return tuple(sorted(things, key=lambda thing: (-thing.probability, thing.label))[:6])
+        x0, y0, x1, y1 = best["box"]
+        sure = either(float(best["score"]), labelled.get(label, 0.0), named.get(label, 0.0))
+        box = tuple(round(float(value), 1) for value in (x0, y0, x1, y1))
+        found.append(Thing(label, len(same), third((x0 + x1) / 2, width), sure, str(best.get("source", "")), box))
+    for words, sure in labelled.items():
+        if words not in by_label and sure >= LEAST:
+            found.append(Thing(words, 1, "", sure, LABELS))
+    for words, sure in named.items():
+        if words not in by_label and labelled.get(words, 0.0) < LEAST:
+            found.append(Thing(words, 1, "", sure, "text"))
+    found += _wider(found, evidence)
+    return tuple(sorted(found, key=lambda thing: (-thing.probability, thing.label))[:MOST_THINGS])
+
+
+def _wider(found: Sequence[Thing], evidence: Floats) -> list[Thing]:
+    """Things by a wider word, where none of its narrower ones is sure enough to be named."""
+    narrower = [
+        set(vocabulary()["objects"].get(thing.label, np.array([])).tolist())
+        for thing in found
+        if thing.probability >= SAID
+    ]
+    wider = []
+    for words, numbers in vocabulary()["wider"].items():
+        sure = _sure("objects", float(evidence[numbers].sum()))
+        if sure >= SAID and not any(labels & set(numbers.tolist()) for labels in narrower):
+            wider.append(Thing(words, 1, "", sure, LABELS))
+    return wider
+
+
+def place(objects: Sequence[Mapping[str, Any]], evidence: Floats) -> Guess | None:
+    """Indoors or outdoors, by the labels and the detected things that are hardly ever seen elsewhere; None when
+    neither has enough of them.
+    """
+    share = sums("places", evidence)
+    found = {
+        where: max((float(one["score"]) for one in objects if one["label"] in labels), default=0.0)
+        for where, labels in FOUND_AT.items()
+    }
+    sign = 3 * (share["indoors"] - share["outdoors"]) + 1.5 * (found["indoors"] - found["outdoors"])
+    sure = round(1 / (1 + math.exp(-PLACE_SLOPE * abs(sign))), 3)
+    return Guess("indoors" if sign > 0 else "outdoors", sure, LABELS) if sure >= SAID else None
+
+
+def either(*probabilities: float) -> float:
+    """The probability that one of independent signs is right (noisy or)."""
+    wrong = 1.0
+    for probability in probabilities:
+        wrong *= 1 - min(probability, 1.0)
+    return round(1 - wrong, 3)
+
+
+def _sure(kind: str, share: float) -> float:
+    """How often words whose labels have this share of the probability are right."""
+    return round(float(min(share, 1.0) ** CALIBRATION[kind]), 3)
 
 
 def light_of(rgb: Picture) -> tuple[str, str, bool]:

@@ -1,0 +1,101 @@
+"""What is measured of the picture as a whole: things, place, light."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from humanvlm.caption.facts import attributes, scene
+from humanvlm.caption.facts.labels import vocabulary
+
+Floats = attributes.Floats
+
+
+def labels(**shares: float) -> Floats:
+    """[1000] probabilities in which the words of a kind (``objects__dog``) share what they are given."""
+    found = np.zeros(1000, dtype=np.float32)
+    for key, share in shares.items():
+        kind, words = key.split("__")
+        numbers = vocabulary()[kind][words.replace("_", " ")]
+        found[numbers] += share / len(numbers)
+    return found
+
+
+def detected(label: str, score: float, box: tuple[float, ...] = (10, 20, 60, 90)) -> dict[str, Any]:
+    return {"label": label, "score": score, "box": list(box)}
+
+
+def test_evidence_of_one_thing_adds_up() -> None:
+    alone = scene.things([detected("dog", 0.6)], labels(), {}, 100)
+    both = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {}, 100)
+    told = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {"dog": 0.9}, 100)
+    assert [len(found) for found in (alone, both, told)] == [1, 1, 1]
+    assert alone[0].probability == 0.6
+    assert 0.8 < both[0].probability < told[0].probability < 1
+    assert both[0].box == (10, 20, 60, 90)
+
+
+def test_things_that_only_labels_or_texts_name_have_no_box() -> None:
+    (dog,) = scene.things([], labels(objects__dog=0.8), {}, 100)
+    assert (dog.label, dog.box, dog.source) == ("dog", None, "efficientnet-lite3")
+    (rocket,) = scene.things([], labels(), {"rocket": 0.9}, 100)
+    assert (rocket.label, rocket.box, rocket.source, rocket.probability) == ("rocket", None, "text", 0.9)
+
+
+def test_a_wider_word_is_said_where_narrower_ones_share_the_probability() -> None:
+    found = scene.things([], labels(objects__canoe=0.3, objects__speedboat=0.3, objects__ship=0.3), {}, 100)
+    assert found[0].label == "boat"
+    assert found[0].probability >= 0.6
+    assert "boat" not in {thing.label for thing in scene.things([], labels(objects__canoe=0.9), {}, 100)}
+
+
+def test_a_tie_is_no_thing() -> None:
+    assert scene.things([detected("tie", 0.9), detected("person", 0.9)], labels(), {}, 100) == ()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "objects", "expected"),
+    [
+        (labels(settings__in_a_kitchen=0.6), [], "indoors"),
+        (labels(settings__by_the_sea=0.5), [], "outdoors"),
+        (labels(objects__dog=0.9), [detected("bus", 0.8)], "outdoors"),
+        (labels(objects__dog=0.9), [detected("couch", 0.8)], "indoors"),
+        (labels(objects__dog=0.9), [], None),
+        (labels(settings__in_a_kitchen=0.4, settings__by_the_sea=0.4), [], None),
+    ],
+)
+def test_place_follows_what_is_hardly_seen_elsewhere(
+    evidence: Floats, objects: list[dict[str, Any]], expected: str | None
+) -> None:
+    guess = scene.place(objects, evidence)
+    assert (guess and guess.value) == expected
+
+
+def test_a_setting_is_of_labels_or_of_the_text_or_unknown() -> None:
+    _, setting = scene.surroundings([], labels(settings__by_the_sea=0.7), [], 100)
+    assert setting is not None
+    assert (setting.value, setting.source) == ("by the sea", "efficientnet-lite3")
+    _, told = scene.surroundings([], labels(), ["A woman in front of a rocket."], 100)
+    assert told is not None
+    assert (told.value, told.source) == ("in front of a rocket", "text")
+    assert scene.surroundings([], labels(), ["photo 12 of 2,310"], 100) == ((), None)
+
+
+def test_people_are_left_out_of_half_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def remember(rgb: attributes.Picture) -> Floats:
+        asked.append(rgb)
+        return np.full(1000, 1e-3, dtype=np.float32)
+
+    monkeypatch.setattr(attributes, "label_probabilities", remember)
+    rgb = np.full((40, 60, 3), 200, dtype=np.uint8)
+    scene.label_evidence(rgb, [(10, 0, 29, 39)])
+    whole, without = asked
+    assert (whole == 200).all()
+    assert (without[:, 10:30] == scene.GREY).all()
+    assert (without[:, 30:] == 200).all()
+    asked.clear()
+    scene.label_evidence(rgb, [(0, 0, 59, 39)])  # nothing is left outside
+    scene.label_evidence(rgb, [])
+    assert len(asked) == 2
