@@ -20,11 +20,24 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """What repairing takes out of the caption, [start, end), and the fault that it mends."""
+
+    start: int
+    end: int
+    fault: str
+
+
+@dataclass(frozen=True)
 class Verdict:
-    """claims: all that were found. faults: why the caption may not stay, such as refusal or unsupported."""
+    """claims: all that were found. faults: why the caption may not stay, such as refusal or unsupported.
+
+    cuts: what has to go so that it may, in no order; they may overlap.
+    """
 
     claims: tuple[Claim, ...] = ()
     faults: tuple[str, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
     @property
     def supported(self) -> int:

@@ -1,0 +1,302 @@
+"""Finding what a caption claims: by the words of the lexicon and WordNet's nouns, bound to what they are said of."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
+from humanvlm.caption.checks.nouns import nouns
+from humanvlm.caption.checks.tokens import Token, sentences, tokens
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Whom a clause is about: a gender and a third of the picture, each empty where not said; several: they."""
+
+    gender: str = ""
+    position: str = ""
+    several: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """A claim at [start, end). about: of what it is said (a garment's region, an object, background); who: of whom.
+
+    count: of objects, as in the lexicon: 2, 3+.
+    """
+
+    start: int
+    end: int
+    kind: str
+    value: str
+    about: str = ""
+    who: Reference = Reference()
+    count: str = ""
+
+
+@dataclass
+class _Clause:
+    """What was read of the clause so far and still waits for the noun that it belongs to."""
+
+    who: Reference
+    number: Item | None = None
+    colours: list[Item] = field(default_factory=list)
+    length: str = ""
+    indefinite: bool = False  # a, another, two: this noun phrase introduces someone
+    before: str = ""  # the last function word or verb
+    copula: bool = False
+    head: str = ""  # the last noun: what colours, positions are said of
+    head_kind: str = ""
+    relation: Item | None = None
+    other: bool = False  # other people: beside those named
+
+
+_LISTS = word_lists()
+_INDEFINITE, _DETERMINERS, _COPULA, _WEARING = (
+    _LISTS[name] for name in ("indefinite", "determiners", "copula", "wearing")
+)
+_FUNCTION = _COPULA | _WEARING | _LISTS["function"]
+_QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
+# Verbs that speak of what follows as seen: they end a noun phrase.
+_WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
+_STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
+_STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
+_NOMINAL = frozenset(["noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
+
+
+def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
+    """All claims of a text in their order; what is quoted is one claim: that it is written there.
+
+    words: its tokens, where they are known.
+    """
+    words = words or tokens(text)
+    quotes = [Found(found.start(), found.end(), "text", found[1]) for found in _QUOTED.finditer(text)]
+    who, said, found = Reference(), set[str](), []
+    for first, last in sentences(words, text):
+        clause = _Clause(who)
+        for claim in _sentence(words, first, last, clause):
+            if claim.kind == "pronoun":
+                if claim.value in said:
+                    continue
+                claim = replace(claim, kind="gender")
+            if claim.kind == "gender":
+                said.add(claim.value)
+            found.append(claim)
+        who = clause.who
+    inside = [(quote.start, quote.end) for quote in quotes]
+    kept = [claim for claim in found if not any(start <= claim.start < end for start, end in inside)]
+    return sorted([*kept, *quotes], key=lambda claim: (claim.start, claim.end))
+
+
+def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) -> Iterator[Found]:
+    introduced = 0  # people that this sentence has introduced one by one
+    persons: tuple[int, int] | None = None
+    row = items(words, first, last)
+    for place, item in enumerate(row):
+        kind, value = item.term.kind, item.term.value
+        lower = words[item.first].lower
+        span = words[item.first].start, words[item.last - 1].end
+        following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
+        if kind == "noun" and not _is_noun(item, clause, following):
+            kind = "other"
+        if kind == "colour":
+            clause.colours.append(item)
+        elif kind == "number":
+            clause.number, clause.indefinite = item, True
+            if lower in _LISTS["collective"] and following.kind not in ("person", "noun", "garment"):
+                yield Found(*span, "count", value)
+                clause.who = Reference(several=True)
+                _close(clause)
+                clause.head, clause.head_kind, clause.before = "person", "person", lower
+        elif kind == "person":
+            person_count = clause.number
+            yield from _person(words, item, clause, following)
+            if clause.indefinite and not item.term.several and not clause.other:
+                introduced += 1
+                persons = (persons[0] if persons else span[0], span[1])
+            elif person_count:
+                introduced, persons = -99, None  # counted already: those named after are among these
+            _close(clause)
+            clause.head, clause.head_kind = "person", "person"
+        elif kind == "pronoun":
+            if clause.who.gender != value:
+                clause.who = Reference(value)
+            yield Found(*span, "pronoun", value, who=clause.who)
+            clause.before = lower
+            yield from _flush(words, clause)
+        elif kind == "stage":
+            yield Found(*span, "age", value, who=_ahead(row, place, clause.who))
+        elif kind == "decade":
+            yield Found(*span, "age", value, who=clause.who)
+        elif kind == "position":
+            if clause.head_kind == "object":
+                yield Found(*span, "position", value, about=clause.head)
+            else:
+                clause.who = replace(clause.who, position="")
+                yield Found(*span, "position", value, who=clause.who)
+                clause.who = replace(clause.who, position=value)
+            _close(clause)
+        elif kind == "relation":
+            yield from _flush(words, clause)
+            clause.relation, clause.before = item, lower
+        elif kind == "hair":
+            yield from _hair(words, row, place, clause)
+        elif kind == "garment":
+            yield from _garment(words, item, clause)
+        elif kind in ("scenery", "thing", "noun", "neutral"):
+            yield from _noun(words, item, clause, kind)
+        elif kind in _STANDALONE:
+            about = kind if kind in _WORN else ""
+            colours = [colour for colour in clause.colours if about]
+            if kind != "activity" or clause.head_kind != "object":  # a dog runs
+                yield Found(*span, kind, value, who=_ahead(row, place, clause.who))
+            yield from _colours(words, colours, about, clause.who)
+            clause.before = lower
+            _close(clause, keep_head=not about)
+            if about:
+                clause.head, clause.head_kind = about, about
+        else:
+            yield from _other(words, item, clause, following)
+            introduced = 0 if lower in _LISTS["partial"] else introduced
+    yield from _flush(words, clause)
+    if introduced > 1 and persons:
+        yield Found(*persons, "count", f"{introduced}+")
+
+
+def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
+    """Whether one of WordNet's nouns is used as one: the last of its phrase, and not a verb."""
+    if following.kind in _NOMINAL or following.value == "-":
+        return False
+    value = item.term.value
+    if nouns().kind(value) == "person":
+        return clause.indefinite or clause.before in _DETERMINERS
+    if value in nouns().verbal:
+        return clause.before in _DETERMINERS and not clause.head
+    return not (item.term.several and clause.head and not clause.copula)  # a dog runs
+
+
+def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
+    gender, _, stage = item.term.value.replace("any", "").partition(" ")
+    start, end = words[item.first].start, words[item.last - 1].end
+    clause.who = Reference(gender, "", item.term.several)
+    number = clause.number
+    if number and not clause.other:
+        plain = words[item.last - 1].lower in _LISTS["plain"]
+        yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
+    if gender:
+        yield Found(start, end, "gender", gender, who=clause.who)
+    if stage and stage != "adult":
+        yield Found(start, end, "age", stage, who=clause.who)
+
+
+def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clause) -> Iterator[Found]:
+    item = row[place]
+    span = words[item.first].start, words[item.last - 1].end
+    if item.term.value != "noun":
+        yield Found(*span, "hair", item.term.value, who=_ahead(row, place, clause.who))
+    else:
+        yield from _colours(words, clause.colours, "hair", clause.who)
+        if clause.length:
+            yield Found(*span, "hair", clause.length, who=clause.who)
+        clause.head, clause.head_kind = "hair", "hair"
+    _close(clause, keep_head=True)
+
+
+def _garment(words: Sequence[Token], item: Item, clause: _Clause) -> Iterator[Found]:
+    region, _, kind = item.term.value.partition(" ")
+    if kind != "any":
+        yield Found(words[item.first].start, words[item.last - 1].end, "garment", kind, region, clause.who)
+    yield from _colours(words, clause.colours, f"garment {region}", clause.who)
+    _close(clause)
+    clause.head, clause.head_kind = f"garment {region}", "garment"
+    clause.before = words[item.first].lower
+
+
+def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Iterator[Found]:
+    name = item.term.value
+    span = words[item.first].start, words[item.last - 1].end
+    if kind == "neutral":
+        about = "background" if name in ("background", "backdrop", "surroundings", "setting") else name
+        yield from _colours(words, clause.colours, about, clause.who)
+        _close(clause)
+        clause.head, clause.head_kind = about, "neutral"
+        return
+    role = kind == "noun" and nouns().kind(name) == "person"
+    count = clause.number.term.value if clause.number else ""
+    start = words[clause.number.first].start if clause.number else span[0]
+    if clause.relation and not role:
+        relation = clause.relation
+        yield Found(words[relation.first].start, span[1], "relation", relation.term.value, name, clause.who)
+    if role:
+        clause.who = Reference("", "", item.term.several)
+        yield Found(*span, "role", name, who=clause.who)
+    else:
+        yield Found(start, span[1], "place" if kind == "scenery" else "object", name, count=count)
+        yield from _colours(words, clause.colours, name, clause.who)
+    _close(clause)
+    clause.head, clause.head_kind = (name, "person" if role else "object")
+
+
+def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
+    lower = item.term.value
+    if lower in _LISTS["other"]:
+        clause.other = True
+        clause.indefinite = True
+        return
+    if lower in ("long", "short"):
+        clause.length = lower
+        return
+    if clause.colours and lower in ("and", "or", ",", "-") and following.kind == "colour":
+        return
+    if lower in _DETERMINERS:
+        if clause.colours:
+            yield from _flush(words, clause)
+        relation = clause.relation
+        _close(clause, keep_head=True)
+        clause.relation = relation
+        clause.indefinite, clause.before, clause.copula = lower in _INDEFINITE, lower, False
+        clause.head = ""
+    elif lower in _FUNCTION or not lower[0].isalnum():
+        yield from _flush(words, clause)
+        clause.copula = lower in _COPULA or (clause.copula and lower == "and")
+        clause.before = lower
+        if lower in ("and", ","):
+            clause.head = clause.head if clause.copula else ""
+    elif lower.endswith("ing") or lower in _WEARING:
+        yield from _flush(words, clause)
+        clause.before = lower
+
+
+def _colours(words: Sequence[Token], colours: Sequence[Item], about: str, who: Reference) -> Iterator[Found]:
+    for item in colours:
+        yield Found(words[item.first].start, words[item.last - 1].end, "colour", item.term.value, about, who)
+
+
+def _flush(words: Sequence[Token], clause: _Clause) -> Iterator[Found]:
+    """Colours that no noun followed: of what is worn (in red), or of what they are said (the dress is red)."""
+    if clause.colours:
+        worn = clause.before in _WEARING or (clause.before not in _COPULA and clause.head_kind == "person")
+        about = "garment any" if worn or clause.head_kind == "person" else clause.head
+        yield from _colours(words, clause.colours, about or "", clause.who)
+    head, kind, before, copula = clause.head, clause.head_kind, clause.before, clause.copula
+    _close(clause)
+    clause.head, clause.head_kind, clause.before, clause.copula = head, kind, before, copula
+
+
+def _close(clause: _Clause, *, keep_head: bool = False) -> None:
+    """A noun phrase has ended."""
+    clause.number, clause.colours, clause.length = None, [], ""
+    clause.indefinite = clause.other = False
+    clause.relation = None
+    if not keep_head:
+        clause.head, clause.head_kind = "", ""
+
+
+def _ahead(row: Sequence[Item], place: int, who: Reference) -> Reference:
+    """Whom an adjective is about: of the noun that it stands before, else of whom the clause is."""
+    for item in row[place + 1 : place + 4]:
+        if item.term.kind == "person":
+            return Reference(item.term.value.partition(" ")[0].replace("any", ""), "", item.term.several)
+        if item.term.kind == "other" and item.term.value in _FUNCTION | _DETERMINERS:
+            break
+    return who

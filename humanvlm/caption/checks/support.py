@@ -1,0 +1,424 @@
+"""Holding claims against the fact sheet and the index's texts: supported, contradicted, or neither."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from humanvlm.caption.checks.claims import Found, Reference, find
+from humanvlm.caption.checks.lexicon import word_lists
+from humanvlm.caption.checks.nouns import nouns
+from humanvlm.caption.checks.verdict import Claim
+from humanvlm.caption.facts.colour import FAMILIES
+from humanvlm.data.facts import NONE, Facts, Garment, Guess, Person
+
+TEXT = "text"
+STAGES = ("child", "teenager", "young adult", "middle-aged", "older")
+OPPOSITE = {"left of": "right of", "right of": "left of", "behind": "in front of", "in front of": "behind"}
+OPPOSITE |= {"on": "under", "under": "on"}
+NEAR = frozenset(frozenset(pair.split("/")) for pair in word_lists()["near"])
+HAIR = {"white": "grey", "yellow": "blond", "beige": "blond", "orange": "red", "dark red": "red"}
+LEAST_SHARE = 0.15  # of a region, for a colour of it
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a picture: the fact sheet, and what its labels and the index's texts say, as sets of nouns.
+
+    labels: nouns of the fact sheet -> what says so. sets: WordNet's sets of them, upwards. said: (kind, value) of the
+    claims of texts. text_sets: WordNet's sets of the nouns of texts, upwards; text: them all, in lower case.
+    """
+
+    facts: Facts
+    least: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    sets: Mapping[int, str] = field(default_factory=dict)
+    said: frozenset[tuple[str, str]] = frozenset()
+    text_sets: frozenset[int] = frozenset()
+    text: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody in the picture is described."""
+        return len(self.facts.people) >= self.facts.people_count
+
+    def sure(self, guess: Guess | None) -> Guess | None:
+        return guess if guess is not None and guess.probability >= self.least else None
+
+
+Answer = tuple[str, bool]  # what supports it, or ''; whether a fact says otherwise
+UNKNOWN: Answer = ("", False)
+
+
+def evidence(facts: Facts, texts: Sequence[str], least: float) -> Evidence:
+    """What claims on a picture are held against; facts less probable than ``least`` do not count."""
+    return _evidence(facts, tuple(texts), least)
+
+
+@lru_cache(maxsize=256)
+def _evidence(facts: Facts, texts: tuple[str, ...], least: float) -> Evidence:
+    labels: dict[str, str] = {}
+    for phrase, source in _phrases(facts, least):
+        for claim in find(phrase):
+            if claim.kind in ("object", "place", "role"):
+                labels.setdefault(claim.value, source)
+        labels.setdefault(phrase.lower(), source)
+    sets: dict[int, str] = {}
+    for label, source in labels.items():
+        for number in nouns().closure((label, label.rpartition(" ")[2])):
+            sets.setdefault(number, source)
+    claims = [claim for text in texts for claim in find(text)]
+    said = frozenset((claim.kind, claim.value) for claim in claims)
+    named = [claim.value for claim in claims if claim.kind in ("object", "place", "role")]
+    words = [word for name in named for word in (name, name.rpartition(" ")[2])]
+    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower())
+
+
+def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:
+    """What the fact sheet names, with what says so."""
+    for thing in facts.objects:
+        if thing.probability >= least:
+            yield thing.label, thing.source or "facts"
+    for relation in facts.relations:
+        if relation.label:
+            yield relation.label, relation.source or "geometry"
+    guesses = [facts.setting, facts.place]
+    for person in facts.people:
+        guesses += [person.activity, person.headwear, person.eyewear, person.pose, person.arms, *person.accessories]
+        guesses += [garment.kind for garment in person.garments]
+    for guess in guesses:
+        if guess and guess.probability >= least and guess.value != NONE:
+            yield guess.value, guess.source or "facts"
+
+
+def support(found: Found, known: Evidence) -> Claim:
+    """The claim with what supports it, and whether a fact contradicts it."""
+    by, contradicted = _RULES[found.kind](found, known)
+    if not by and found.kind != "count" and (found.kind, found.value) in known.said:
+        by, contradicted = TEXT, False
+    return Claim(found.start, found.end, found.kind, found.value, by, contradicted and not by)
+
+
+def candidates(who: Reference, known: Evidence) -> list[Person]:
+    """The people that a clause can be about."""
+    people = list(known.facts.people)
+    if who.position:
+        people = [person for person in people if person.position == who.position]
+    if who.gender:
+        named = [(person, known.sure(person.gender)) for person in people]
+        people = [person for person, gender in named if gender and gender.value == who.gender] or [
+            person for person, gender in named if not gender
+        ]
+    return people
+
+
+def _told(
+    found: Found, known: Evidence, guess_of: Callable[[Person], Guess | None], same: Callable[[str, str], bool]
+) -> Answer:
+    """Supported when one of the people meant has it, contradicted when all of them surely have another."""
+    people = candidates(found.who, known)
+    guesses = [known.sure(guess_of(person)) for person in people]
+    for guess in guesses:
+        if guess and same(guess.value, found.value):
+            return guess.source or "facts", False
+    return "", bool(guesses) and known.whole and all(guesses)
+
+
+def _equal(first: str, second: str) -> bool:
+    return first == second
+
+
+def _count(found: Found, known: Evidence) -> Answer:
+    facts, value = known.facts, found.value
+    if not facts.people_count:
+        return UNKNOWN
+    counted, exact = facts.people_count, True
+    if found.about:  # two women: as many as are known to be, or at most as many as may be
+        genders = [known.sure(person.gender) for person in facts.people]
+        sure = sum(bool(gender and gender.value == found.about) for gender in genders)
+        others = sum(bool(gender and gender.value != found.about) for gender in genders)
+        if fits(value, sure):
+            return "facts", False
+        counted, exact = facts.people_count - others, all(genders) and known.whole
+        if not exact and not value.endswith("+"):
+            return "", int(value) > counted
+    return ("facts", False) if fits(value, counted) else ("", True)
+
+
+def fits(claimed: str, counted: int) -> bool:
+    """Whether a number of the lexicon (2, 3+) is that of things counted."""
+    return counted >= int(claimed[:-1]) if claimed.endswith("+") else counted == int(claimed)
+
+
+def _gender(found: Found, known: Evidence) -> Answer:
+    guesses = [known.sure(person.gender) for person in known.facts.people]
+    for guess in guesses:
+        if guess and guess.value == found.value:
+            return guess.source or "facts", False
+    return "", bool(guesses) and known.whole and all(guesses)
+
+
+def _age(found: Found, known: Evidence) -> Answer:
+    people = candidates(found.who, known)
+    decade = found.value[-1:] == "s" and found.value[:2].isdigit()
+    apart = []
+    for person in people:
+        guess = known.sure(person.age if decade else person.stage)
+        if decade and guess:
+            distance = abs(int(guess.value.rstrip("s")) - int(found.value.rstrip("s"))) // 10
+        elif guess and guess.value in STAGES:
+            distance = abs(STAGES.index(guess.value) - STAGES.index(found.value))
+        else:
+            apart.append(-1)
+            continue
+        if distance == 0 or (not decade and {guess.value, found.value} <= {"teenager", "young adult"}):
+            return guess.source or "facts", False
+        apart.append(distance)
+    return "", known.whole and bool(apart) and min(apart) > 1
+
+
+def family(colour: str) -> str:
+    return FAMILIES.get(colour, colour)
+
+
+def _shares(claimed: str, colours: Sequence[Guess]) -> Answer:
+    """A colour among those of a region; a shade is its family's, and to mix up two that are near is no lie."""
+    own = [guess for guess in colours if guess.probability >= LEAST_SHARE]
+    if claimed == "multi":
+        return ("colour" if len({family(guess.value) for guess in own}) > 2 else ""), False
+    for guess in own:
+        if family(guess.value) == family(claimed):
+            return guess.source or "colour", False
+    far = all(frozenset((family(guess.value), family(claimed))) not in NEAR for guess in own)
+    return "", bool(own) and far
+
+
+def _colour(found: Found, known: Evidence) -> Answer:
+    if found.about == "background":
+        return _shares(found.value, known.facts.background)
+    if found.about == "hair":
+        value = HAIR.get(found.value, family(found.value))
+        return _told(found, known, lambda person: person.hair, lambda own, _: own == value)
+    if found.about == "headwear":
+        return _answers([_shares(found.value, [p.headwear_colour]) for p in known.facts.people if p.headwear_colour])
+    if found.about.startswith("garment "):
+        people = candidates(found.who, known)
+        answers = [_shares(found.value, _worn(person, found.about.removeprefix("garment "))) for person in people]
+        by, contradicted = _answers(answers)
+        return by, contradicted and known.whole
+    if not found.about:
+        worn = [garment.colours for person in known.facts.people for garment in person.garments]
+        return _answers([(_shares(found.value, colours)[0], False) for colours in (*worn, known.facts.background)])
+    return UNKNOWN
+
+
+def _answers(answers: Sequence[Answer]) -> Answer:
+    """Of several people meant: one is enough to support, all are needed to contradict."""
+    by = next((by for by, _ in answers if by), "")
+    return by, not by and bool(answers) and all(contradicted for _, contradicted in answers)
+
+
+def _worn(person: Person, region: str) -> list[Guess]:
+    return [guess for garment in _garments(person, region) for guess in garment.colours]
+
+
+def _garments(person: Person, region: str) -> list[Garment]:
+    wider = {"any": ("upper", "lower", "whole", "feet"), "whole": ("whole", "upper", "lower")}
+    return [garment for garment in person.garments if garment.region in wider.get(region, (region, "whole"))]
+
+
+def _garment(found: Found, known: Evidence) -> Answer:
+    for person in candidates(found.who, known):
+        for garment in person.garments:
+            kind = known.sure(garment.kind)
+            if kind and _kind_of(found.value, kind.value):
+                return kind.source or "facts", False
+    return UNKNOWN
+
+
+def _kind_of(claimed: str, own: str) -> bool:
+    """Whether a word of what is worn is said of another: the same, or what that is a kind of."""
+    if claimed == own or claimed == own.rpartition(" ")[2]:
+        return True
+    sets = nouns().words.get(claimed, ())
+    return bool(sets) and not nouns().closure((own, own.rpartition(" ")[2])).isdisjoint(sets[:1])
+
+
+def _worn_thing(attribute: Callable[[Person], Guess | None]) -> Callable[[Found, Evidence], Answer]:
+    def rule(found: Found, known: Evidence) -> Answer:
+        def same(own: str, claimed: str) -> bool:
+            return own == claimed or (own != NONE and _kind_of(claimed, own))
+
+        by, contradicted = _told(found, known, attribute, same)
+        guesses = [known.sure(attribute(person)) for person in candidates(found.who, known)]
+        absent = bool(guesses) and all(guess and guess.value == NONE for guess in guesses)
+        return by, contradicted and (absent or found.value == NONE)
+
+    return rule
+
+
+def _accessory(found: Found, known: Evidence) -> Answer:
+    for person in candidates(found.who, known):
+        for guess in person.accessories:
+            if known.sure(guess) and _kind_of(found.value, guess.value):
+                return guess.source or "facts", False
+    return _object(found, known)
+
+
+def _hair(found: Found, known: Evidence) -> Answer:
+    if found.value in ("bald", "long", "short"):
+        return _told(found, known, lambda person: person.hair_length, _equal)
+    return _told(found, known, lambda person: person.hair, _equal)
+
+
+def _pose(found: Found, known: Evidence) -> Answer:
+    return _told(found, known, lambda person: person.pose, _equal)
+
+
+def _activity(found: Found, known: Evidence) -> Answer:
+    for person in candidates(found.who, known):
+        guess = known.sure(person.activity)
+        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in find(guess.value)):
+            return guess.source or "facts", False
+    for relation in known.facts.relations:
+        if relation.predicate == found.value and relation.probability >= known.least:
+            return relation.source or "geometry", False
+    return UNKNOWN
+
+
+def _noun_known(name: str, known: Evidence) -> str:
+    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it."""
+    if name in known.labels:
+        return known.labels[name]
+    sets = nouns().words.get(name, ())
+    for number in sets:
+        if number in known.sets:
+            return known.sets[number]
+    if any(number in known.text_sets for number in sets):
+        return TEXT
+    return TEXT if ("object", name) in known.said or ("place", name) in known.said else ""
+
+
+def _object(found: Found, known: Evidence) -> Answer:
+    by = _noun_known(found.value, known)
+    if by and by != TEXT and found.count:
+        counts = [thing.count for thing in known.facts.objects if _kind_of(found.value, thing.label)]
+        if counts and not fits(found.count, sum(counts)):
+            return "", True
+    return by, found.count == "0" and False
+
+
+def _place(found: Found, known: Evidence) -> Answer:
+    if found.value not in ("indoors", "outdoors"):
+        return _object(found, known)
+    place = known.sure(known.facts.place)
+    if place:
+        return (place.source or "facts", False) if place.value == found.value else ("", True)
+    return UNKNOWN
+
+
+def _role(found: Found, known: Evidence) -> Answer:
+    """Skier, cyclist: of a text, or by the thing that makes one."""
+    return _noun_known(found.value, known), False
+
+
+def _position(found: Found, known: Evidence) -> Answer:
+    if found.about:
+        positions = [thing.position for thing in known.facts.objects if _kind_of(found.about, thing.label)]
+    else:
+        positions = [person.position for person in candidates(found.who, known)]
+    if found.value in positions:
+        return "geometry", False
+    return "", bool(positions) and (known.whole or bool(found.about))
+
+
+def _relation(found: Found, known: Evidence) -> Answer:
+    stated = [one for one in known.facts.relations if one.label and _kind_of(found.about, one.label)]
+    for relation in stated:
+        if relation.predicate == found.value:
+            return relation.source or "geometry", False
+    if any(relation.predicate == OPPOSITE.get(found.value) for relation in stated):
+        return "", True
+    setting = known.sure(known.facts.setting)
+    if setting and found.about in setting.value:
+        return setting.source or "facts", False
+    return _noun_known(found.about, known), False
+
+
+def _shot(found: Found, known: Evidence) -> Answer:
+    shots = [person.shot for person in candidates(found.who, known)]
+    return ("geometry", False) if found.value in shots else UNKNOWN
+
+
+def _text(found: Found, known: Evidence) -> Answer:
+    wanted = _letters(found.value)
+    for guess in known.facts.text:
+        if wanted and wanted in _letters(guess.value):
+            return guess.source or "text", False
+    if wanted and wanted in _letters(" ".join(guess.value for guess in known.facts.text)):
+        return "text", False
+    return (TEXT, False) if found.value.lower() in known.text else UNKNOWN
+
+
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text.lower() if letter.isalnum())
+
+
+def _light(found: Found, known: Evidence) -> Answer:
+    if found.value == "night":
+        return UNKNOWN
+    if found.value == known.facts.light:
+        return "colour", False
+    return "", {found.value, known.facts.light} == {"dim", "bright"}
+
+
+def _contrast(found: Found, known: Evidence) -> Answer:
+    return ("colour", False) if found.value == known.facts.contrast else ("", known.facts.contrast != "medium")
+
+
+def _monochrome(found: Found, known: Evidence) -> Answer:
+    return ("colour", False) if known.facts.monochrome else ("", True)
+
+
+def _guess(attribute: Callable[[Person], Guess | None]) -> Callable[[Found, Evidence], Answer]:
+    return lambda found, known: _told(found, known, attribute, _equal)
+
+
+def _sleeves(found: Found, known: Evidence) -> Answer:
+    def length(person: Person) -> Guess | None:
+        garment = person.garment("upper") or person.garment("whole")
+        return garment.length if garment else None
+
+    return _told(found, known, length, _equal)
+
+
+_RULES: Mapping[str, Callable[[Found, Evidence], Answer]] = {
+    "count": _count,
+    "gender": _gender,
+    "age": _age,
+    "colour": _colour,
+    "garment": _garment,
+    "eyewear": _worn_thing(lambda person: person.eyewear),
+    "headwear": _worn_thing(lambda person: person.headwear),
+    "beard": _worn_thing(lambda person: person.beard),
+    "accessory": _accessory,
+    "hair": _hair,
+    "expression": _guess(lambda person: person.expression),
+    "mouth": _guess(lambda person: person.mouth),
+    "eyes": _guess(lambda person: person.eyes),
+    "pose": _pose,
+    "arms": _guess(lambda person: person.arms),
+    "activity": _activity,
+    "facing": _guess(lambda person: person.facing),
+    "shot": _shot,
+    "position": _position,
+    "relation": _relation,
+    "object": _object,
+    "place": _place,
+    "role": _role,
+    "light": _light,
+    "contrast": _contrast,
+    "monochrome": _monochrome,
+    "sleeves": _sleeves,
+    "bare": lambda found, known: UNKNOWN,
+    "text": _text,
+}
