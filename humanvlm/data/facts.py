@@ -88,6 +88,7 @@ class Thing:
     probability: float
     source: str = ""
     box: tuple[float, ...] | None = None
+    colour: Guess | None = None  # of the surest one
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_template_captions_say_what_is_there(reports: Reports) -> None:
     rows = {row["url"]: row for row in read_folder(reports["template"][0])}
     woman = rows["http://photos.example/astronaut.jpg"]
     assert "smiling" in woman["short"]
-    assert "orange clothes" in woman["short"]
+    assert "orange" in woman["short"]
     assert woman["captioner"] == "template"
     assert json.loads(woman["facts"])["people"][0]["gender"]["value"] == "female"
     for row in rows.values():
@@ -75,11 +76,11 @@ def test_hq_fuses_face_body_and_background(reports: Reports) -> None:
     for name, first in (("template_hq", ""), ("source_hq", "An astronaut in an orange suit smiles.")):
         rows = {row["url"]: row for row in read_folder(reports[name][0])}
         woman = rows["http://photos.example/astronaut.jpg"]
-        assert "smile" in woman["face"]
+        assert "smil" in woman["face"]
         assert "orange" in woman["body"]
         assert woman["background"]
         assert woman["human_caption_hq"].startswith(first)
-        assert woman["face"].split(". ")[0] in woman["human_caption_hq"] or name == "template_hq"
+        assert all(re.search("to be|apparently", woman[column]) for column in ("face", "human_caption_hq"))
         assert all(word_count(row["human_caption_hq"]) <= 500 for row in rows.values())
         assert "detailed" not in woman
 

@@ -1,69 +1,67 @@
-"""The captioner that needs no model: sentences from the facts alone."""
+"""The captioner that needs no model: texts from the facts alone, chosen by seed and id, within word limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from humanvlm.caption.captioners.base import Draft, Style, Subject
-from humanvlm.caption.template.english import counted, sentence, within
-from humanvlm.caption.template.grammar import (
-    Writer,
-    appearance,
-    background_sentences,
-    body_sentence,
-    detailed_caption,
-    face_sentence,
-    left_to_right,
-    named,
-    opening,
-    short_caption,
-)
+from humanvlm.caption.template import story
+from humanvlm.caption.template.english import counted, distinct, sentence, within, word_count
+from humanvlm.caption.template.sheet import Sheet
+from humanvlm.caption.template.short import short
+from humanvlm.data.facts import Facts
+
+SMALLEST_LIMIT = 12  # words that the barest caption may need
 
 
 @dataclass(frozen=True)
 class TemplateCaptioner:
-    """Pure: the same seed, id and facts give the same texts. max_words: of every style that is written."""
+    """Pure: a subject's id and facts, the seed and the limits decide its texts.
+
+    min_probability: facts below it are not written. max_words: of every style that is written, ``SMALLEST_LIMIT`` or
+    more: with fewer a text may be empty.
+    """
 
     seed: int
     min_probability: float
     max_words: Mapping[Style, int] = field(default_factory=dict)
     name: str = "template"
 
-    def write(self, subjects: Sequence[Subject], styles: Sequence[Style]) -> Sequence[Draft]:
-        """Texts of all styles for every subject."""
-        return [Draft({style: self._text(subject, style) for style in styles}) for subject in subjects]
+    def write(self, subjects: Sequence[Subject], styles: Sequence[Style]) -> list[Draft]:
+        return [Draft({style: self.text(subject, style) for style in styles}) for subject in subjects]
 
-    def _text(self, subject: Subject, style: Style) -> str:
-        writer = Writer(subject.facts, Random(f"{self.seed}:{subject.id}"), self.min_probability)
+    def text(self, subject: Subject, style: Style) -> str:
+        """One text; each style has choices of its own, so that they do not repeat each other's wordings."""
+        sheet = Sheet(subject.facts, Random(f"{self.seed}:{subject.id}:{style}"), self.min_probability)
         most = self.max_words[style]
-        match style:
-            case "short":
-                return short_caption(writer, most)
-            case "detailed":
-                return detailed_caption(writer, most)
-            case "face":
-                looks = [
-                    text
-                    for _, one in left_to_right(writer.facts)
-                    for text in (appearance(writer, one), face_sentence(writer, one))
-                    if text
-                ]
-                return within(list(enumerate(looks or [_faces_in_view(writer)])), most)
-            case "body":
-                bodies = [body_sentence(writer, one, named(writer, one)) for _, one in left_to_right(writer.facts)]
-                return within(list(enumerate(bodies)), most)
-            case "background":
-                return within(list(enumerate(background_sentences(writer))), most)
-            case "fused":
-                people = [
-                    (1 + rank, text)
-                    for rank, one in left_to_right(writer.facts)
-                    for text in (appearance(writer, one), face_sentence(writer, one), body_sentence(writer, one))
-                ]
-                around = [(2, text) for text in background_sentences(writer)]
-                return within([(0, opening(writer)), *people, *around], most)
+        if style == "short":
+            return short(sheet, most)
+        told = within(distinct(_told(sheet, style)), most)
+        return told or next((text for text in _barest(subject.facts, style) if word_count(text) <= most), "")
 
 
-def _faces_in_view(writer: Writer) -> str:
-    count = sum(person.face is not None for person in writer.facts.people)
-    return sentence(f"{counted(max(count, 1), 'face')} {'are' if count > 1 else 'is'} in view")
+def _told(sheet: Sheet, style: Style) -> story.Ranked:
+    if style == "face":
+        return story.faces(sheet)
+    if style == "body":
+        return story.bodies(sheet)
+    if style == "background":
+        return story.around(sheet, set(), said=False)
+    return story.story(sheet, fine=style == "fused")
+
+
+def _barest(facts: Facts, style: Style) -> Iterator[str]:
+    """What is left to say when nothing is known, or too little room: how many faces or people there are."""
+    faces = sum(person.face is not None for person in facts.people)
+    if style == "face":
+        yield (
+            sentence(f"{counted(faces, 'face')} {'is' if faces == 1 else 'are'} in view")
+            if faces
+            else "No face is in view."
+        )
+    count = facts.people_count
+    yield (
+        sentence(f"{counted(count, 'person')} {'is' if count == 1 else 'are'} in the picture")
+        if count
+        else ("No people are in the picture.")
+    )

@@ -2,20 +2,67 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-VOWEL_BUT_CONSONANT_SOUND = ("uni", "use", "eu", "one")
+VOWEL_BUT_CONSONANT_SOUND = ("uni", "use", "eu", "one", "ukulele")
 IRREGULAR = {
     "person": "people",
     "man": "men",
     "woman": "women",
     "child": "children",
-    "sheep": "sheep",
+    "foot": "feet",
+    "tooth": "teeth",
+    "goose": "geese",
+    "mouse": "mice",
     "knife": "knives",
+    "scarf": "scarves",
+    "shelf": "shelves",
+    "bookshelf": "bookshelves",
+    "leaf": "leaves",
+    "wolf": "wolves",
+    "loaf": "loaves",
+    "calf": "calves",
 }
-IRREGULAR |= {"mouse": "mice", "saxophone": "saxophones", "cup of coffee": "cups of coffee", "skis": "skis"}
-PLURAL_ALREADY = {"skis", "scissors", "sunglasses"}
-MASS = {"broccoli", "ice cream"}
+SAME_PLURAL = {"sheep", "deer", "fish", "aircraft", "bison", "moose"}
+PAIRS = {  # plural, and counted by pairs
+    *("skis", "scissors", "glasses", "sunglasses", "goggles", "binoculars", "headphones", "jeans", "trousers", "pants"),
+    *("shorts", "leggings", "tights", "pyjamas", "overalls", "boots", "shoes", "sandals", "sneakers", "earrings"),
+    *("gloves", "socks", "swimming trunks"),
+}
+PLURAL_ALREADY = {
+    *("clothes", "bottoms", "stairs", "bleachers", "people", "flowers", "bangs", "sideburns", "bushy eyebrows"),
+}
+MASS = {
+    *(
+        "broccoli",
+        "ice cream",
+        "grass",
+        "sand",
+        "snow",
+        "water",
+        "foliage",
+        "food",
+        "bread",
+        "fruit",
+        "hay",
+        "furniture",
+    ),
+    *(
+        "jewellery",
+        "luggage",
+        "stubble",
+        "footwear",
+        "lipstick",
+        "lawn",
+        "clothing",
+        "smoke",
+        "fog",
+        "seaweed",
+        "pasta",
+    ),
+}
+UNCOUNTED = PAIRS | PLURAL_ALREADY | MASS
 
 
 def word_count(text: str) -> int:
@@ -23,20 +70,42 @@ def word_count(text: str) -> int:
     return len(text.split())
 
 
+@lru_cache(4096)
 def article(noun: str) -> str:
     """``a`` or ``an`` before the phrase, by sound: an orange top, a uniform."""
     first = noun.lower()
     vowel = first[:1] in "aeiou" and first[:1] != "" and not first.startswith(VOWEL_BUT_CONSONANT_SOUND)
-    return f"an {noun}" if vowel or first.startswith(("hour", "honest")) else f"a {noun}"
+    return f"an {noun}" if vowel or first.startswith(("hour", "honest", "x-ray", "suv", "mp3")) else f"a {noun}"
 
 
+@lru_cache(4096)
+def uncounted(noun: str) -> bool:
+    """Whether the noun phrase takes no article: jeans, broccoli, black footwear."""
+    words = noun.split()
+    return bool(words) and (words[-1] in UNCOUNTED or " ".join(words[-2:]) in UNCOUNTED)
+
+
+@lru_cache(4096)
+def indefinite(noun: str) -> str:
+    """A red hat; an umbrella; but blue jeans, black footwear."""
+    return noun if uncounted(noun) else article(noun)
+
+
+@lru_cache(4096)
 def plural(noun: str) -> str:
-    """The plural of a noun phrase; its last word is the noun."""
-    if noun in IRREGULAR or noun in PLURAL_ALREADY | MASS:
-        return IRREGULAR.get(noun, noun)
+    """The plural of a noun phrase; its last word, or the last one before ``of``, is the noun."""
+    of, rest = noun.split(" of ", 1) if " of " in noun else (noun, "")
+    if rest:
+        return f"{plural(of)} of {rest}"
+    if uncounted(noun):
+        return noun
     head, space, last = noun.rpartition(" ")
     if last in IRREGULAR:
         last = IRREGULAR[last]
+    elif last in SAME_PLURAL:
+        pass
+    elif last.endswith("man") and last not in ("german", "human", "talisman"):
+        last = last[:-3] + "men"
     elif re.search(r"(s|x|z|ch|sh)$", last):
         last += "es"
     elif re.search(r"[^aeiou]y$", last):
@@ -51,13 +120,26 @@ def number(count: int) -> str:
     return NUMBERS[count] if count < len(NUMBERS) else "more than a dozen"
 
 
+def crowd(count: int, noun: str = "person") -> str:
+    """A person; five people; about a dozen people: nobody counts eleven heads at a glance."""
+    return f"about a dozen {plural(noun)}" if count in (11, 12) else counted(count, noun)
+
+
 def counted(count: int, noun: str) -> str:
     """A dog, two dogs, some broccoli, scissors."""
-    if noun in MASS:
+    if uncounted(noun):
+        if noun.rpartition(" ")[2] in PAIRS:
+            return noun if count == 1 else f"{number(count)} pairs of {noun}"
         return f"some {noun}"
-    if noun in PLURAL_ALREADY:
-        return noun if count == 1 else f"{number(count)} pairs of {noun}"
     return article(noun) if count == 1 else f"{number(count)} {plural(noun)}"
+
+
+def takes_plural(count: int, noun: str) -> bool:
+    """Whether ``counted(count, noun)`` takes a verb in the plural: two dogs are, scissors are, some broccoli is."""
+    words = noun.split()
+    if words[-1] in MASS or " ".join(words[-2:]) in MASS:
+        return False
+    return count > 1 or uncounted(noun)
 
 
 def join(parts: Sequence[str]) -> str:
@@ -74,6 +156,14 @@ def sentence(text: str) -> str:
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def distinct(sentences: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The pairs without those whose sentence came before, whatever its priority."""
+    seen: dict[str, int] = {}
+    for priority, text in sentences:
+        seen.setdefault(text, priority)
+    return [(priority, text) for text, priority in seen.items()]
 
 
 def within(sentences: Iterable[tuple[int, str]], most: int) -> str:
