@@ -48,13 +48,18 @@ def area(box: Sequence[float], plus: float = 0.0) -> float:
     return max(box[2] - box[0] + plus, 0.0) * max(box[3] - box[1] + plus, 0.0)
 
 
+def overlap(one: Sequence[float], other: Sequence[float], plus: float = 0.0) -> float:
+    """Square pixels that two xyxy boxes share. plus: as of ``iou``."""
+    corner, opposite = (max(one[0], other[0]), max(one[1], other[1])), (min(one[2], other[2]), min(one[3], other[3]))
+    return area(corner + opposite, plus)
+
+
 def iou(one: Sequence[float], other: Sequence[float], plus: float = 0.0) -> float:
     """Intersection over union of two xyxy boxes in the same unit, 0..1; 0 where both are empty.
 
     plus: how much longer sides are counted: 1 where a box's last pixel is meant to be inside, as in older scripts.
     """
-    corner, opposite = (max(one[0], other[0]), max(one[1], other[1])), (min(one[2], other[2]), min(one[3], other[3]))
-    shared = area(corner + opposite, plus)
+    shared = overlap(one, other, plus)
     union = area(one, plus) + area(other, plus) - shared
     return min(1.0, shared / union) if union > 0 else 0.0
 

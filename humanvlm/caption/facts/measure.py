@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import attributes, pose, scene
+from humanvlm.caption.facts import attributes, pose, relations, scene
 from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.clothing import clothing_colours
 from humanvlm.caption.facts.labels import best_guess
@@ -65,17 +65,22 @@ def measure(
         for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False))
     )
     evidence = scene.label_evidence(rgb, frames)
-    things, setting = scene.surroundings(objects, evidence, texts, width)
+    objects = scene.relabelled(objects, evidence)
+    stances = relations.stances(persons, joints)
+    related = relations.relate(stances, objects)
+    lying_about = [thing for thing in objects if relations.wearer(thing, stances) is None]
+    things, setting = scene.surroundings(rgb, lying_about, frames, evidence, texts)
     light, contrast, monochrome = scene.light_of(rgb)
     return Facts(
         width=width,
         height=height,
         people_count=len(found),
-        people=persons,
+        people=relations.with_things(persons, stances, objects, related),
         light=light,
         contrast=contrast,
         monochrome=monochrome,
         objects=things,
+        relations=related,
         place=scene.place(objects, evidence),
         setting=setting,
         background=scene.behind(rgb, frames),

@@ -9,6 +9,7 @@ from humanvlm.caption.facts import attributes, scene
 from humanvlm.caption.facts.labels import vocabulary
 
 Floats = attributes.Floats
+BLANK = np.zeros((90, 100, 3), dtype=np.uint8)
 
 
 def labels(**shares: float) -> Floats:
@@ -30,7 +31,7 @@ def test_evidence_of_one_thing_adds_up() -> None:
     both = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {}, 100)
     told = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {"dog": 0.9}, 100)
     assert [len(found) for found in (alone, both, told)] == [1, 1, 1]
-    assert alone[0].probability == 0.6
+    assert alone[0].probability == pytest.approx(0.6**0.5, abs=1e-3)
     assert 0.8 < both[0].probability < told[0].probability < 1
     assert both[0].box == (10, 20, 60, 90)
 
@@ -72,13 +73,13 @@ def test_place_follows_what_is_hardly_seen_elsewhere(
 
 
 def test_a_setting_is_of_labels_or_of_the_text_or_unknown() -> None:
-    _, setting = scene.surroundings([], labels(settings__by_the_sea=0.7), [], 100)
+    _, setting = scene.surroundings(BLANK, [], [], labels(settings__by_the_sea=0.7), [])
     assert setting is not None
     assert (setting.value, setting.source) == ("by the sea", "efficientnet-lite3")
-    _, told = scene.surroundings([], labels(), ["A woman in front of a rocket."], 100)
+    _, told = scene.surroundings(BLANK, [], [], labels(), ["A woman in front of a rocket."])
     assert told is not None
     assert (told.value, told.source) == ("in front of a rocket", "text")
-    assert scene.surroundings([], labels(), ["photo 12 of 2,310"], 100) == ((), None)
+    assert scene.surroundings(BLANK, [], [], labels(), ["photo 12 of 2,310"]) == ((), None)
 
 
 def test_people_are_left_out_of_half_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +100,26 @@ def test_people_are_left_out_of_half_of_the_evidence(monkeypatch: pytest.MonkeyP
     scene.label_evidence(rgb, [(0, 0, 59, 39)])  # nothing is left outside
     scene.label_evidence(rgb, [])
     assert len(asked) == 2
+
+
+def test_a_detection_is_called_what_the_labels_clearly_see_of_its_kind() -> None:
+    (one,) = scene.relabelled([detected("motorcycle", 0.9)], labels(objects__bicycle=0.5, objects__motorcycle=0.02))
+    assert one["label"] == "bicycle"
+    for evidence in (labels(objects__bicycle=0.5, objects__motorcycle=0.2), labels(objects__dog=0.9), labels()):
+        assert scene.relabelled([detected("motorcycle", 0.9)], evidence)[0]["label"] == "motorcycle"
+    two = [detected("motorcycle", 0.9), detected("bicycle", 0.5)]  # both are there: which is which is not known
+    assert scene.relabelled(two, labels(objects__bicycle=0.5)) == two
+
+
+def test_a_thing_has_the_colour_that_fills_its_middle() -> None:
+    rgb = np.zeros((100, 200, 3), dtype=np.uint8)
+    rgb[:, :100] = (200, 30, 30)
+    (car,) = scene.things([detected("car", 0.9, (0, 0, 99, 99))], labels(), {}, 200)
+    colour = scene.colour_of(rgb, car, [])
+    assert colour is not None
+    assert (colour.value, colour.probability) == ("red", 1.0)
+    assert scene.colour_of(rgb, car, [(10, 10, 90, 90)]) is None  # covered by a person
+    (half,) = scene.things([detected("car", 0.9, (50, 0, 150, 99))], labels(), {}, 200)
+    assert scene.colour_of(rgb, half, []) is None
+    (bicycle,) = scene.things([detected("bicycle", 0.9, (0, 0, 99, 99))], labels(), {}, 200)
+    assert scene.colour_of(rgb, bicycle, []) is None  # one sees through it
