@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from humanvlm.caption.accept import CHECKED, accept
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
+from humanvlm.caption.captioners.source import source_texts
 from humanvlm.caption.judging import drops, judge
 from humanvlm.caption.selection import coverage
-from humanvlm.caption.stage import Tally, add_up, draw_plots, share
+from humanvlm.caption.stage import Tally, add_up, draw_plots, limits_of, share
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
@@ -73,7 +75,7 @@ def make(run: StageRun) -> Outcome:
 def describe_shard(task: Task) -> ShardResult:
     """The chosen rows of one shard, described; the others with their reason."""
     rows, subjects, dropped = [], [], []
-    source = read_rows(task.source, [*PASSED_ON, "captioner"])
+    source = read_rows(task.source, [*PASSED_ON, "text", "captioner"])
     for row, drop in zip(source, drops(task.signals, task.chosen), strict=True):
         if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
@@ -82,13 +84,17 @@ def describe_shard(task: Task) -> ShardResult:
             subjects.append(known(row))
     kept, totals = [], Tally()
     template = template_of(task.config)
+    limits = limits_of(task.config, template.max_words)
     for row, subject in zip(rows, subjects, strict=True):
-        draft = open_captioner(row["captioner"], template).write([subject], tuple(STYLES.values()))[0]
-        texts = {name: draft.texts[style] for name, style in STYLES.items()}
-        kept.append({**{name: row[name] for name in PASSED_ON}, **texts})
-        totals.add({f"{name}_words": word_count(text) for name, text in texts.items()})
+        captioner = open_captioner(row["captioner"], template)
+        draft = captioner.write([subject], tuple(STYLES.values()))[0]
+        accepted = accept(subject, draft, captioner.name, template, limits)
+        texts = {name: accepted.texts[style] for name, style in STYLES.items()}
+        kept.append({**{name: row[name] for name in PASSED_ON}, **texts, **accepted.columns(STYLES)})
+        totals.add({f"{name}_words": word_count(text) for name, text in texts.items()} | accepted.tally())
     schema = open_shard(task.source).schema_arrow
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
+    fields += [pa.field(*column) for column in CHECKED]
     return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
 
 
@@ -99,5 +105,4 @@ def template_of(config: HumanCaptionHQ) -> TemplateCaptioner:
 def known(row: Mapping[str, Any]) -> Subject:
     """What human_caption says of a row."""
     data = (row["image"] or {}).get("bytes") or b""
-    texts = tuple(row["captions"] or ())
-    return Subject(row["id"], facts_from_json(row["facts"]), texts, row["sha256"] or "", lambda: data)
+    return Subject(row["id"], facts_from_json(row["facts"]), source_texts(row), row["sha256"] or "", lambda: data)

@@ -8,13 +8,16 @@ from typing import Any
 
 import pyarrow as pa
 
+from humanvlm.caption.accept import CHECKED, accept
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
 from humanvlm.caption.captioners.source import drop_reason, source_texts
+from humanvlm.caption.checks.check import Limits
 from humanvlm.caption.facts.measure import measure
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption import HumanCaption
+from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.image import DecodeError, pixels
 from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows
@@ -22,12 +25,14 @@ from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
-STYLES: Sequence[Style] = ("short", "detailed")
-COLUMNS = [(name, pa.string()) for name in ("facts", "short", "detailed", "captioner", "split")]
+STYLES: Mapping[str, Style] = {"short": "short", "detailed": "detailed"}  # by their column
+COLUMNS = [*((name, pa.string()) for name in ("facts", *STYLES, "split")), *CHECKED]
 DESCRIPTION = """Pictures of people with facts measured in them, a short and a detailed caption.
 
-Columns: those of human_scenes, and `facts` (JSON: apparent attributes with probabilities, colours, light, objects),
-`short`, `detailed`, `captioner` (template: written from the facts; source: the index's own texts, cleaned) and `split`.
+Columns: those of human_scenes, and `facts` (JSON: apparent attributes with probabilities and what measured them),
+`short`, `detailed`, `captioner` (who wrote them), `repaired` and `replaced` (why a caption was, if it was),
+`faithfulness` (share of what the captions claim that facts or the index's texts support), `claims_supported`,
+`claims_unsupported`, `claims` (JSON: each with its place in the text) and `split`.
 Attributes are how people appear to classifiers with known errors; nobody is identified."""
 
 
@@ -64,12 +69,15 @@ def caption_shard(task: Task) -> ShardResult:
         else:
             rows.append(row)
             subjects.append(subject)
-    captioner = open_captioner(config.captioner, template_of(config))
+    template = template_of(config)
+    captioner, limits = open_captioner(config.captioner, template), limits_of(config, template.max_words)
+    drafts = captioner.write(subjects, tuple(STYLES.values()))
     kept, totals = [], Tally()
-    for row, subject, draft in zip(rows, subjects, captioner.write(subjects, STYLES), strict=True):
-        short, detailed = draft.texts["short"], draft.texts["detailed"]
-        if word_count(short) < config.min_words:
-            drop = Drop("text_too_short", f"{word_count(short)} words: {short}")
+    for row, subject, draft in zip(rows, subjects, drafts, strict=True):
+        accepted = accept(subject, draft, captioner.name, template, limits)
+        texts = {name: accepted.texts[style] for name, style in STYLES.items()}
+        if word_count(texts["short"]) < config.min_words:
+            drop = Drop("text_too_short", f"{word_count(texts['short'])} words: {texts['short']}")
             dropped.append(dropped_row(row["id"], row["url"], drop))
             continue
         kept.append(
@@ -77,14 +85,13 @@ def caption_shard(task: Task) -> ShardResult:
                 **row,
                 "captions": list(subject.texts) if config.captioner == "source" else row["captions"],
                 "facts": subject.facts.to_json(),
-                "short": short,
-                "detailed": detailed,
-                "captioner": captioner.name,
+                **texts,
+                **accepted.columns(STYLES),
                 "split": split_of(row["id"], config.seed, config.holdout),
             }
         )
-        words = {"short_words": word_count(short), "detailed_words": word_count(detailed)}
-        totals.add(words | {"test": kept[-1]["split"] == "test"})
+        totals.add({f"{name}_words": word_count(text) for name, text in texts.items()})
+        totals.add(accepted.tally() | {"test": kept[-1]["split"] == "test"})
     schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
     return write_result(task.out, task.source.name, kept, dropped, schema, totals)
 
@@ -92,6 +99,11 @@ def caption_shard(task: Task) -> ShardResult:
 def template_of(config: HumanCaption) -> TemplateCaptioner:
     limits: Mapping[Style, int] = {"short": config.short_max_words, "detailed": config.detailed_max_words}
     return TemplateCaptioner(config.seed, config.min_probability, limits)
+
+
+def limits_of(config: HumanCaption | HumanCaptionHQ, words: Mapping[Style, int]) -> dict[Style, Limits]:
+    """What captions must keep to, by style."""
+    return {style: Limits(most, config.min_probability, config.min_faithfulness) for style, most in words.items()}
 
 
 def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:
@@ -129,11 +141,15 @@ def with_columns(schema: pa.Schema, columns: Sequence[tuple[str, pa.DataType]]) 
 
 
 def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:
-    """Means over kept rows of what the shards summed."""
+    """Means over kept rows of what the shards summed, and the share of all claims that are supported."""
     totals = Tally()
     for result in results:
         totals.add(result.info)
-    return {f"{name}_mean": round(value / kept, 4) for name, value in totals.items()} if kept else {}
+    if not kept:
+        return {}
+    claims = totals["claims_supported"] + totals["claims_unsupported"]
+    faithful = {"faithfulness": round(totals["claims_supported"] / claims, 4)} if claims else {}
+    return {f"{name}_mean": round(value / kept, 4) for name, value in totals.items()} | faithful
 
 
 def share(part: int, total: int) -> float:

@@ -15,6 +15,9 @@ class HumanCaption(Section):
         Field(description="template: sentences from what was measured; source: the index's own texts, cleaned"),
     ] = "template"
     min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
+    min_faithfulness: Annotated[
+        float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
+    ] = 1.0
     short_max_words: Annotated[int, Field(ge=12, description="longest short caption, words")] = 70
     detailed_max_words: Annotated[int, Field(ge=12, description="longest detailed caption, words")] = 300
     min_words: Annotated[int, Field(ge=1, description="shortest text of the index that is a caption, words")] = 3

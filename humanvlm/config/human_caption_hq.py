@@ -29,5 +29,8 @@ class HumanCaptionHQ(Section):
         AfterValidator(tuple),
     ] = ["gender", "stage", "shot", "people", "place"]
     min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
+    min_faithfulness: Annotated[
+        float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
+    ] = 1.0
     max_words: Annotated[int, Field(ge=12, description="longest fused caption, words")] = 500
     seed: Annotated[int, Field(description="of the choice between wordings, and between equals")] = 7

@@ -64,7 +64,7 @@ TRAINING = (
     *PICTURE,
     *HUB,
 )
-CAPTIONS = _in("caption", "facts template captioners stage.py")
+CAPTIONS = (*_in("caption", "accept.py facts template captioners checks stage.py"), "inference/replies.py")
 SCORING = (
     *_in("evaluate", "files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),

@@ -18,7 +18,7 @@ from humanvlm.data.shards import IMAGE, read_folder, shard_name, write_shard
 from humanvlm.pipeline.runner import run_stage
 
 BOX = pa.list_(pa.float32())
-TEXTS = ("id", "url", "final_url", "license", "sha256", "facts", "split", "captioner")
+TEXTS = ("id", "url", "final_url", "license", "sha256", "facts", "split", "captioner", "text")
 SOURCE = pa.schema(
     [
         *((name, pa.string()) for name in TEXTS),
