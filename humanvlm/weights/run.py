@@ -18,9 +18,10 @@ Array = NDArray[Any]
 
 
 class Network(Protocol):
-    """A network as a function. input_shape: of its first input; -1 where any length will do."""
+    """A network as a function. input_shape: of its first input, -1 where any length will do. metadata: of ONNX."""
 
     input_shape: tuple[int, ...]
+    metadata: dict[str, str]
 
     def __call__(self, *inputs: Array) -> list[Array]:
         """Outputs in the file's order, owned by the caller. inputs: in its order, of its shapes and dtypes."""
@@ -55,6 +56,7 @@ class _Onnx:
         self._names = [entry.name for entry in self._session.get_inputs()]
         shape = self._session.get_inputs()[0].shape
         self.input_shape = tuple(side if isinstance(side, int) else -1 for side in shape)
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, *inputs: Array) -> list[Array]:
         feed = {name: np.ascontiguousarray(given) for name, given in zip(self._names, inputs, strict=True)}
@@ -72,6 +74,7 @@ class _LiteRt:
         self._outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
         shape = self._interpreter.get_input_details()[0]["shape_signature"]
         self.input_shape = tuple(int(side) for side in shape)
+        self.metadata: dict[str, str] = {}
 
     def __call__(self, *inputs: Array) -> list[Array]:
         for index, given in zip(self._inputs, inputs, strict=True):

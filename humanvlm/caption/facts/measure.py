@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import attributes, pose, relations, scene
+from humanvlm.caption.facts import attributes, pose, relations, scene, text
 from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.clothing import clothing_colours
 from humanvlm.caption.facts.labels import best_guess
@@ -84,6 +84,7 @@ def measure(
         place=scene.place(objects, evidence),
         setting=setting,
         background=scene.behind(rgb, frames),
+        text=text.legible(rgb),
     )
 
 
