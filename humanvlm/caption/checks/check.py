@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from humanvlm.caption.captioners.base import Style
 from humanvlm.caption.checks.claims import find
+from humanvlm.caption.checks.evidence import evidence
 from humanvlm.caption.checks.form import around, form_cuts, merged, thought_cuts
 from humanvlm.caption.checks.people import name_cuts, sensitive_cuts
-from humanvlm.caption.checks.support import evidence, support
+from humanvlm.caption.checks.support import support
 from humanvlm.caption.checks.tokens import sentences, tokens
 from humanvlm.caption.checks.verdict import Claim, Cut, Verdict
 from humanvlm.data.facts import Facts
@@ -96,13 +97,3 @@ def repair(text: str, verdict: Verdict) -> str:
     if len(left.split()) < _FEWEST or not first or first[0].lower in _PRONOUNS:
         return ""
     return left[0].upper() + left[1:]
-
-
-def settle(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: Limits) -> tuple[str, Verdict, Verdict]:
-    """The caption as it may stay, repaired once, '' when it may not; verdicts on what came and on what stays."""
-    came = check(text, style, facts, texts, limits)
-    if not came.faults:
-        return text, came, came
-    text = repair(text, came)
-    stays = check(text, style, facts, texts, limits)
-    return ("", came, stays) if stays.faults else (text, came, stays)

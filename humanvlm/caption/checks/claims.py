@@ -43,6 +43,9 @@ class _Clause:
     colours: list[Item] = field(default_factory=list)
     length: str = ""
     indefinite: bool = False  # a, another, two: this noun phrase introduces someone
+    predicate: bool = False  # it says what someone is who was introduced before: appears to be a woman
+    fronted: Item | None = None  # a position that opens the sentence, of what comes: on the left is a dog
+    lead: tuple[int, Reference] | None = None  # where the first person of the sentence stands, and who that is
     before: str = ""  # the last function word or verb
     copula: bool = False
     head: str = ""  # the last noun: what colours, positions are said of
@@ -61,7 +64,8 @@ _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
 _WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
 _STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
 _STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
-_NOMINAL = frozenset(["noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
+_SUBJECTS = frozenset(["he", "she"])
+_NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
 
 def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
@@ -74,7 +78,7 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
     who, said, found = Reference(), set[str](), []
     for first, last in sentences(words, text):
         clause = _Clause(who)
-        for claim in _sentence(words, first, last, clause):
+        for claim in _led(list(_sentence(words, first, last, clause)), clause.lead, text):
             if claim.kind == "pronoun":
                 if claim.value in said:
                     continue
@@ -86,6 +90,14 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
     inside = [(quote.start, quote.end) for quote in quotes]
     kept = [claim for claim in found if not any(start <= claim.start < end for start, end in inside)]
     return sorted([*kept, *quotes], key=lambda claim: (claim.start, claim.end))
+
+
+def _led(claims: Sequence[Found], lead: tuple[int, Reference] | None, text: str) -> Iterator[Found]:
+    """What stands before the subject and a comma is said of the subject: dressed in red, the woman smiles."""
+    for claim in claims:
+        if lead and claim.end < lead[0] and "," in text[claim.end : lead[0]]:
+            claim = replace(claim, who=lead[1])
+        yield claim
 
 
 def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) -> Iterator[Found]:
@@ -111,7 +123,9 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         elif kind == "person":
             person_count = clause.number
             yield from _person(words, item, clause, following)
-            if clause.indefinite and not item.term.several and not clause.other:
+            if not clause.lead and not clause.predicate:
+                clause.lead = span[0], clause.who
+            if clause.indefinite and not item.term.several and not clause.other and not clause.predicate:
                 introduced += 1
                 persons = (persons[0] if persons else span[0], span[1])
             elif person_count:
@@ -121,6 +135,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         elif kind == "pronoun":
             if clause.who.gender != value:
                 clause.who = Reference(value)
+            if not clause.lead and lower in _SUBJECTS:
+                clause.lead = span[0], clause.who
             yield Found(*span, "pronoun", value, who=clause.who)
             clause.before = lower
             yield from _flush(words, clause)
@@ -129,11 +145,16 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         elif kind == "decade":
             yield Found(*span, "age", value, who=clause.who)
         elif kind == "position":
-            if clause.head_kind == "object":
+            if place == 0:
+                clause.fronted = item
+                continue
+            if clause.head_kind in ("object", "accessory"):
                 yield Found(*span, "position", value, about=clause.head)
             else:
                 clause.who = replace(clause.who, position="")
                 yield Found(*span, "position", value, who=clause.who)
+                if clause.lead and clause.lead[1] == clause.who:
+                    clause.lead = clause.lead[0], replace(clause.who, position=value)
                 clause.who = replace(clause.who, position=value)
             _close(clause)
         elif kind == "relation":
@@ -147,18 +168,21 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
             yield from _noun(words, item, clause, kind)
         elif kind in _STANDALONE:
             about = kind if kind in _WORN else ""
+            if not about:
+                yield from _flush(words, clause)
             colours = [colour for colour in clause.colours if about]
-            if kind != "activity" or clause.head_kind != "object":  # a dog runs
+            if kind != "activity" or clause.head_kind not in ("object", "neutral"):  # a dog runs, the scene holds
                 yield Found(*span, kind, value, who=_ahead(row, place, clause.who))
             yield from _colours(words, colours, about, clause.who)
             clause.before = lower
             _close(clause, keep_head=not about)
-            if about:
-                clause.head, clause.head_kind = about, about
+            if about or kind == "light":
+                clause.head, clause.head_kind = value if kind == "accessory" else kind, about or "neutral"
         else:
             yield from _other(words, item, clause, following)
             introduced = 0 if lower in _LISTS["partial"] else introduced
     yield from _flush(words, clause)
+    yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     if introduced > 1 and persons:
         yield Found(*persons, "count", f"{introduced}+")
 
@@ -178,15 +202,27 @@ def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
 def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     gender, _, stage = item.term.value.replace("any", "").partition(" ")
     start, end = words[item.first].start, words[item.last - 1].end
-    clause.who = Reference(gender, "", item.term.several)
+    clause.who = Reference(gender, clause.who.position if clause.predicate else "", item.term.several)
+    if clause.fronted:
+        yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     number = clause.number
-    if number and not clause.other:
+    one = number is not None and words[number.first].lower == "one" and following.kind == "position"
+    if number and not one and not clause.other and words[item.first].lower not in _LISTS["other"]:
         plain = words[item.last - 1].lower in _LISTS["plain"]
         yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
     if gender:
         yield Found(start, end, "gender", gender, who=clause.who)
     if stage and stage != "adult":
         yield Found(start, end, "age", stage, who=clause.who)
+
+
+def _fronted(words: Sequence[Token], clause: _Clause, found: Found) -> Iterator[Found]:
+    """The position that opened the sentence, said of what was found."""
+    item, clause.fronted = clause.fronted, None
+    if item:
+        yield replace(found, start=words[item.first].start, end=words[item.last - 1].end, value=item.term.value)
+        if not found.about:
+            clause.who = replace(clause.who, position=item.term.value)
 
 
 def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clause) -> Iterator[Found]:
@@ -231,6 +267,8 @@ def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Ite
         clause.who = Reference("", "", item.term.several)
         yield Found(*span, "role", name, who=clause.who)
     else:
+        if clause.fronted:
+            yield from _fronted(words, clause, Found(0, 0, "position", "", about=name))
         yield Found(start, span[1], "place" if kind == "scenery" else "object", name, count=count)
         yield from _colours(words, clause.colours, name, clause.who)
     _close(clause)
@@ -254,11 +292,12 @@ def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term)
         relation = clause.relation
         _close(clause, keep_head=True)
         clause.relation = relation
+        clause.predicate = lower in _INDEFINITE and (clause.copula or clause.before in _LISTS["hedge"])
         clause.indefinite, clause.before, clause.copula = lower in _INDEFINITE, lower, False
         clause.head = ""
-    elif lower in _FUNCTION or not lower[0].isalnum():
+    elif lower in _FUNCTION or lower in _LISTS["hedge"] or not lower[0].isalnum():
         yield from _flush(words, clause)
-        clause.copula = lower in _COPULA or (clause.copula and lower == "and")
+        clause.copula = clause.before != "there" and (lower in _COPULA or (clause.copula and lower in ("and", "to")))
         clause.before = lower
         if lower in ("and", ","):
             clause.head = clause.head if clause.copula else ""
@@ -286,7 +325,7 @@ def _flush(words: Sequence[Token], clause: _Clause) -> Iterator[Found]:
 def _close(clause: _Clause, *, keep_head: bool = False) -> None:
     """A noun phrase has ended."""
     clause.number, clause.colours, clause.length = None, [], ""
-    clause.indefinite = clause.other = False
+    clause.indefinite = clause.other = clause.predicate = False
     clause.relation = None
     if not keep_head:
         clause.head, clause.head_kind = "", ""

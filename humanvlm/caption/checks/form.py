@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import yaml
 
-from humanvlm.caption.checks.lexicon import is_known, word_lists
+from humanvlm.caption.checks.lexicon import is_known, lexicon
 from humanvlm.caption.checks.tokens import Token, tokens
 from humanvlm.caption.checks.verdict import Cut
 from humanvlm.inference.replies import final_answer, holds_thought
@@ -119,8 +119,7 @@ def _languages(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int
 @lru_cache(maxsize=65_536)
 def _is_english(word: str) -> bool:
     """Whether it is a word that captions in English use."""
-    lists = word_lists()
-    return word in lists["function"] or word in lists["determiners"] or is_known(word)
+    return word in lexicon().grammar or is_known(word)
 
 
 def _language(sentence: str) -> str:
@@ -142,7 +141,7 @@ def _repeated(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]
     for place, word in enumerate(lower):
         size = place - last.get(word, -_LONGEST_LOOP - 1)
         last[word] = place
-        if size > _LONGEST_LOOP or not word[0].isalnum():
+        if size > _LONGEST_LOOP or not word[0].isalnum() or "." in lower[place - size : place]:
             continue
         times = 2 if size > 2 else 3
         first = place - size

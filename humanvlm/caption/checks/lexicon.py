@@ -16,6 +16,7 @@ from humanvlm.caption.template.english import plural
 NOUNS = frozenset(
     ["person", "hair", "garment", "eyewear", "headwear", "beard", "accessory", "scenery", "thing", "neutral"]
 )
+GRAMMAR = ("determiners", "copula", "wearing", "function", "other", "partial")  # lists of words that are no nouns
 NUMBERS = {str(count) for count in range(13)}
 
 
@@ -42,10 +43,11 @@ Phrase = tuple[tuple[str, ...], Term]
 
 @dataclass(frozen=True)
 class Lexicon:
-    """words: of one word -> its term. phrases: first two words -> phrases, the longest first."""
+    """words: of one word -> its term. phrases: first two words -> phrases, longest first. grammar: of lists.yaml."""
 
     words: Mapping[str, Term]
     phrases: Mapping[tuple[str, str], Sequence[Phrase]]
+    grammar: frozenset[str]
 
 
 @cache
@@ -66,7 +68,8 @@ def lexicon() -> Lexicon:
         if len(words) > 1:
             phrases.setdefault((words[0], words[1]), []).append((words, term))
     ordered = {pair: sorted(entries, key=lambda entry: -len(entry[0])) for pair, entries in phrases.items()}
-    return Lexicon({words[0]: term for words, term in found.items() if len(words) == 1}, ordered)
+    grammar = frozenset[str]().union(*(words for name, words in word_lists().items() if name in GRAMMAR))
+    return Lexicon({words[0]: term for words, term in found.items() if len(words) == 1}, ordered, grammar)
 
 
 @cache
@@ -103,7 +106,8 @@ def _match(lower: Sequence[str], place: int) -> tuple[int, Term]:
             name = lower[place : place + size]
             if len(name) == size and name[-1] not in known.words and (noun := _noun(" ".join(name))):
                 return size, noun
-    return 1, known.words.get(lower[place]) or _noun(lower[place]) or _other(lower[place])
+    word = lower[place]
+    return 1, known.words.get(word) or (None if word in known.grammar else _noun(word)) or _other(word)
 
 
 @lru_cache(maxsize=65_536)
@@ -112,7 +116,7 @@ def _noun(name: str) -> Term | None:
     base = nouns().base(name)
     if not base or len(name) < 2 or (" " in name and nouns().kind(base) == "person"):
         return None
-    return Term("noun", base, base != name)
+    return Term("noun", base, base != name or name.endswith("s"))
 
 
 @lru_cache(maxsize=65_536)

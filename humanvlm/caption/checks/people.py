@@ -59,7 +59,7 @@ def _is_name(word: Token, following: Token | None, before: str, opens: bool) -> 
     another = following is not None and _is_capitalised(following) and following.lower not in _capitalised()
     if another and following is not None:
         another = not is_known(following.lower) or lower in _first_names()
-    if lower in _first_names():
+    if lower in _first_names() and lower not in lexicon().words:
         return another or not (common or opens) or (opens and _looks_said_of(following, common))
     if opens:
         return another and not common
@@ -101,7 +101,8 @@ def _sensitive() -> _Sensitive:
     told = rf"(?:{group['groups']}|{group['traits']})"
     says = r"(?:is|are|was|were|be|being|looks?|appears?|seems?|identif(?:y|ies))"
     hedges = r"(?:\s+(?:to\s+be|as|an?|of|from|visibly|clearly|probably|possibly|likely|perhaps|very))*"
-    origins = r"(?:descent|origin|ancestry|heritage|ethnicity|appearance|features|complexion|race|looking|faith)"
+    shown = r"(?:descent|origin|ancestry|heritage|ethnicity|appearance|features|complexion|race|faith)"
+    origins = rf"(?:{shown}|looking)"
     followers = r"(?:by|and|or|but|who|with)"
     patterns = (
         rf"\b{told}[\s-]+(?:[a-z-]+\s+){{0,2}}(?:{group['people']})\b",
@@ -110,7 +111,8 @@ def _sensitive() -> _Sensitive:
         rf"\b(?:{group['plain']})\b",
         rf"\ban?\s+(?:{group['believers']})\b(?!\s+[a-z])",
     )
-    skin = rf"\b(?:{group['skins']})(?:\s+(?:[a-z-]+\s+)?(?:{group['people']})|[\s-]+(?:{origins}|skin(?:ned)?))\b"
+    own = rf"(?:\s+(?:(?!\w+ed\b)[a-z-]+\s+)?(?:{group['people']})|[\s-]+(?:{shown}|skin(?:ned)?))"
+    skin = rf"\b(?:{group['skins']}){own}\b"
     names = [term for name in ("groups", "traits", "plain", "believers") for term in terms[name]]
     telling = {max(re.split(r"[\s-]|[(|)?:]", term.lower()), key=len) for term in names}
     return _Sensitive(

@@ -1,93 +1,25 @@
 """Holding claims against the fact sheet and the index's texts: supported, contradicted, or neither."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 
-from humanvlm.caption.checks.claims import Found, Reference, find
+from humanvlm.caption.checks.claims import Found, find
+from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, kind_of, noun_known
 from humanvlm.caption.checks.lexicon import word_lists
-from humanvlm.caption.checks.nouns import nouns
 from humanvlm.caption.checks.verdict import Claim
 from humanvlm.caption.facts.colour import FAMILIES
-from humanvlm.data.facts import NONE, Facts, Garment, Guess, Person
+from humanvlm.data.facts import NONE, Garment, Guess, Person
 
-TEXT = "text"
 STAGES = ("child", "teenager", "young adult", "middle-aged", "older")
 OPPOSITE = {"left of": "right of", "right of": "left of", "behind": "in front of", "in front of": "behind"}
 OPPOSITE |= {"on": "under", "under": "on"}
 NEAR = frozenset(frozenset(pair.split("/")) for pair in word_lists()["near"])
+UPRIGHT = frozenset(["standing", "walking", "leaning", "bending"])
 HAIR = {"white": "grey", "yellow": "blond", "beige": "blond", "orange": "red", "dark red": "red"}
 LEAST_SHARE = 0.15  # of a region, for a colour of it
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What is known of a picture: the fact sheet, and what its labels and the index's texts say, as sets of nouns.
-
-    labels: nouns of the fact sheet -> what says so. sets: WordNet's sets of them, upwards. said: (kind, value) of the
-    claims of texts. text_sets: WordNet's sets of the nouns of texts, upwards; text: them all, in lower case.
-    """
-
-    facts: Facts
-    least: float
-    labels: Mapping[str, str] = field(default_factory=dict)
-    sets: Mapping[int, str] = field(default_factory=dict)
-    said: frozenset[tuple[str, str]] = frozenset()
-    text_sets: frozenset[int] = frozenset()
-    text: str = ""
-
-    @property
-    def whole(self) -> bool:
-        """Whether everybody in the picture is described."""
-        return len(self.facts.people) >= self.facts.people_count
-
-    def sure(self, guess: Guess | None) -> Guess | None:
-        return guess if guess is not None and guess.probability >= self.least else None
-
-
 Answer = tuple[str, bool]  # what supports it, or ''; whether a fact says otherwise
 UNKNOWN: Answer = ("", False)
-
-
-def evidence(facts: Facts, texts: Sequence[str], least: float) -> Evidence:
-    """What claims on a picture are held against; facts less probable than ``least`` do not count."""
-    return _evidence(facts, tuple(texts), least)
-
-
-@lru_cache(maxsize=256)
-def _evidence(facts: Facts, texts: tuple[str, ...], least: float) -> Evidence:
-    labels: dict[str, str] = {}
-    for phrase, source in _phrases(facts, least):
-        for claim in find(phrase):
-            if claim.kind in ("object", "place", "role"):
-                labels.setdefault(claim.value, source)
-        labels.setdefault(phrase.lower(), source)
-    sets: dict[int, str] = {}
-    for label, source in labels.items():
-        for number in nouns().closure((label, label.rpartition(" ")[2])):
-            sets.setdefault(number, source)
-    claims = [claim for text in texts for claim in find(text)]
-    said = frozenset((claim.kind, claim.value) for claim in claims)
-    named = [claim.value for claim in claims if claim.kind in ("object", "place", "role")]
-    words = [word for name in named for word in (name, name.rpartition(" ")[2])]
-    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower())
-
-
-def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:
-    """What the fact sheet names, with what says so."""
-    for thing in facts.objects:
-        if thing.probability >= least:
-            yield thing.label, thing.source or "facts"
-    for relation in facts.relations:
-        if relation.label:
-            yield relation.label, relation.source or "geometry"
-    guesses = [facts.setting, facts.place]
-    for person in facts.people:
-        guesses += [person.activity, person.headwear, person.eyewear, person.pose, person.arms, *person.accessories]
-        guesses += [garment.kind for garment in person.garments]
-    for guess in guesses:
-        if guess and guess.probability >= least and guess.value != NONE:
-            yield guess.value, guess.source or "facts"
 
 
 def support(found: Found, known: Evidence) -> Claim:
@@ -96,19 +28,6 @@ def support(found: Found, known: Evidence) -> Claim:
     if not by and found.kind != "count" and (found.kind, found.value) in known.said:
         by, contradicted = TEXT, False
     return Claim(found.start, found.end, found.kind, found.value, by, contradicted and not by)
-
-
-def candidates(who: Reference, known: Evidence) -> list[Person]:
-    """The people that a clause can be about."""
-    people = list(known.facts.people)
-    if who.position:
-        people = [person for person in people if person.position == who.position]
-    if who.gender:
-        named = [(person, known.sure(person.gender)) for person in people]
-        people = [person for person, gender in named if gender and gender.value == who.gender] or [
-            person for person, gender in named if not gender
-        ]
-    return people
 
 
 def _told(
@@ -158,22 +77,27 @@ def _gender(found: Found, known: Evidence) -> Answer:
 
 
 def _age(found: Found, known: Evidence) -> Answer:
-    people = candidates(found.who, known)
+    """A decade is one, a stage of life one; young are all that are not middle-aged yet. One step apart is no lie."""
     decade = found.value[-1:] == "s" and found.value[:2].isdigit()
     apart = []
-    for person in people:
+    for person in candidates(found.who, known):
         guess = known.sure(person.age if decade else person.stage)
-        if decade and guess:
-            distance = abs(int(guess.value.rstrip("s")) - int(found.value.rstrip("s"))) // 10
-        elif guess and guess.value in STAGES:
-            distance = abs(STAGES.index(guess.value) - STAGES.index(found.value))
-        else:
-            apart.append(-1)
-            continue
-        if distance == 0 or (not decade and {guess.value, found.value} <= {"teenager", "young adult"}):
+        distance = _apart(found.value, guess.value, decade) if guess else -1
+        if guess and distance == 0:
             return guess.source or "facts", False
         apart.append(distance)
     return "", known.whole and bool(apart) and min(apart) > 1
+
+
+def _apart(claimed: str, own: str, decade: bool) -> int:
+    """Steps between two ages; -1 where they cannot be compared."""
+    if decade:
+        return abs(int(own.rstrip("s")) - int(claimed.rstrip("s"))) // 10
+    if own not in STAGES:
+        return -1
+    if claimed == "young":
+        return max(STAGES.index(own) - STAGES.index("young adult"), 0) * 2
+    return abs(STAGES.index(own) - STAGES.index(claimed))
 
 
 def family(colour: str) -> str:
@@ -205,6 +129,9 @@ def _colour(found: Found, known: Evidence) -> Answer:
         answers = [_shares(found.value, _worn(person, found.about.removeprefix("garment "))) for person in people]
         by, contradicted = _answers(answers)
         return by, contradicted and known.whole
+    things = [thing.colour for thing in known.facts.objects if thing.colour and kind_of(found.about, thing.label)]
+    if found.about and things:
+        return _answers([_shares(found.value, [colour]) for colour in things])
     if not found.about:
         worn = [garment.colours for person in known.facts.people for garment in person.garments]
         return _answers([(_shares(found.value, colours)[0], False) for colours in (*worn, known.facts.background)])
@@ -230,23 +157,15 @@ def _garment(found: Found, known: Evidence) -> Answer:
     for person in candidates(found.who, known):
         for garment in person.garments:
             kind = known.sure(garment.kind)
-            if kind and _kind_of(found.value, kind.value):
+            if kind and kind_of(found.value, kind.value):
                 return kind.source or "facts", False
     return UNKNOWN
-
-
-def _kind_of(claimed: str, own: str) -> bool:
-    """Whether a word of what is worn is said of another: the same, or what that is a kind of."""
-    if claimed == own or claimed == own.rpartition(" ")[2]:
-        return True
-    sets = nouns().words.get(claimed, ())
-    return bool(sets) and not nouns().closure((own, own.rpartition(" ")[2])).isdisjoint(sets[:1])
 
 
 def _worn_thing(attribute: Callable[[Person], Guess | None]) -> Callable[[Found, Evidence], Answer]:
     def rule(found: Found, known: Evidence) -> Answer:
         def same(own: str, claimed: str) -> bool:
-            return own == claimed or (own != NONE and _kind_of(claimed, own))
+            return own == claimed or (own != NONE and kind_of(claimed, own))
 
         by, contradicted = _told(found, known, attribute, same)
         guesses = [known.sure(attribute(person)) for person in candidates(found.who, known)]
@@ -259,7 +178,7 @@ def _worn_thing(attribute: Callable[[Person], Guess | None]) -> Callable[[Found,
 def _accessory(found: Found, known: Evidence) -> Answer:
     for person in candidates(found.who, known):
         for guess in person.accessories:
-            if known.sure(guess) and _kind_of(found.value, guess.value):
+            if known.sure(guess) and kind_of(found.value, guess.value):
                 return guess.source or "facts", False
     return _object(found, known)
 
@@ -271,7 +190,10 @@ def _hair(found: Found, known: Evidence) -> Answer:
 
 
 def _pose(found: Found, known: Evidence) -> Answer:
-    return _told(found, known, lambda person: person.pose, _equal)
+    """Standing, walking and leaning are near: measured as one and told as another, they are no contradiction."""
+    by, contradicted = _told(found, known, lambda person: person.pose, _equal)
+    upright = [person.pose is not None and person.pose.value in UPRIGHT for person in candidates(found.who, known)]
+    return by, contradicted and not (found.value in UPRIGHT and all(upright))
 
 
 def _activity(found: Found, known: Evidence) -> Answer:
@@ -285,23 +207,10 @@ def _activity(found: Found, known: Evidence) -> Answer:
     return UNKNOWN
 
 
-def _noun_known(name: str, known: Evidence) -> str:
-    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it."""
-    if name in known.labels:
-        return known.labels[name]
-    sets = nouns().words.get(name, ())
-    for number in sets:
-        if number in known.sets:
-            return known.sets[number]
-    if any(number in known.text_sets for number in sets):
-        return TEXT
-    return TEXT if ("object", name) in known.said or ("place", name) in known.said else ""
-
-
 def _object(found: Found, known: Evidence) -> Answer:
-    by = _noun_known(found.value, known)
+    by = noun_known(found.value, known)
     if by and by != TEXT and found.count:
-        counts = [thing.count for thing in known.facts.objects if _kind_of(found.value, thing.label)]
+        counts = [thing.count for thing in known.facts.objects if kind_of(found.value, thing.label)]
         if counts and not fits(found.count, sum(counts)):
             return "", True
     return by, found.count == "0" and False
@@ -318,12 +227,12 @@ def _place(found: Found, known: Evidence) -> Answer:
 
 def _role(found: Found, known: Evidence) -> Answer:
     """Skier, cyclist: of a text, or by the thing that makes one."""
-    return _noun_known(found.value, known), False
+    return noun_known(found.value, known), False
 
 
 def _position(found: Found, known: Evidence) -> Answer:
     if found.about:
-        positions = [thing.position for thing in known.facts.objects if _kind_of(found.about, thing.label)]
+        positions = [thing.position for thing in known.facts.objects if kind_of(found.about, thing.label)]
     else:
         positions = [person.position for person in candidates(found.who, known)]
     if found.value in positions:
@@ -332,7 +241,7 @@ def _position(found: Found, known: Evidence) -> Answer:
 
 
 def _relation(found: Found, known: Evidence) -> Answer:
-    stated = [one for one in known.facts.relations if one.label and _kind_of(found.about, one.label)]
+    stated = [one for one in known.facts.relations if one.label and kind_of(found.about, one.label)]
     for relation in stated:
         if relation.predicate == found.value:
             return relation.source or "geometry", False
@@ -341,7 +250,7 @@ def _relation(found: Found, known: Evidence) -> Answer:
     setting = known.sure(known.facts.setting)
     if setting and found.about in setting.value:
         return setting.source or "facts", False
-    return _noun_known(found.about, known), False
+    return noun_known(found.about, known), False
 
 
 def _shot(found: Found, known: Evidence) -> Answer:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from humanvlm.caption.checks.check import Limits, check, repair, settle
+from humanvlm.caption.checks.check import Limits, check, repair
 
 from .sheets import COUPLE, TRUE
 
@@ -71,6 +71,10 @@ LIES = {
 }
 
 
+def mended(text: str, limits: Limits = LIMITS) -> str:
+    return repair(text, check(text, "short", COUPLE, (), limits))
+
+
 @pytest.mark.parametrize("text", TRUE_CAPTIONS)
 def test_a_true_caption_stays_as_it_is(text: str) -> None:
     verdict = check(text, "short", COUPLE, (), LIMITS)
@@ -80,10 +84,9 @@ def test_a_true_caption_stays_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(("text", "fault"), LIES.items())
 def test_a_lie_is_a_fault_and_does_not_stay(text: str, fault: str) -> None:
     assert fault in check(text, "short", COUPLE, (), LIMITS).faults
-    left, came, stays = settle(text, "short", COUPLE, (), LIMITS)
-    assert fault in came.faults
+    left = mended(text)
     assert left != text or not text
-    assert not left or not stays.faults
+    assert not left or not check(left, "short", COUPLE, (), LIMITS).faults
 
 
 def test_what_is_true_beside_a_lie_is_kept() -> None:
@@ -94,13 +97,13 @@ def test_what_is_true_beside_a_lie_is_kept() -> None:
         ("<think>Hm.</think>\n\n**A woman** stands outdoors.", "A woman stands outdoors."),
         ("A woman stands outdoors. I hope this helps!", "A woman stands outdoors."),
     ):
-        assert settle(lie, "short", COUPLE, (), LIMITS)[0] == left
+        assert mended(mended(lie)) == left
 
 
 def test_a_caption_is_cut_at_the_end_of_a_sentence() -> None:
     text = f"{TRUE} A woman stands outdoors."
-    assert settle(text, "short", COUPLE, (), Limits(words=len(TRUE.split()) + 2))[0] == TRUE
-    assert settle(TRUE, "short", COUPLE, (), Limits(words=10))[0] == ""
+    assert mended(text, Limits(words=len(TRUE.split()) + 2)) == TRUE
+    assert mended(TRUE, Limits(words=10)) == ""
 
 
 def test_texts_of_the_index_support_what_no_detector_knows_but_no_number_of_people() -> None:
@@ -127,5 +130,5 @@ def test_an_echo_of_the_prompt_is_a_fault() -> None:
     prompt = "Write one short caption of at most seventy words from the facts of the picture that follow."
     echo = "Write one short caption of at most seventy words from it. A woman stands outdoors."
     limits = Limits(70, prompts=(prompt,))
-    assert settle(echo, "short", COUPLE, (), limits)[0] == "A woman stands outdoors."
+    assert mended(echo, limits) == "A woman stands outdoors."
     assert check(echo, "short", COUPLE, (), limits).faults[0] == "echo"
