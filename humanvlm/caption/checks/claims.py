@@ -45,6 +45,7 @@ class _Clause:
     indefinite: bool = False  # a, another, two: this noun phrase introduces someone
     predicate: bool = False  # it says what someone is who was introduced before: appears to be a woman
     fronted: Item | None = None  # a position that opens the sentence, of what comes: on the left is a dog
+    whom: Reference = Reference()  # the one that somebody was said to be beside
     lead: tuple[int, Reference] | None = None  # where the first person of the sentence stands, and who that is
     before: str = ""  # the last function word or verb
     copula: bool = False
@@ -95,7 +96,8 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
 def _led(claims: Sequence[Found], lead: tuple[int, Reference] | None, text: str) -> Iterator[Found]:
     """What stands before the subject and a comma is said of the subject: dressed in red, the woman smiles."""
     for claim in claims:
-        if lead and claim.end < lead[0] and "," in text[claim.end : lead[0]]:
+        whom = claim.kind == "position" and claim.about == "person"
+        if lead and not whom and claim.end < lead[0] and "," in text[claim.end : lead[0]]:
             claim = replace(claim, who=lead[1])
         yield claim
 
@@ -111,6 +113,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
         if kind == "noun" and not _is_noun(item, clause, following):
             kind = "other"
+        if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
+            kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
         elif kind == "number":
@@ -120,6 +124,13 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
                 clause.who = Reference(several=True)
                 _close(clause)
                 clause.head, clause.head_kind, clause.before = "person", "person", lower
+        elif kind == "person" and clause.relation:  # whom somebody is beside: not whom the sentence is about
+            relation, clause.relation = clause.relation, None
+            yield Found(words[relation.first].start, span[1], "relation", relation.term.value, "person", clause.who)
+            whom = Reference(item.term.value.partition(" ")[0].replace("any", ""), "", item.term.several)
+            yield from _gendered(span, whom)
+            _close(clause)
+            clause.head, clause.head_kind, clause.whom = "person", "whom", whom
         elif kind == "person":
             person_count = clause.number
             yield from _person(words, item, clause, following)
@@ -148,8 +159,10 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
             if place == 0:
                 clause.fronted = item
                 continue
-            if clause.head_kind in ("object", "accessory"):
-                yield Found(*span, "position", value, about=clause.head)
+            if clause.head_kind == "whom":
+                yield Found(*span, "position", value, about="person", who=clause.whom)
+            elif clause.head_kind in ("object", "accessory"):
+                yield Found(*span, "position", value, about=clause.head, who=replace(clause.who, position=""))
             else:
                 clause.who = replace(clause.who, position="")
                 yield Found(*span, "position", value, who=clause.who)
@@ -199,6 +212,17 @@ def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
     return not (item.term.several and clause.head and not clause.copula)  # a dog runs
 
 
+def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
+    """Whether an orange is meant: a noun phrase that ends with it."""
+    before = words[item.first - 1].lower if item.first else ""
+    ends = following.kind not in _NOMINAL | _STANDALONE | {"colour", "person"} and following.value not in (
+        "and",
+        ",",
+        "-",
+    )
+    return ends and (before in _INDEFINITE or words[item.first].lower == "oranges")
+
+
 def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     gender, _, stage = item.term.value.replace("any", "").partition(" ")
     start, end = words[item.first].start, words[item.last - 1].end
@@ -210,8 +234,7 @@ def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term
     if number and not one and not clause.other and words[item.first].lower not in _LISTS["other"]:
         plain = words[item.last - 1].lower in _LISTS["plain"]
         yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
-    if gender:
-        yield Found(start, end, "gender", gender, who=clause.who)
+    yield from _gendered((start, end), clause.who)
     if stage and stage != "adult":
         yield Found(start, end, "age", stage, who=clause.who)
 
@@ -223,6 +246,11 @@ def _fronted(words: Sequence[Token], clause: _Clause, found: Found) -> Iterator[
         yield replace(found, start=words[item.first].start, end=words[item.last - 1].end, value=item.term.value)
         if not found.about:
             clause.who = replace(clause.who, position=item.term.value)
+
+
+def _gendered(span: tuple[int, int], who: Reference) -> Iterator[Found]:
+    if who.gender:
+        yield Found(*span, "gender", who.gender, who=who)
 
 
 def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clause) -> Iterator[Found]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from humanvlm.caption.checks.alike import ENCODER, nearest
 from humanvlm.caption.checks.claims import Reference, find
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.data.facts import NONE, Facts, Guess, Person
@@ -17,6 +18,7 @@ class Evidence:
 
     labels: nouns of the fact sheet -> what says so. sets: WordNet's sets of them, upwards. said: (kind, value) of the
     claims of texts. text_sets: WordNet's sets of the nouns of texts, upwards; text: them all, in lower case.
+    names: objects of both; alike: least cosine at which a noun means one of them, 0: never.
     """
 
     facts: Facts
@@ -26,6 +28,8 @@ class Evidence:
     said: frozenset[tuple[str, str]] = frozenset()
     text_sets: frozenset[int] = frozenset()
     text: str = ""
+    names: tuple[str, ...] = ()
+    alike: float = 0.0
 
     @property
     def whole(self) -> bool:
@@ -36,13 +40,13 @@ class Evidence:
         return guess if guess is not None and guess.probability >= self.least else None
 
 
-def evidence(facts: Facts, texts: Sequence[str], least: float) -> Evidence:
+def evidence(facts: Facts, texts: Sequence[str], least: float, alike: float = 0.0) -> Evidence:
     """What claims on a picture are held against; facts less probable than ``least`` do not count."""
-    return _evidence(facts, tuple(texts), least)
+    return _evidence(facts, tuple(texts), least, alike)
 
 
 @lru_cache(maxsize=256)
-def _evidence(facts: Facts, texts: tuple[str, ...], least: float) -> Evidence:
+def _evidence(facts: Facts, texts: tuple[str, ...], least: float, alike: float) -> Evidence:
     labels: dict[str, str] = {}
     for phrase, source in _phrases(facts, least):
         for claim in find(phrase):
@@ -55,9 +59,10 @@ def _evidence(facts: Facts, texts: tuple[str, ...], least: float) -> Evidence:
             sets.setdefault(number, source)
     claims = [claim for text in texts for claim in find(text)]
     said = frozenset((claim.kind, claim.value) for claim in claims)
-    named = [claim.value for claim in claims if claim.kind in ("object", "place", "role")]
+    named = tuple(claim.value for claim in claims if claim.kind in ("object", "place", "role"))
     words = [word for name in named for word in (name, name.rpartition(" ")[2])]
-    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower())
+    told = tuple(thing.label for thing in facts.objects if thing.probability >= least) + named
+    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower(), told, alike)
 
 
 def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:
@@ -91,7 +96,10 @@ def candidates(who: Reference, known: Evidence) -> list[Person]:
 
 
 def noun_known(name: str, known: Evidence) -> str:
-    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it."""
+    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it.
+
+    What words do not decide the embeddings of nouns may.
+    """
     name = nouns().base(name) or name
     if name in known.labels:
         return known.labels[name]
@@ -101,7 +109,9 @@ def noun_known(name: str, known: Evidence) -> str:
             return known.sets[number]
     if any(number in known.text_sets for number in sets):
         return TEXT
-    return TEXT if ("object", name) in known.said or ("place", name) in known.said else ""
+    if ("object", name) in known.said or ("place", name) in known.said:
+        return TEXT
+    return ENCODER if known.alike and known.names and nearest(name, known.names)[1] >= known.alike else ""
 
 
 def kind_of(claimed: str, own: str) -> bool:

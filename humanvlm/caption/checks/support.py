@@ -201,6 +201,8 @@ def _activity(found: Found, known: Evidence) -> Answer:
         guess = known.sure(person.activity)
         if guess and any(claim.kind == "activity" and claim.value == found.value for claim in find(guess.value)):
             return guess.source or "facts", False
+    if found.value == "holding" and any(person.accessories for person in candidates(found.who, known)):
+        return "facts", False  # a bag is carried; what else is held is a claim of its own
     for relation in known.facts.relations:
         if relation.predicate == found.value and relation.probability >= known.least:
             return relation.source or "geometry", False
@@ -231,16 +233,16 @@ def _role(found: Found, known: Evidence) -> Answer:
 
 
 def _position(found: Found, known: Evidence) -> Answer:
-    if found.about:
-        positions = [thing.position for thing in known.facts.objects if kind_of(found.about, thing.label)]
-    else:
-        positions = [person.position for person in candidates(found.who, known)]
+    positions = [thing.position for thing in known.facts.objects if kind_of(found.about, thing.label)]
+    positions += [person.position for person in candidates(found.who, known)]
     if found.value in positions:
         return "geometry", False
-    return "", bool(positions) and (known.whole or bool(found.about))
+    return "", bool(positions) and known.whole
 
 
 def _relation(found: Found, known: Evidence) -> Answer:
+    if found.about == "person":
+        return _beside(found, known)
     stated = [one for one in known.facts.relations if one.label and kind_of(found.about, one.label)]
     for relation in stated:
         if relation.predicate == found.value:
@@ -251,6 +253,22 @@ def _relation(found: Found, known: Evidence) -> Answer:
     if setting and found.about in setting.value:
         return setting.source or "facts", False
     return noun_known(found.about, known), False
+
+
+def _beside(found: Found, known: Evidence) -> Answer:
+    """How somebody stands to another person: as was measured, or by the boxes for left and right."""
+    facts = known.facts
+    for relation in facts.relations:
+        if relation.other is not None and relation.predicate == found.value:
+            return relation.source or "geometry", False
+    if found.value not in ("left of", "right of"):
+        return ("geometry" if facts.people_count > 1 else ""), False
+    middles = [person.box[0] + person.box[2] for person in facts.people]
+    own = [person.box[0] + person.box[2] for person in candidates(found.who, known)]
+    right = any(
+        (middle < other) == (found.value == "left of") for middle in own for other in middles if other != middle
+    )
+    return ("geometry", False) if right else ("", known.whole and bool(own))
 
 
 def _shot(found: Found, known: Evidence) -> Answer:
