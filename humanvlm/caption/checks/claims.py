@@ -11,18 +11,25 @@ from humanvlm.caption.checks.tokens import Token, sentences, tokens
 
 @dataclass(frozen=True)
 class Reference:
-    """Whom a clause is about: a gender and a third of the picture, each empty where not said; several: they."""
+    """Whom a clause is about: a gender and a third of the picture, each empty where not said; several: they.
+
+    every: what is said is said of each of them.
+    """
 
     gender: str = ""
     position: str = ""
     several: bool = False
+    every: bool = False
+
+
+NOBODY = Reference(position="nowhere")
 
 
 @dataclass(frozen=True)
 class Found:
     """A claim at [start, end). about: of what it is said (a garment's region, an object, background); who: of whom.
 
-    count: of objects, as in the lexicon: 2, 3+.
+    count: of objects, as in the lexicon: 2, 3+. negated: it is said not to be so.
     """
 
     start: int
@@ -32,6 +39,7 @@ class Found:
     about: str = ""
     who: Reference = Reference()
     count: str = ""
+    negated: bool = False
 
 
 @dataclass
@@ -53,6 +61,7 @@ class _Clause:
     head_kind: str = ""
     relation: Item | None = None
     other: bool = False  # other people: beside those named
+    negations: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of what is said not to be so
 
 
 _LISTS = word_lists()
@@ -65,6 +74,10 @@ _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
 _WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
 _STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
 _STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
+_DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
+_DENIABLE |= frozenset(["facing", "bare", "arms"])
+_OPENING = frozenset([";", ",", "and", "while", "whereas", "but"])
+_FRONTING = frozenset([",", "a", "an", "the", "is", "are", "there"])
 _SUBJECTS = frozenset(["he", "she"])
 _NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
@@ -79,7 +92,10 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
     who, said, found = Reference(), set[str](), []
     for first, last in sentences(words, text):
         clause = _Clause(who)
-        for claim in _led(list(_sentence(words, first, last, clause)), clause.lead, text):
+        claims = list(_sentence(words, first, last, clause))
+        for claim in _led(claims, clause.lead, text):
+            if claim.kind in _DENIABLE and any(start <= claim.start < end for start, end in clause.negations):
+                claim = replace(claim, negated=True)
             if claim.kind == "pronoun":
                 if claim.value in said:
                     continue
@@ -113,15 +129,18 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
         if kind == "noun" and not _is_noun(item, clause, following):
             kind = "other"
+        _negate(words, item, last, clause)
         if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
             kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
         elif kind == "number":
             clause.number, clause.indefinite = item, True
-            if lower in _LISTS["collective"] and following.kind not in ("person", "noun", "garment"):
+            of = words[item.first - 1].lower == "of" and item.first > first and following.kind not in _NOMINAL
+            alone = lower in _LISTS["collective"] or of or lower == "both"
+            if alone and following.kind not in ("person", "noun", "garment", "stage", "colour", "hair"):
                 yield Found(*span, "count", value)
-                clause.who = Reference(several=True)
+                clause.who = Reference(several=True, every=lower == "both")
                 _close(clause)
                 clause.head, clause.head_kind, clause.before = "person", "person", lower
         elif kind == "person" and clause.relation:  # whom somebody is beside: not whom the sentence is about
@@ -156,13 +175,13 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         elif kind == "decade":
             yield Found(*span, "age", value, who=clause.who)
         elif kind == "position":
-            if place == 0:
+            if place == 0 or (words[item.first - 1].lower in _OPENING and following.value in _FRONTING):
                 clause.fronted = item
                 continue
             if clause.head_kind == "whom":
                 yield Found(*span, "position", value, about="person", who=clause.whom)
             elif clause.head_kind in ("object", "accessory"):
-                yield Found(*span, "position", value, about=clause.head, who=replace(clause.who, position=""))
+                yield Found(*span, "position", value, about=clause.head, who=_owner(clause))
             else:
                 clause.who = replace(clause.who, position="")
                 yield Found(*span, "position", value, who=clause.who)
@@ -212,6 +231,21 @@ def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
     return not (item.term.several and clause.head and not clause.copula)  # a dog runs
 
 
+def _owner(clause: _Clause) -> Reference:
+    """Who may be meant by a position after a thing: a man with a dog on the left."""
+    return replace(clause.who, position="") if clause.lead else NOBODY
+
+
+def _negate(words: Sequence[Token], item: Item, last: int, clause: _Clause) -> None:
+    """What follows no, not and without is said not to be so, up to a mark or the next clause."""
+    word = words[item.first]
+    if word.lower in _LISTS["negation"] or word.lower.endswith(("n't", "n’t")):
+        clause.negations.append((word.end, words[last - 1].end))
+    elif clause.negations and word.lower in _LISTS["affirming"]:
+        start, end = clause.negations.pop()
+        clause.negations.append((start, min(end, word.start)))
+
+
 def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
     """Whether an orange is meant: a noun phrase that ends with it."""
     before = words[item.first - 1].lower if item.first else ""
@@ -226,13 +260,15 @@ def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
 def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     gender, _, stage = item.term.value.replace("any", "").partition(" ")
     start, end = words[item.first].start, words[item.last - 1].end
-    clause.who = Reference(gender, clause.who.position if clause.predicate else "", item.term.several)
+    lower = words[clause.number.first].lower if clause.number else ""
+    position = clause.who.position if clause.predicate else ""
+    clause.who = Reference(gender, position, item.term.several, every=lower in ("both", "all"))
     if clause.fronted:
         yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     number = clause.number
-    one = number is not None and words[number.first].lower == "one" and following.kind == "position"
+    one = lower == "one" and following.kind == "position"
     if number and not one and not clause.other and words[item.first].lower not in _LISTS["other"]:
-        plain = words[item.last - 1].lower in _LISTS["plain"]
+        plain = words[item.last - 1].lower in _LISTS["plain"] or lower in _LISTS["alone"]
         yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
     yield from _gendered((start, end), clause.who)
     if stage and stage != "adult":
@@ -305,6 +341,8 @@ def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Ite
 
 def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     lower = item.term.value
+    if lower == "they" and not clause.lead:
+        clause.lead = words[item.first].start, clause.who
     if lower in _LISTS["other"]:
         clause.other = True
         clause.indefinite = True

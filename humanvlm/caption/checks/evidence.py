@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from humanvlm.caption.checks.alike import ENCODER, nearest
-from humanvlm.caption.checks.claims import Reference, find
+from humanvlm.caption.checks.claims import Found, Reference, find
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.data.facts import NONE, Facts, Guess, Person
 
 TEXT = "text"
+_NAMING = frozenset(["object", "place", "role"])  # kinds of claims that name what is there
 
 
 @dataclass(frozen=True)
@@ -42,27 +43,44 @@ class Evidence:
 
 def evidence(facts: Facts, texts: Sequence[str], least: float, alike: float = 0.0) -> Evidence:
     """What claims on a picture are held against; facts less probable than ``least`` do not count."""
-    return _evidence(facts, tuple(texts), least, alike)
-
-
-@lru_cache(maxsize=256)
-def _evidence(facts: Facts, texts: tuple[str, ...], least: float, alike: float) -> Evidence:
     labels: dict[str, str] = {}
-    for phrase, source in _phrases(facts, least):
-        for claim in find(phrase):
-            if claim.kind in ("object", "place", "role"):
-                labels.setdefault(claim.value, source)
-        labels.setdefault(phrase.lower(), source)
     sets: dict[int, str] = {}
-    for label, source in labels.items():
-        for number in nouns().closure((label, label.rpartition(" ")[2])):
+    for phrase, source in _phrases(facts, least):
+        for name in _nouns_in(phrase):
+            labels.setdefault(name, source)
+        for number in _sets_of(_nouns_in(phrase)):
             sets.setdefault(number, source)
-    claims = [claim for text in texts for claim in find(text)]
-    said = frozenset((claim.kind, claim.value) for claim in claims)
-    named = tuple(claim.value for claim in claims if claim.kind in ("object", "place", "role"))
-    words = [word for name in named for word in (name, name.rpartition(" ")[2])]
-    told = tuple(thing.label for thing in facts.objects if thing.probability >= least) + named
-    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower(), told, alike)
+    claims = [claim for text in texts for claim in claims_of(text)]
+    named = tuple(claim.value for claim in claims if claim.kind in _NAMING)
+    return Evidence(
+        facts,
+        least,
+        labels,
+        sets,
+        said=frozenset((claim.kind, claim.value) for claim in claims),
+        text_sets=_sets_of(named),
+        text=" ".join(texts).lower(),
+        names=tuple(thing.label for thing in facts.objects if thing.probability >= least) + named,
+        alike=alike,
+    )
+
+
+@lru_cache(maxsize=4096)
+def claims_of(text: str) -> tuple[Found, ...]:
+    """The claims of a text that comes again: a label, or the index's on one picture."""
+    return tuple(find(text))
+
+
+@lru_cache(maxsize=4096)
+def _nouns_in(phrase: str) -> tuple[str, ...]:
+    """The nouns of a phrase, and the phrase itself."""
+    return (*(claim.value for claim in claims_of(phrase) if claim.kind in _NAMING), phrase.lower())
+
+
+@lru_cache(maxsize=4096)
+def _sets_of(names: tuple[str, ...]) -> frozenset[int]:
+    """WordNet's sets of nouns and of their last words, and all that these are kinds of."""
+    return nouns().closure(word for name in names for word in (name, name.rpartition(" ")[2]))
 
 
 def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:

@@ -10,7 +10,7 @@ import yaml
 
 from humanvlm.caption.checks.form import around
 from humanvlm.caption.checks.lexicon import is_known, lexicon
-from humanvlm.caption.checks.tokens import Token
+from humanvlm.caption.checks.tokens import Token, parts
 from humanvlm.caption.checks.verdict import Cut
 
 _TITLES = frozenset(
@@ -19,6 +19,7 @@ _TITLES = frozenset(
 _TITLES |= frozenset(["queen", "king", "prince", "princess", "pope", "judge", "general", "chancellor", "minister"])
 _NAMED = frozenset(["named", "called", "actor", "actress", "singer", "politician", "footballer", "celebrity"])
 
+_FROM = re.compile(r"\b(?:is|are|be|comes?|came|hails?)\s+(?:originally\s+)?from\s+(?:the\s+)?[A-Z][a-z]+")
 _DOING = frozenset(["activity", "pose", "expression", "facing"])
 
 
@@ -108,6 +109,7 @@ def _sensitive() -> _Sensitive:
         rf"\b{told}[\s-]+(?:[a-z-]+\s+){{0,2}}(?:{group['people']})\b",
         rf"\b{says}{hedges}\s+{told}(?:\b(?!\s*-?\s*[a-z])|[\s-]+{followers}\b)",
         rf"\b{told}[\s-]+{origins}\b",
+        rf"\b{says}\s+(?:[a-z]+\s+(?:and|but)\s+){told}\b(?!\s*-?\s*[a-z])",
         rf"\b(?:{group['plain']})\b",
         rf"\ban?\s+(?:{group['believers']})\b(?!\s+[a-z])",
     )
@@ -126,8 +128,10 @@ def _sensitive() -> _Sensitive:
 def sensitive_cuts(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
     """Sentences that state somebody's ethnicity, religion, health or sexuality."""
     known = _sensitive()
-    lower = {part for word in words for part in (word.lower, *word.lower.split("-"))}
+    lower = parts(words)
     patterns = () if lower.isdisjoint(known.words) else known.patterns
+    for match in _FROM.finditer(text) if "from" in lower else ():
+        yield Cut(*around(spans, *match.span()), "sensitive")
     for pattern in patterns if lower.isdisjoint(known.skins) else (*patterns, known.skin):
         for match in pattern.finditer(text):
             yield Cut(*around(spans, *match.span()), "sensitive")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from humanvlm.caption.checks.claims import Found, find
-from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, kind_of, noun_known
+from humanvlm.caption.checks.claims import Found
+from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, claims_of, kind_of, noun_known
 from humanvlm.caption.checks.lexicon import word_lists
 from humanvlm.caption.checks.verdict import Claim
 from humanvlm.caption.facts.colour import FAMILIES
@@ -25,6 +25,9 @@ UNKNOWN: Answer = ("", False)
 def support(found: Found, known: Evidence) -> Claim:
     """The claim with what supports it, and whether a fact contradicts it."""
     by, contradicted = _RULES[found.kind](found, known)
+    if found.negated:
+        denied = "facts" if contradicted else ""
+        return Claim(found.start, found.end, found.kind, found.value, denied, bool(by))
     if not by and found.kind != "count" and (found.kind, found.value) in known.said:
         by, contradicted = TEXT, False
     return Claim(found.start, found.end, found.kind, found.value, by, contradicted and not by)
@@ -36,6 +39,9 @@ def _told(
     """Supported when one of the people meant has it, contradicted when all of them surely have another."""
     people = candidates(found.who, known)
     guesses = [known.sure(guess_of(person)) for person in people]
+    if found.who.every and guesses:
+        wrong = any(guess and not same(guess.value, found.value) for guess in guesses)
+        return ("facts" if all(guesses) and not wrong else ""), wrong
     for guess in guesses:
         if guess and same(guess.value, found.value):
             return guess.source or "facts", False
@@ -168,6 +174,8 @@ def _worn_thing(attribute: Callable[[Person], Guess | None]) -> Callable[[Found,
             return own == claimed or (own != NONE and kind_of(claimed, own))
 
         by, contradicted = _told(found, known, attribute, same)
+        if found.who.every and contradicted:
+            return "", True
         guesses = [known.sure(attribute(person)) for person in candidates(found.who, known)]
         absent = bool(guesses) and all(guess and guess.value == NONE for guess in guesses)
         return by, contradicted and (absent or found.value == NONE)
@@ -199,7 +207,7 @@ def _pose(found: Found, known: Evidence) -> Answer:
 def _activity(found: Found, known: Evidence) -> Answer:
     for person in candidates(found.who, known):
         guess = known.sure(person.activity)
-        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in find(guess.value)):
+        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in claims_of(guess.value)):
             return guess.source or "facts", False
     if found.value == "holding" and any(person.accessories for person in candidates(found.who, known)):
         return "facts", False  # a bag is carried; what else is held is a claim of its own
