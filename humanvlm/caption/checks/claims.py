@@ -4,42 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from humanvlm.caption.checks.found import NOBODY, Found, Reference
 from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Whom a clause is about: a gender and a third of the picture, each empty where not said; several: they.
-
-    every: what is said is said of each of them.
-    """
-
-    gender: str = ""
-    position: str = ""
-    several: bool = False
-    every: bool = False
-
-
-NOBODY = Reference(position="nowhere")
-
-
-@dataclass(frozen=True)
-class Found:
-    """A claim at [start, end). about: of what it is said (a garment's region, an object, background); who: of whom.
-
-    count: of objects, as in the lexicon: 2, 3+. negated: it is said not to be so.
-    """
-
-    start: int
-    end: int
-    kind: str
-    value: str
-    about: str = ""
-    who: Reference = Reference()
-    count: str = ""
-    negated: bool = False
 
 
 @dataclass
@@ -53,7 +21,7 @@ class _Clause:
     indefinite: bool = False  # a, another, two: this noun phrase introduces someone
     predicate: bool = False  # it says what someone is who was introduced before: appears to be a woman
     fronted: Item | None = None  # a position that opens the sentence, of what comes: on the left is a dog
-    whom: Reference = Reference()  # the one that somebody was said to be beside
+    whom: Reference = NOBODY  # the one that somebody was said to be beside
     lead: tuple[int, Reference] | None = None  # where the first person of the sentence stands, and who that is
     before: str = ""  # the last function word or verb
     copula: bool = False
@@ -74,6 +42,7 @@ _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
 _WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
 _STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
 _STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
+_COUNTED = frozenset(["person", "noun", "garment", "stage", "colour", "hair"])
 _DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
 _DENIABLE |= frozenset(["facing", "bare", "arms"])
 _OPENING = frozenset([";", ",", "and", "while", "whereas", "but"])
@@ -138,7 +107,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
             clause.number, clause.indefinite = item, True
             of = words[item.first - 1].lower == "of" and item.first > first and following.kind not in _NOMINAL
             alone = lower in _LISTS["collective"] or of or lower == "both"
-            if alone and following.kind not in ("person", "noun", "garment", "stage", "colour", "hair"):
+            verb = following.kind == "noun" and following.value in nouns().verbal
+            if alone and (verb or following.kind not in _COUNTED):
                 yield Found(*span, "count", value)
                 clause.who = Reference(several=True, every=lower == "both")
                 _close(clause)
@@ -212,7 +182,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
                 clause.head, clause.head_kind = value if kind == "accessory" else kind, about or "neutral"
         else:
             yield from _other(words, item, clause, following)
-            introduced = 0 if lower in _LISTS["partial"] else introduced
+            introduced = -99 if lower in _LISTS["partial"] else introduced
     yield from _flush(words, clause)
     yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     if introduced > 1 and persons:

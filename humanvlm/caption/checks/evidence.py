@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from humanvlm.caption.checks.alike import ENCODER, nearest
-from humanvlm.caption.checks.claims import Found, Reference, find
+from humanvlm.caption.checks.claims import find
+from humanvlm.caption.checks.found import Found, Reference
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.data.facts import NONE, Facts, Guess, Person
 

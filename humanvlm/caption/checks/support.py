@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from humanvlm.caption.checks.claims import Found
 from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, claims_of, kind_of, noun_known
+from humanvlm.caption.checks.found import Found
 from humanvlm.caption.checks.lexicon import word_lists
 from humanvlm.caption.checks.verdict import Claim
 from humanvlm.caption.facts.colour import FAMILIES
