@@ -40,7 +40,9 @@ _FUNCTION = _COPULA | _WEARING | _LISTS["function"]
 _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
 # Verbs that speak of what follows as seen: they end a noun phrase.
 _WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
-_STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
+_STANDALONE = _WORN | frozenset(
+    ["expression", "head", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"]
+)
 _STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
 _COUNTED = frozenset(["person", "noun", "garment", "stage", "colour", "hair"])
 _DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
@@ -96,7 +98,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         lower = words[item.first].lower
         span = words[item.first].start, words[item.last - 1].end
         following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
-        if kind == "noun" and not _is_noun(item, clause, following):
+        previous = row[place - 1].term if place else Term("other", ".")
+        if kind == "noun" and not _is_noun(item, clause, previous, following):
             kind = "other"
         _negate(words, item, last, clause)
         if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
@@ -189,11 +192,14 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         yield Found(*persons, "count", f"{introduced}+")
 
 
-def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
+def _is_noun(item: Item, clause: _Clause, previous: Term, following: Term) -> bool:
     """Whether one of WordNet's nouns is used as one: the last of its phrase, and not a verb."""
     if following.kind in _NOMINAL or following.value == "-":
         return False
     value = item.term.value
+    nominal = previous.kind in _NOMINAL or previous.kind in ("person", "position", "colour")
+    if nominal and item.term.several and following.value in _DETERMINERS | _LISTS["quantifiers"]:
+        return False  # grey covers the background
     if nouns().kind(value) == "person":
         return clause.indefinite or clause.before in _DETERMINERS
     if value in nouns().verbal:
@@ -276,6 +282,8 @@ def _garment(words: Sequence[Token], item: Item, clause: _Clause) -> Iterator[Fo
     region, _, kind = item.term.value.partition(" ")
     if kind != "any":
         yield Found(words[item.first].start, words[item.last - 1].end, "garment", kind, region, clause.who)
+    if clause.length:
+        yield Found(words[item.first].start, words[item.last - 1].end, "length", clause.length, region, clause.who)
     yield from _colours(words, clause.colours, f"garment {region}", clause.who)
     _close(clause)
     clause.head, clause.head_kind = f"garment {region}", "garment"

@@ -318,6 +318,13 @@ def _guess(attribute: Callable[[Person], Guess | None]) -> Callable[[Found, Evid
     return lambda found, known: _told(found, known, attribute, _equal)
 
 
+def _length(found: Found, known: Evidence) -> Answer:
+    def length(person: Person) -> Guess | None:
+        return next((garment.length for garment in _garments(person, found.about) if garment.length), None)
+
+    return _told(found, known, length, lambda own, claimed: own.startswith(claimed))
+
+
 def _sleeves(found: Found, known: Evidence) -> Answer:
     def length(person: Person) -> Guess | None:
         garment = person.garment("upper") or person.garment("whole")
@@ -338,6 +345,8 @@ _RULES: Mapping[str, Callable[[Found, Evidence], Answer]] = {
     "accessory": _accessory,
     "hair": _hair,
     "expression": _guess(lambda person: person.expression),
+    "head": _guess(lambda person: person.head),
+    "length": _length,
     "mouth": _guess(lambda person: person.mouth),
     "eyes": _guess(lambda person: person.eyes),
     "pose": _pose,
