@@ -13,6 +13,7 @@ from humanvlm.data.detections import Box
 from humanvlm.data.facts import Garment, Guess
 
 SKIN = 14.0  # CIE Lab distance, lightness counting a third, within which a pixel has the skin's colour
+TORSO_SKIN = 9.0  # the same for the torso, of which little is bare: brown and beige clothes are not skin
 LEAST_PIXELS = 40  # of the crop, to speak of a garment's colour
 LEAST_LIMB = 12.0  # px of the crop; of shorter limbs, sleeves are not told
 SLEEVE = "colour"
@@ -26,9 +27,12 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     face: its box in the crop. skin: its CIE Lab colour; None where it is not known: bare limbs then count as cloth of
     their colour, and nothing is said of sleeves. kind: what the upper garment, or the whole, probably is.
     """
-    bare = like(lab_of(body.rgb), skin, SKIN) if skin is not None else np.zeros((SIDE, SIDE), dtype=bool)
+    bare = closely = np.zeros((SIDE, SIDE), dtype=bool)
+    if skin is not None:
+        lab = lab_of(body.rgb)
+        bare, closely = like(lab, skin, SKIN), like(lab, skin, TORSO_SKIN)
     torso, legs, feet = _torso(body, face), _legs(body), _feet(body)
-    upper = _colours(body, torso, bare)
+    upper = _colours(body, torso, closely)
     lower = _colours(body, legs, bare) if legs is not None else ()
     shoes = _colours(body, feet, bare) if feet is not None else ()
     sleeves = _length(body, bare, ARMS, ("sleeveless", "short-sleeved", "long-sleeved")) if skin is not None else None
@@ -64,10 +68,12 @@ def _torso(body: Body, face: Box | None) -> Mask | None:
         side, centre = y1 - y0, (x0 + x1) / 2
         if region and region[1] > (y0 + y1) / 2 and region[0] < x1 and region[2] > x0:  # the joints are this person's
             return _box(region[0], max(region[1], y1 + 0.3 * side), region[2], region[3])
-        neck = _box(centre - 1.2 * side, y1 + 0.1 * side, centre + 1.2 * side, y1 + 1.8 * side)
+        below = _box(centre - 1.2 * side, y1 + 0.1 * side, centre + 1.2 * side, y1 + 2 * side)
         rows, columns = np.mgrid[:SIDE, :SIDE]
         reach = 0.3 + 0.8 * np.clip((rows - y1) / max(0.6 * side, 1.0), 0, 1)  # shoulders widen below a face
-        return np.asarray(neck & (abs(columns - centre) <= reach * side))
+        away = abs(columns - centre) / max(side, 1.0)
+        neck = (away < 0.42) & (rows < y1 + 0.45 * side)  # skin in shadow, a collar, a scarf
+        return np.asarray(below & (away <= reach) & ~neck)
     if region is None:
         rows, columns = np.flatnonzero(body.mask.any(axis=1)), np.flatnonzero(body.mask.any(axis=0))
         if not len(rows) or len(rows) < 1.5 * len(columns):  # a whole upright body; of another it could be anything
