@@ -59,7 +59,7 @@ def _named(sheet: Sheet, nouns: list[str], shirts: list[str], index: int) -> Nam
         return Named(noun, (name,), name, coloured)
     order = telling_order(sheet)
     first = all(order.index(index) < order.index(other) for other in beside)
-    return Named(noun, (f"{'one' if first else 'another'} {noun} {place}".strip(),), placed=bool(place))
+    return Named(noun, (f"{'a' if first else 'another'} {noun} {place}".strip(),), placed=bool(place))
 
 
 def counted_by_noun(sheet: Sheet) -> str:

@@ -121,8 +121,8 @@ def number(count: int) -> str:
 
 
 def crowd(count: int, noun: str = "person") -> str:
-    """A person; five people; about a dozen people: nobody counts eleven heads at a glance."""
-    return f"about a dozen {plural(noun)}" if count in (11, 12) else counted(count, noun)
+    """A person; five people; about a dozen people: nobody counts a dozen heads at a glance."""
+    return f"about a dozen {plural(noun)}" if count == len(NUMBERS) - 1 else counted(count, noun)
 
 
 def counted(count: int, noun: str) -> str:

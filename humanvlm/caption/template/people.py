@@ -22,7 +22,7 @@ from humanvlm.caption.template.words import (
     SHOTS,
     TURNS,
 )
-from humanvlm.data.facts import Garment, Person
+from humanvlm.data.facts import Garment, Person, Relation
 
 REGIONS = ("whole", "upper", "lower", "feet")
 
@@ -187,11 +187,7 @@ def clothes_clauses(sheet: Sheet, person: Person) -> list[Clause]:
     elif worn:
         clauses.append(wearing(join(worn)))
     if carried:
-        verb = sheet.pick("carr", "has")
-        items = join(carried)
-        clauses.append(
-            having(items) if verb == "has" else Clause(f"carries {items}", f"carry {items}", f"carrying {items}")
-        )
+        clauses.append(having(join(carried)))
     return clauses
 
 
@@ -236,6 +232,7 @@ def relation_phrases(sheet: Sheet, index: int, others: dict[int, str], taken: se
     others: how to refer to people. Labels in ``taken`` are named elsewhere; those named here are added to it.
     """
     counts = {thing.label: thing.count for thing in sheet.facts.objects}
+    named = f"{sheet.sure(sheet.facts.setting)} {sheet.sure(sheet.facts.people[index].activity)}"
     found = []
     for relation in sheet.facts.relations:
         if relation.person != index or relation.probability < sheet.least or relation.predicate not in RELATIONS:
@@ -243,16 +240,22 @@ def relation_phrases(sheet: Sheet, index: int, others: dict[int, str], taken: se
         where = sheet.pick(*RELATIONS[relation.predicate])
         if relation.label:
             name = called(relation.label)
-            if name in taken:
+            if name in taken or name in named or relation.label in named:
                 continue
             taken.add(name)
             found.append(f"{where} {one_of_them(counts.get(relation.label, 1), name)}")
-        elif relation.other is not None and relation.other in others:
+        elif relation.other is not None and relation.other in others and not _told_by_place(sheet, relation):
             pair = f"{min(index, relation.other)}+{max(index, relation.other)}"
             if pair not in taken:
                 taken.add(pair)
                 found.append(f"{where} {others[relation.other]}")
     return found
+
+
+def _told_by_place(sheet: Sheet, relation: Relation) -> bool:
+    """Whether the thirds of the picture that two people are in say already who is left of whom."""
+    first, second = sheet.facts.people[relation.person], sheet.facts.people[relation.other or 0]
+    return relation.predicate in ("left of", "right of") and first.position != second.position
 
 
 def one_of_them(count: int, name: str) -> str:

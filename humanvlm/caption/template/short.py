@@ -34,7 +34,12 @@ def short(sheet: Sheet, most: int) -> str:
     first, second = _lines(sheet, taken)
     extra = surroundings.thing_sentences(sheet, taken)[:1]
     if extra and (not second or sheet.chance(0.6)):
-        second = extra[0]
+        found = surroundings.things(sheet, taken)[:2]
+        if sheet.chance(0.6):
+            names = join([surroundings.thing_phrase(sheet, thing) for thing in found])
+            first, second = f"{first[:-1]}, with {names}{sheet.pick('', ' in the scene', ' in view')}.", second
+        else:
+            second = extra[0]
     several = sheet.facts.people_count != 1
     counts = [who for who in (counted_by_noun(sheet), counted_people(sheet)) if who and sheet.facts.people_count]
     bare = [sentence(f"{who} {'are' if several else 'is'} in the picture") for who in counts] or [
@@ -46,7 +51,9 @@ def short(sheet: Sheet, most: int) -> str:
 
 def _lines(sheet: Sheet, taken: set[str]) -> tuple[str, str]:
     """The first sentence, and one for what did not go into it; or an empty one."""
-    facts, where = sheet.facts, surroundings.location(sheet)
+    facts, where = sheet.facts, sheet.sure(sheet.facts.setting)
+    if not where and sheet.chance(0.5):  # people who caption seldom say no more than outdoors
+        where = sheet.sure(facts.place)
     if not facts.people:
         who = counted_people(sheet) if facts.people_count else "a scene without people"
         return sentence(f"{who} {where}" if where else f"a picture of {who}" if facts.people_count else who), ""
@@ -66,15 +73,19 @@ def _one(sheet: Sheet, where: str, taken: set[str]) -> tuple[str, str]:
         later, worn = [*later, wearing(join(worn[MOST_WORN:]))], worn[:MOST_WORN]
     acts = people.action(sheet, person, people.relation_phrases(sheet, 0, {}, taken))
     turn = people.turned(sheet, person)
-    first, rest = (acts[:1], [*acts[1:], *turn]) if acts else (turn, []) if sheet.chance(0.6) else ([], turn)
-    place = where or sheet.pick(PLACES.get(person.position, ""), "" if first else surroundings.against(sheet))
+    does, rest = (acts[:1], [*acts[1:], *turn]) if acts else (turn, []) if sheet.chance(0.5) else ([], turn)
+    known = len(does) + len(worn) + len(looks)
+    if not known:
+        does = does or people.framing(sheet, person, fine=False, placed=False)[:1]
+    elif not where and sheet.chance(0.9 if known == 1 else 0.3):
+        where = surroundings.against(sheet) if does or sheet.chance(0.7) else PLACES.get(person.position, "")
     line = Line(
         who=article(_described(sheet, person)),
         looks=f"with {join(looks)}" if looks else "",
         dressed=_dressed(sheet, person, worn),
-        does=first[0].one if first else "",
-        doing=first[0].free if first else "",
-        where=place,
+        does=does[0].one if does else "",
+        doing=does[0].free if does else "",
+        where=where,
     )
     later += rest
     if not later or (not worn and sheet.chance(0.3)):
@@ -162,24 +173,27 @@ def _dressed(sheet: Sheet, person: Person, worn: Sequence[str]) -> str:
 
 def told(sheet: Sheet, line: Line) -> str:
     """One of the orders in which looks, clothes, action and place are told."""
-    be, where = "are" if line.many else "is", line.where
+    where, backdrop = line.where, line.where.endswith("background")
     who = f"{line.who} {line.looks}".strip()
     full = f"{who} {line.dressed}".strip()
     if line.looks and line.dressed:
         full = sheet.pick(full, f"{who}, {line.dressed},", f"{line.who} {line.dressed}, {line.looks},")
     bare = full.rstrip(",")
     if line.does:
-        gap = ", " if where and (" and " in line.does or "," in line.does) else " "
-        orders = [f"{full} {line.does}{gap}{where}"] * 2 + [f"{bare} {line.doing}{gap}{where}"]
+        gap = ", " if where and (backdrop or " and " in line.does or line.does.count(" ") > 4) else " "
+        aside = "" if line.doing.split(" ", 1)[0] in POSES or bare == line.who else ","
+        orders = [f"{full} {line.does}{gap}{where}"] * 3 + [f"{bare}{aside} {line.doing}{gap}{where}"]
         if line.dressed:
             orders.append(f"{who} {line.does}{gap}{where}, {line.dressed}")
             orders.append(f"{line.dressed}, {who} {line.does}{gap}{where}")
-        if where:
+        if where and not backdrop:
             orders.append(f"{where}, {full} {line.does}")
         return sentence(sheet.pick(*orders))
     if not where:
-        return sentence(sheet.pick(f"a picture of {bare}", f"{bare}", f"a photograph of {bare}"))
-    orders = [f"{full} {be} {where}", f"{full} {be} {where}", f"{bare} {where}", f"{where} {be} {bare}"]
+        return sentence(sheet.pick(bare, bare, f"a picture of {bare}", f"a photograph of {bare}"))
+    be = ("appear" if line.many else "appears") if backdrop else "are" if line.many else "is"
+    orders = [f"{full} {be} {where}", f"{full} {be} {where}", f"{bare} {where}"]
+    orders += [] if backdrop else [f"{where} {be} {bare}"]
     if line.dressed:
         orders += [f"{who} {where}, {line.dressed}", f"{who} {be} {where}, {line.dressed}"]
     return sentence(sheet.pick(*orders))

@@ -148,7 +148,7 @@ def opened(sheet: Sheet, who: str, verb: str, free: str, where: str) -> str:
         return sentence(shows)
     stands = f"{who} {verb}{',' if verb.count(' ') > 2 and where else ''} {where}"
     if sheet.facts.monochrome:
-        return sentence(sheet.pick(shows, f"in black and white, {stands}"))
+        return sentence(sheet.pick(shows, f"in this black-and-white photograph, {stands}"))
     options = [shows, stands, stands]
     if where:
         options.append(f"{where} {verb} {who.rstrip(',')}" if verb in ("is", "are") else f"{where}, {who} {verb}")

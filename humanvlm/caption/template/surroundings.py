@@ -124,7 +124,7 @@ def backdrop_sentences(sheet: Sheet) -> list[str]:
                 f"the background is {sheet.pick('mostly', 'mainly', 'largely')} {colours}",
                 f"the backdrop is {sheet.pick('mostly', 'mainly', 'largely')} {colours}",
                 f"{colours} dominate{'' if several else 's'} the background",
-                f"{colours} {'are' if several else 'is'} the main colour{'s' if several else ''} of the background",
+                f"{colours} make{'' if several else 's'} up most of the background",
                 f"the background, for the most part, is {colours}",
             )
         )
@@ -163,10 +163,4 @@ def light_sentences(sheet: Sheet) -> list[str]:
 def against(sheet: Sheet) -> str:
     """Against a green background; empty when its colours are unknown."""
     colours = backdrop(sheet)
-    if not colours:
-        return ""
-    return sheet.pick(
-        f"against {article(f'{colours} background')}",
-        f"before {article(f'{colours} backdrop')}",
-        f"with {article(f'mostly {colours} background')}",
-    )
+    return f"{sheet.pick('against', 'before')} {article(f'{colours} background')}" if colours else ""

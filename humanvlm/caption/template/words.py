@@ -48,7 +48,7 @@ DECADES = {
 PLACES = {"left": "on the left", "centre": "in the middle", "right": "on the right"}
 SHOTS = {  # after "is"
     "close-up": ("shown in close-up", "seen from close up"),
-    "half-length": ("seen from the waist up", "shown from the waist up", "visible down to the waist"),
+    "half-length": ("seen from the waist up", "shown from the waist up", "visible from the waist up"),
     "full-length": ("seen at full length", "shown from head to toe", "visible from head to toe"),
     "distant": ("at some distance from the camera", "seen from a distance", "some way off from the camera"),
     "partial": ("only partly in view", "partly out of view", "seen only in part"),
@@ -117,14 +117,14 @@ RELATIONS = {
     "beside": ("beside", "next to"),
 }
 LIGHTS = {
-    "dim": ("the light is dim", "dim light falls on the scene", "the scene is dimly lit", "the lighting is dim"),
+    "dim": ("the light is dim", "the scene is in dim light", "the scene is dimly lit", "the lighting is dim"),
     "bright": (
         "the light is bright",
-        "bright light falls on the scene",
+        "the scene is in bright light",
         "the scene is brightly lit",
         "the lighting is bright",
     ),
-    "even": ("the light is even", "even light falls on the scene", "the scene is evenly lit", "the lighting is even"),
+    "even": ("the light is even", "the scene is in even light", "the scene is evenly lit", "the lighting is even"),
 }
 CONTRASTS = {
     "low": ("with soft contrasts", "with low contrast", "with little contrast"),

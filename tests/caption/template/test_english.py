@@ -87,7 +87,7 @@ def test_verbs_agree_with_what_is_counted() -> None:
     assert plural == [True, True, True, False, False]
 
 
-def test_eleven_and_twelve_people_are_about_a_dozen() -> None:
+def test_twelve_people_are_about_a_dozen() -> None:
     assert [crowd(count) for count in (1, 10, 12, 40)] == [
         *("a person", "ten people", "about a dozen people", "more than a dozen people")
     ]
