@@ -23,16 +23,15 @@ from PIL import Image
 from humanvlm.config.model import Model
 from humanvlm.data import prompts
 from humanvlm.data.image import decode
-from humanvlm.evaluate.tasks import attributes, rec, vqa
 from humanvlm.inference.generate import Generated, by_length, generate_batch
 from humanvlm.model.build import build_llava
 from humanvlm.model.load import load_checkpoint
 
 QUESTIONS = (
     prompts.SHORT_CAPTION,
-    attributes.PROMPT.format(question="Is there a person in the picture?"),
-    vqa.PROMPT.format(question="What colour is the coat of the man on the left?"),
-    rec.PROMPT.format(expression="the man in front of the wall"),
+    prompts.YES_NO.format(question="Is there a person in the picture?"),
+    prompts.QUESTION.format(question="What colour is the coat of the man on the left?"),
+    prompts.FIND.format(expression="the man in front of the wall"),
 )
 
 

@@ -4,8 +4,10 @@ Import late: Great Expectations takes seconds. The context is ephemeral: nothing
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ from humanvlm.data.shards import list_shards, read_rows
 from humanvlm.pipeline.stages import STAGES
 
 COMMON = ("id", "url", "split", "width", "height", "sha256")
+FAITHFUL = ("faithfulness", "claims_supported", "claims_unsupported")
+# A captioner may be let say more than facts do (min_faithfulness), but not of most pictures.
+LEAST_MEAN, LEAST, MOSTLY = 0.8, 0.5, 0.95
+MOST_REPEATS = 0.05  # of a hundred rows or more, those with the commonest caption, but for one
 
 
 @dataclass(frozen=True)
@@ -44,21 +50,39 @@ def suite(name: str) -> Iterator[Any]:
         yield gxe.ExpectColumnValuesToNotBeNull(column=column)
     for column in ("width", "height"):
         yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=16, max_value=30_000)
+    for column in FAITHFUL:
+        yield gxe.ExpectColumnValuesToNotBeNull(column=column)
+    for column in FAITHFUL[1:]:
+        yield gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0)
+    yield gxe.ExpectColumnValuesToBeBetween(column="faithfulness", min_value=0, max_value=1)
+    yield gxe.ExpectColumnValuesToBeBetween(column="faithfulness", min_value=LEAST, mostly=MOSTLY)
+    yield gxe.ExpectColumnMeanToBeBetween(column="faithfulness", min_value=LEAST_MEAN)
     for column, words in STAGES[name].texts.items():
         yield gxe.ExpectColumnValuesToNotBeNull(column=f"{column}_words")
         yield gxe.ExpectColumnValuesToBeBetween(column=f"{column}_words", min_value=3, max_value=words)
+        yield gxe.ExpectColumnMaxToBeBetween(column=f"{column}_repeats", max_value=MOST_REPEATS)
 
 
 def frame(name: str, folder: Path) -> Any:
-    """Metadata of an artifact as a pandas DataFrame, one row a sample; of each text, its number of words."""
-    return pa.concat_tables([_columns(shard, STAGES[name].texts) for shard in list_shards(folder)]).to_pandas()
+    """Metadata of an artifact as a pandas DataFrame, one row a sample; of each text, its number of words and repeats.
+
+    Repeats are the rows with the same text but for one, as a share of all rows, of a hundred at least.
+    """
+    texts = STAGES[name].texts
+    parts = list(map(_columns, list_shards(folder), repeat(texts)))
+    columns = {name: [value for part in parts for value in part[name]] for name in (*COMMON, *FAITHFUL, *texts)}
+    rows = max(len(columns["id"]), 100)
+    for text in texts:
+        values = columns.pop(text)
+        copies = Counter(values)
+        columns[f"{text}_words"] = [_words(value) for value in values]
+        columns[f"{text}_repeats"] = [(copies[value] - 1) / rows for value in values]
+    return pa.table(columns).to_pandas()
 
 
-def _columns(shard: Path, texts: Mapping[str, int]) -> pa.Table:
-    rows = list(read_rows(shard, (*COMMON, *texts)))
-    columns = {name: [row[name] for row in rows] for name in COMMON}
-    words = {f"{text}_words": [_words(row[text]) for row in rows] for text in texts}
-    return pa.table(columns | words)
+def _columns(shard: Path, texts: Iterable[str]) -> dict[str, list[Any]]:
+    rows = list(read_rows(shard, names := (*COMMON, *FAITHFUL, *texts)))
+    return {name: [row[name] for row in rows] for name in names}
 
 
 def _words(text: str | None) -> int | None:

@@ -5,7 +5,7 @@ those that were chosen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from humanvlm.caption.accept import CHECKED, accept
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
 from humanvlm.caption.captioners.source import source_texts
+from humanvlm.caption.conversations.absent import Seen
+from humanvlm.caption.conversations.converse import MESSAGES, converse
+from humanvlm.caption.conversations.scene import scene_of
 from humanvlm.caption.judging import drops, judge
 from humanvlm.caption.selection import coverage
 from humanvlm.caption.stage import Tally, add_up, draw_plots, limits_of, share
@@ -35,9 +38,14 @@ PASSED_ON = (
 )
 STYLES: Mapping[str, Style] = {"face": "face", "body": "body", "background": "background", "human_caption_hq": "fused"}
 WRITTEN = tuple(STYLES)
+TALKED_OF = ("short", "detailed", "objects")
 DESCRIPTION = """High-resolution pictures of people with captions of the face, the body and the background, and the
 three fused with the picture's own caption in `human_caption_hq`. Attributes are how people appear to classifiers with
-known errors; nobody is identified."""
+known errors; nobody is identified.
+
+`conversations` is in LLaVA's format, `from` human and gpt in turn: first the fused caption, as HumanCaptionHQ was
+released (`conversations[1]["value"]` is `human_caption_hq`), then questions whose answers are facts. What the facts do
+not answer is not asked, but for what no picture tells."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,14 @@ class Task:
     config: HumanCaptionHQ
     signals: Path
     chosen: npt.NDArray[np.bool_]
+    seen: Seen = field(default_factory=Seen)
 
 
 def make(run: StageRun) -> Outcome:
     """Describe the rows of human_caption whose picture and faces are large enough, and that are chosen."""
     choice = judge(run)
     tasks = {
-        one.source.stem: Task(one.source, run.out, run.config, one.signals, part)
+        one.source.stem: Task(one.source, run.out, run.config, one.signals, part, choice.seen)
         for one, part in zip(choice.judged, choice.parts, strict=True)
     }
     results = run.map_shards(describe_shard, tasks)
@@ -75,7 +84,7 @@ def make(run: StageRun) -> Outcome:
 def describe_shard(task: Task) -> ShardResult:
     """The chosen rows of one shard, described; the others with their reason."""
     rows, subjects, dropped = [], [], []
-    source = read_rows(task.source, [*PASSED_ON, "text", "captioner"])
+    source = read_rows(task.source, [*PASSED_ON, *TALKED_OF, "text", "captioner"])
     for row, drop in zip(source, drops(task.signals, task.chosen), strict=True):
         if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
@@ -90,11 +99,15 @@ def describe_shard(task: Task) -> ShardResult:
         draft = captioner.write([subject], tuple(STYLES.values()))[0]
         accepted = accept(subject, draft, captioner.name, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
-        kept.append({**{name: row[name] for name in PASSED_ON}, **texts, **accepted.columns(STYLES)})
+        scene = scene_of(row, subject.facts, task.config.min_probability, task.config.seed)
+        talk = converse(scene, {**row, **texts}, task.config.max_turns, task.seen)
+        told = {**texts, **accepted.columns(STYLES), "conversations": talk.messages()}
+        kept.append({**{name: row[name] for name in PASSED_ON}, **told})
         totals.add({f"{name}_words": word_count(text) for name, text in texts.items()} | accepted.tally())
+        totals.add(talk.figures())
     schema = open_shard(task.source).schema_arrow
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
-    fields += [pa.field(*column) for column in CHECKED]
+    fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
     return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
 
 

@@ -4,7 +4,7 @@ Each shard's figures and reasons are written into the work folder; the choice is
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from humanvlm.caption.conversations.absent import Observed, Seen, observed
+from humanvlm.caption.conversations.scene import scene_of
+from humanvlm.caption.conversations.yes_no import statements
 from humanvlm.caption.selection import FIGURES, Candidates, cell_of, choose, gather, measured
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop
@@ -19,7 +22,7 @@ from humanvlm.data.facts import facts_from_json
 from humanvlm.data.shards import list_shards, read_rows, write_shard
 from humanvlm.pipeline.contract import Counts, ShardResult, StageRun
 
-READ = ("id", "width", "height", "sharpness", "faces", "facts")
+READ = ("id", "width", "height", "sharpness", "faces", "people", "objects", "captions", "text", "facts")
 SIGNALS = pa.schema(
     [
         *((name, pa.string()) for name in ("id", "reason", "detail")),
@@ -44,40 +47,46 @@ class Judge:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen. parts: of each judged shard's rows that pass, in their order, which are."""
+    """What was chosen. parts: of each judged shard's rows that pass, in order, which are. seen: over these rows."""
 
     judged: tuple[Judge, ...]
     candidates: Candidates
     chosen: npt.NDArray[np.bool_]
     parts: tuple[npt.NDArray[np.bool_], ...]
+    seen: Seen
 
 
 def judge(run: StageRun) -> Choice:
     """Judge every shard of human_caption, and choose."""
     config: HumanCaptionHQ = run.config
     tasks = {f"judged-{path.stem}": Judge(path, run.out, config) for path in list_shards(run.inputs["human_caption"])}
-    run.map_shards(judge_shard, tasks)
+    results = run.map_shards(judge_shard, tasks)
     sizes: list[int] = []
     candidates = gather(_passed([task.signals for task in tasks.values()], sizes), config.seed)
     chosen = choose(candidates, config.max_rows, config.max_per_cell)
     parts = np.split(chosen, np.cumsum(sizes)[:-1])
-    return Choice(tuple(tasks.values()), candidates, chosen, tuple(parts))
+    seen = Seen.sum(result.info for result in results)
+    return Choice(tuple(tasks.values()), candidates, chosen, tuple(parts), seen)
 
 
 def judge_shard(task: Judge) -> ShardResult:
     """Write of each row of a shard why it is dropped, or what it is chosen by. Counts come with the second pass."""
-    rows = (judge_row(row, task.config) for row in read_rows(task.source, READ))
+    seen: list[Observed] = []
+    rows = (judge_row(row, task.config, seen) for row in read_rows(task.source, READ))
     file = write_shard(task.signals, rows, SIGNALS)
-    return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
+    return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),), asdict(Seen.sum(seen)))
 
 
-def judge_row(row: Mapping[str, Any], config: HumanCaptionHQ) -> dict[str, Any]:
-    """The signals of one row: its figures and kind, or a ``reason`` with its detail."""
+def judge_row(row: Mapping[str, Any], config: HumanCaptionHQ, seen: list[Observed]) -> dict[str, Any]:
+    """The signals of one row: its figures and kind, or a ``reason`` with its detail. What a row that passes shows, for
+    its conversation and those of others, is appended to ``seen``."""
     figures = measured(row)
     if drop := too_poor(row, figures, config):
         return {"id": row["id"], **vars(drop)}
-    cell = cell_of(facts_from_json(row["facts"]), config.balance, config.min_probability)
-    return {"id": row["id"], **figures, "cell": cell}
+    facts = facts_from_json(row["facts"])
+    scene = scene_of(row, facts, config.min_probability, config.seed)
+    seen.append(observed(scene, statements(scene)))
+    return {"id": row["id"], **figures, "cell": cell_of(facts, config.balance, config.min_probability)}
 
 
 def too_poor(row: Mapping[str, Any], figures: Mapping[str, float], config: HumanCaptionHQ) -> Drop | None:

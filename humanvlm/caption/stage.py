@@ -103,7 +103,8 @@ def template_of(config: HumanCaption) -> TemplateCaptioner:
 
 def limits_of(config: HumanCaption | HumanCaptionHQ, words: Mapping[Style, int]) -> dict[Style, Limits]:
     """What captions must keep to, by style."""
-    return {style: Limits(most, config.min_probability, config.min_faithfulness) for style, most in words.items()}
+    shared = {name: getattr(config, name) for name in ("min_probability", "min_faithfulness", "min_similarity")}
+    return {style: Limits(most, **shared) for style, most in words.items()}
 
 
 def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:

@@ -18,6 +18,12 @@ class HumanCaption(Section):
     min_faithfulness: Annotated[
         float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
     ] = 1.0
+    min_similarity: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="cosine from which two nouns that WordNet does not join name one thing; 0: never"
+        ),
+    ] = 0.65
     short_max_words: Annotated[int, Field(ge=12, description="longest short caption, words")] = 70
     detailed_max_words: Annotated[int, Field(ge=12, description="longest detailed caption, words")] = 300
     min_words: Annotated[int, Field(ge=1, description="shortest text of the index that is a caption, words")] = 3

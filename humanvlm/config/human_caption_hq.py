@@ -32,5 +32,14 @@ class HumanCaptionHQ(Section):
     min_faithfulness: Annotated[
         float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
     ] = 1.0
+    min_similarity: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="cosine from which two nouns that WordNet does not join name one thing; 0: never"
+        ),
+    ] = 0.65
     max_words: Annotated[int, Field(ge=12, description="longest fused caption, words")] = 500
+    max_turns: Annotated[
+        int, Field(ge=1, description="most questions of a picture's conversation, of all kinds alike; 1: its caption")
+    ] = 8
     seed: Annotated[int, Field(description="of the choice between wordings, and between equals")] = 7

@@ -1,9 +1,14 @@
-"""The instructions that training, evaluation and serving share; a benchmark words its own questions in its task."""
+"""The instructions that captions, training, evaluation and serving share; multiple choice words its own in its task."""
 
 IMAGE_TOKEN = "<image>"  # noqa: S105
 SHORT_CAPTION = "Describe the picture in one sentence."
 DETAILED_CAPTION = "Describe the picture in detail."
 HQ_CAPTION = "Describe the picture in detail: the face, the body and the background of each person."
+QUESTION = "{question} Answer with a word or a short phrase."
+YES_NO = "{question} Answer yes or no."
+FIND = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
+REFER = "Describe the person in the box {box} in a short phrase."
+KEYPOINTS = "Where are the {names} of the person in the box {box}? Answer with name: [x, y] for each, from 0 to 100."
 
 
 def format_box(box: tuple[float, float, float, float] | list[float], width: int, height: int) -> str:

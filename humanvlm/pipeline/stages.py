@@ -128,8 +128,8 @@ STAGES = {
             sections=("human_caption_hq",),
             code=(
                 *CAPTIONS,
-                *_in("caption", "hq_stage.py judging.py selection.py"),
-                *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
+                *_in("caption", "conversations hq_stage.py judging.py selection.py"),
+                *_in("data", "detections.py dropped.py facts.py prompts.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,
                 *WEIGHTS,

@@ -14,7 +14,6 @@ from itertools import zip_longest
 from typing import Any
 
 from humanvlm.data import prompts
-from humanvlm.evaluate.tasks import attributes, rec, reg, vqa
 from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
@@ -53,13 +52,13 @@ def _turn(task: str, truth: Truth, rng: random.Random) -> tuple[str, str]:
         return prompts.DETAILED_CAPTION, texts.detailed(truth)
     if task == "vqa":
         question = rng.choice(texts.questions(truth))
-        return vqa.PROMPT.format(question=question.question), question.answers[0]
+        return prompts.QUESTION.format(question=question.question), question.answers[0]
     if task == "rec":
-        return rec.PROMPT.format(expression=rng.choice(texts.expressions(person, truth))), box
+        return prompts.FIND.format(expression=rng.choice(texts.expressions(person, truth))), box
     if task == "reg":
-        return reg.PROMPT.format(box=box), rng.choice(texts.expressions(person, truth)[:3])
+        return prompts.REFER.format(box=box), rng.choice(texts.expressions(person, truth)[:3])
     attribute = rng.choice(texts.attributes(truth, rng))
-    return attributes.PROMPT.format(question=attribute.question), "yes" if attribute.answer else "no"
+    return prompts.YES_NO.format(question=attribute.question), "yes" if attribute.answer else "no"
 
 
 def benchmarks(shown: Shown, seed: int) -> dict[str, list[dict[str, Any]]]:

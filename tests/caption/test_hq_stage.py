@@ -18,7 +18,7 @@ from humanvlm.data.shards import IMAGE, read_folder, shard_name, write_shard
 from humanvlm.pipeline.runner import run_stage
 
 BOX = pa.list_(pa.float32())
-TEXTS = ("id", "url", "final_url", "license", "sha256", "facts", "split", "captioner", "text")
+TEXTS = ("id", "url", "final_url", "license", "sha256", "facts", "split", "captioner", "text", "short", "detailed")
 SOURCE = pa.schema(
     [
         *((name, pa.string()) for name in TEXTS),
@@ -27,7 +27,8 @@ SOURCE = pa.schema(
         ("height", pa.int32()),
         ("sharpness", pa.float32()),
         ("captions", pa.list_(pa.string())),
-        ("faces", pa.list_(pa.struct([("box", BOX)]))),
+        ("faces", pa.list_(pa.struct([("box", BOX), ("points", BOX)]))),
+        ("objects", pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32()), ("box", BOX)]))),
         ("people", pa.list_(pa.struct([("box", BOX)]))),
     ]
 )
@@ -120,3 +121,17 @@ def test_pictures_without_faces_and_blurred_ones_by_parameter(tmp_path: Path) ->
     assert chosen(tmp_path / "faces", [rows]) == {"id-3", "id-4"}
     assert chosen(tmp_path / "backs", [rows], "require_face=false") == {"id-0", "id-2", "id-3", "id-4"}
     assert chosen(tmp_path / "blurred", [rows], "min_sharpness=0") == {"id-1", "id-3", "id-4"}
+
+
+def test_every_row_has_a_conversation_that_begins_with_its_caption(tmp_path: Path) -> None:
+    dog = {"label": "dog", "score": 0.9, "box": [0, 0, 9, 9]}
+    out, report = run_hq(tmp_path, [[row(0, objects=[dog]), row(1, short="A woman.")], [row(2)]])
+    rows = list(read_folder(out))
+    for one in rows:
+        talk = one["conversations"]
+        assert talk[1]["value"] == one["human_caption_hq"]
+        assert [message["from"] for message in talk] == ["human", "gpt"] * (len(talk) // 2)
+        assert 2 < len(talk) <= 16
+    assert report["metrics"]["turns_mean"] == round(sum(len(one["conversations"]) for one in rows) / 6, 4)
+    assert chosen(tmp_path / "one", [[row(0)]], "max_turns=1") == {"id-0"}
+    assert [len(one["conversations"]) for one in read_folder(tmp_path / "one" / "out")] == [2]

@@ -14,17 +14,19 @@ pytest.importorskip("great_expectations")
 
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "url", "split", "sha256", "short", "detailed", "human_caption_hq")]
-    + [("width", pa.int32()), ("height", pa.int32())]
+    + [(name, pa.int32()) for name in ("width", "height", "claims_supported", "claims_unsupported")]
+    + [("faithfulness", pa.float32())]
 )
 
 
 def row(number: int, **changes: Any) -> dict[str, Any]:
     digest = hashlib.sha256(str(number).encode()).hexdigest()
-    words = "A woman appears to smile on a beach"
+    words = f"A woman appears to smile on beach {number}"
     texts = {"short": words, "detailed": f"{words}. {words}.", "human_caption_hq": words}
     url = f"https://photos.example/{number}.jpg"
     fixed = {"id": digest[:20], "url": url, "split": "train", "sha256": digest, "width": 640, "height": 480}
-    return {**fixed, **texts, **changes}
+    checked = {"faithfulness": 1.0, "claims_supported": 5, "claims_unsupported": 0}
+    return {**fixed, **texts, **checked, **changes}
 
 
 def write(folder: Path, *shards: list[dict[str, Any]]) -> Path:
@@ -64,11 +66,39 @@ def test_bad_rows_are_counted_under_their_column(tmp_path: Path) -> None:
     }
 
 
+def test_captions_that_claim_too_much_fail(tmp_path: Path) -> None:
+    rows = [row(number, faithfulness=0.4) for number in range(2)]
+    wrong = failing("human_caption", write(tmp_path / "few", [*rows, *(row(number) for number in range(2, 50))]))
+    assert wrong == {}, "two in fifty are borne"
+    rows = [row(number, faithfulness=0.4 if number < 20 else 1.0) for number in range(50)]
+    assert failing("human_caption", write(tmp_path / "many", rows)) == {
+        ("faithfulness", "expect_column_mean_to_be_between"): 0,
+        ("faithfulness", "expect_column_values_to_be_between"): 20,
+    }
+    rows = [row(1, faithfulness=1.5), row(2, faithfulness=None), row(3, claims_supported=-1)]
+    assert set(failing("human_caption_hq", write(tmp_path / "odd", rows))) == {
+        ("faithfulness", "expect_column_values_to_be_between"),
+        ("faithfulness", "expect_column_values_to_not_be_null"),
+        ("claims_supported", "expect_column_values_to_be_between"),
+    }
+
+
+def test_a_caption_of_many_pictures_fails(tmp_path: Path) -> None:
+    rows = [
+        row(number, short="A person is outdoors." if number < 7 else f"Person {number} is outdoors.")
+        for number in range(50)
+    ]
+    assert failing("human_caption", write(tmp_path / "seven", rows)) == {
+        ("short_repeats", "expect_column_max_to_be_between"): 0
+    }
+    assert failing("human_caption", write(tmp_path / "six", rows[1:])) == {}
+
+
 def test_an_artifact_without_rows_fails(tmp_path: Path) -> None:
     assert ("(table)", "expect_table_row_count_to_be_between") in failing("human_caption", write(tmp_path, []))
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     write_shard(tmp_path / shard_name(0), [{"id": "a"}], pa.schema([("id", pa.string())]))
-    with pytest.raises(UserError, match="missing column 'detailed'"):
+    with pytest.raises(UserError, match="missing column 'claims_supported'"):
         failing("human_caption", tmp_path)

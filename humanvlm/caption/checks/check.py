@@ -23,12 +23,14 @@ class Limits:
     """words: the most of a caption. min_probability: facts below it support nothing and contradict nothing.
 
     min_faithfulness: share of its claims that must be supported. prompts: what its writer was asked with.
+    min_similarity: cosine of two nouns' embeddings above which they name one thing; 0: only WordNet says so.
     """
 
     words: int
     min_probability: float = 0.6
     min_faithfulness: float = 1.0
     prompts: tuple[str, ...] = ()
+    min_similarity: float = 0.0
 
 
 def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: Limits) -> Verdict:
@@ -43,7 +45,7 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
     thoughts = thought_cuts(text)
     words = [word for word in tokens(text) if not any(cut.start <= word.start < cut.end for cut in thoughts)]
     spans = [(words[first].start, words[last - 1].end) for first, last in sentences(words, text)]
-    known = evidence(facts, texts, limits.min_probability)
+    known = evidence(facts, texts, limits.min_probability, limits.min_similarity)
     claims = tuple(support(found, known) for found in find(text, words))
     quoted = [(claim.start, claim.end) for claim in claims if claim.kind == "text"]
     cuts = [

@@ -4,34 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from humanvlm.caption.checks.found import NOBODY, Found, Reference
 from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Whom a clause is about: a gender and a third of the picture, each empty where not said; several: they."""
-
-    gender: str = ""
-    position: str = ""
-    several: bool = False
-
-
-@dataclass(frozen=True)
-class Found:
-    """A claim at [start, end). about: of what it is said (a garment's region, an object, background); who: of whom.
-
-    count: of objects, as in the lexicon: 2, 3+.
-    """
-
-    start: int
-    end: int
-    kind: str
-    value: str
-    about: str = ""
-    who: Reference = Reference()
-    count: str = ""
 
 
 @dataclass
@@ -45,6 +21,7 @@ class _Clause:
     indefinite: bool = False  # a, another, two: this noun phrase introduces someone
     predicate: bool = False  # it says what someone is who was introduced before: appears to be a woman
     fronted: Item | None = None  # a position that opens the sentence, of what comes: on the left is a dog
+    whom: Reference = NOBODY  # the one that somebody was said to be beside
     lead: tuple[int, Reference] | None = None  # where the first person of the sentence stands, and who that is
     before: str = ""  # the last function word or verb
     copula: bool = False
@@ -52,6 +29,7 @@ class _Clause:
     head_kind: str = ""
     relation: Item | None = None
     other: bool = False  # other people: beside those named
+    negations: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of what is said not to be so
 
 
 _LISTS = word_lists()
@@ -62,8 +40,15 @@ _FUNCTION = _COPULA | _WEARING | _LISTS["function"]
 _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
 # Verbs that speak of what follows as seen: they end a noun phrase.
 _WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
-_STANDALONE = _WORN | frozenset(["expression", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"])
+_STANDALONE = _WORN | frozenset(
+    ["expression", "head", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"]
+)
 _STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
+_COUNTED = frozenset(["person", "noun", "garment", "stage", "colour", "hair"])
+_DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
+_DENIABLE |= frozenset(["facing", "bare", "arms"])
+_OPENING = frozenset([";", ",", "and", "while", "whereas", "but"])
+_FRONTING = frozenset([",", "a", "an", "the", "is", "are", "there"])
 _SUBJECTS = frozenset(["he", "she"])
 _NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
@@ -78,7 +63,10 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
     who, said, found = Reference(), set[str](), []
     for first, last in sentences(words, text):
         clause = _Clause(who)
-        for claim in _led(list(_sentence(words, first, last, clause)), clause.lead, text):
+        claims = list(_sentence(words, first, last, clause))
+        for claim in _led(claims, clause.lead, text):
+            if claim.kind in _DENIABLE and any(start <= claim.start < end for start, end in clause.negations):
+                claim = replace(claim, negated=True)
             if claim.kind == "pronoun":
                 if claim.value in said:
                     continue
@@ -95,7 +83,8 @@ def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
 def _led(claims: Sequence[Found], lead: tuple[int, Reference] | None, text: str) -> Iterator[Found]:
     """What stands before the subject and a comma is said of the subject: dressed in red, the woman smiles."""
     for claim in claims:
-        if lead and claim.end < lead[0] and "," in text[claim.end : lead[0]]:
+        whom = claim.kind == "position" and claim.about == "person"
+        if lead and not whom and claim.end < lead[0] and "," in text[claim.end : lead[0]]:
             claim = replace(claim, who=lead[1])
         yield claim
 
@@ -109,17 +98,31 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         lower = words[item.first].lower
         span = words[item.first].start, words[item.last - 1].end
         following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
-        if kind == "noun" and not _is_noun(item, clause, following):
+        previous = row[place - 1].term if place else Term("other", ".")
+        if kind == "noun" and not _is_noun(item, clause, previous, following):
             kind = "other"
+        _negate(words, item, last, clause)
+        if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
+            kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
         elif kind == "number":
             clause.number, clause.indefinite = item, True
-            if lower in _LISTS["collective"] and following.kind not in ("person", "noun", "garment"):
+            of = words[item.first - 1].lower == "of" and item.first > first and following.kind not in _NOMINAL
+            alone = lower in _LISTS["collective"] or of or lower == "both"
+            verb = following.kind == "noun" and following.value in nouns().verbal
+            if alone and (verb or following.kind not in _COUNTED):
                 yield Found(*span, "count", value)
-                clause.who = Reference(several=True)
+                clause.who = Reference(several=True, every=lower == "both")
                 _close(clause)
                 clause.head, clause.head_kind, clause.before = "person", "person", lower
+        elif kind == "person" and clause.relation:  # whom somebody is beside: not whom the sentence is about
+            relation, clause.relation = clause.relation, None
+            yield Found(words[relation.first].start, span[1], "relation", relation.term.value, "person", clause.who)
+            whom = Reference(item.term.value.partition(" ")[0].replace("any", ""), "", item.term.several)
+            yield from _gendered(span, whom)
+            _close(clause)
+            clause.head, clause.head_kind, clause.whom = "person", "whom", whom
         elif kind == "person":
             person_count = clause.number
             yield from _person(words, item, clause, following)
@@ -145,11 +148,13 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         elif kind == "decade":
             yield Found(*span, "age", value, who=clause.who)
         elif kind == "position":
-            if place == 0:
+            if place == 0 or (words[item.first - 1].lower in _OPENING and following.value in _FRONTING):
                 clause.fronted = item
                 continue
-            if clause.head_kind in ("object", "accessory"):
-                yield Found(*span, "position", value, about=clause.head)
+            if clause.head_kind == "whom":
+                yield Found(*span, "position", value, about="person", who=clause.whom)
+            elif clause.head_kind in ("object", "accessory"):
+                yield Found(*span, "position", value, about=clause.head, who=_owner(clause))
             else:
                 clause.who = replace(clause.who, position="")
                 yield Found(*span, "position", value, who=clause.who)
@@ -180,18 +185,21 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
                 clause.head, clause.head_kind = value if kind == "accessory" else kind, about or "neutral"
         else:
             yield from _other(words, item, clause, following)
-            introduced = 0 if lower in _LISTS["partial"] else introduced
+            introduced = -99 if lower in _LISTS["partial"] else introduced
     yield from _flush(words, clause)
     yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     if introduced > 1 and persons:
         yield Found(*persons, "count", f"{introduced}+")
 
 
-def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
+def _is_noun(item: Item, clause: _Clause, previous: Term, following: Term) -> bool:
     """Whether one of WordNet's nouns is used as one: the last of its phrase, and not a verb."""
     if following.kind in _NOMINAL or following.value == "-":
         return False
     value = item.term.value
+    nominal = previous.kind in _NOMINAL or previous.kind in ("person", "position", "colour")
+    if nominal and item.term.several and following.value in _DETERMINERS | _LISTS["quantifiers"]:
+        return False  # grey covers the background
     if nouns().kind(value) == "person":
         return clause.indefinite or clause.before in _DETERMINERS
     if value in nouns().verbal:
@@ -199,19 +207,46 @@ def _is_noun(item: Item, clause: _Clause, following: Term) -> bool:
     return not (item.term.several and clause.head and not clause.copula)  # a dog runs
 
 
+def _owner(clause: _Clause) -> Reference:
+    """Who may be meant by a position after a thing: a man with a dog on the left."""
+    return replace(clause.who, position="") if clause.lead else NOBODY
+
+
+def _negate(words: Sequence[Token], item: Item, last: int, clause: _Clause) -> None:
+    """What follows no, not and without is said not to be so, up to a mark or the next clause."""
+    word = words[item.first]
+    if word.lower in _LISTS["negation"] or word.lower.endswith(("n't", "n’t")):
+        clause.negations.append((word.end, words[last - 1].end))
+    elif clause.negations and word.lower in _LISTS["affirming"]:
+        start, end = clause.negations.pop()
+        clause.negations.append((start, min(end, word.start)))
+
+
+def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
+    """Whether an orange is meant: a noun phrase that ends with it."""
+    before = words[item.first - 1].lower if item.first else ""
+    ends = following.kind not in _NOMINAL | _STANDALONE | {"colour", "person"} and following.value not in (
+        "and",
+        ",",
+        "-",
+    )
+    return ends and (before in _INDEFINITE or words[item.first].lower == "oranges")
+
+
 def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     gender, _, stage = item.term.value.replace("any", "").partition(" ")
     start, end = words[item.first].start, words[item.last - 1].end
-    clause.who = Reference(gender, clause.who.position if clause.predicate else "", item.term.several)
+    lower = words[clause.number.first].lower if clause.number else ""
+    position = clause.who.position if clause.predicate else ""
+    clause.who = Reference(gender, position, item.term.several, every=lower in ("both", "all"))
     if clause.fronted:
         yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     number = clause.number
-    one = number is not None and words[number.first].lower == "one" and following.kind == "position"
+    one = lower == "one" and following.kind == "position"
     if number and not one and not clause.other and words[item.first].lower not in _LISTS["other"]:
-        plain = words[item.last - 1].lower in _LISTS["plain"]
+        plain = words[item.last - 1].lower in _LISTS["plain"] or lower in _LISTS["alone"]
         yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
-    if gender:
-        yield Found(start, end, "gender", gender, who=clause.who)
+    yield from _gendered((start, end), clause.who)
     if stage and stage != "adult":
         yield Found(start, end, "age", stage, who=clause.who)
 
@@ -223,6 +258,11 @@ def _fronted(words: Sequence[Token], clause: _Clause, found: Found) -> Iterator[
         yield replace(found, start=words[item.first].start, end=words[item.last - 1].end, value=item.term.value)
         if not found.about:
             clause.who = replace(clause.who, position=item.term.value)
+
+
+def _gendered(span: tuple[int, int], who: Reference) -> Iterator[Found]:
+    if who.gender:
+        yield Found(*span, "gender", who.gender, who=who)
 
 
 def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clause) -> Iterator[Found]:
@@ -242,6 +282,8 @@ def _garment(words: Sequence[Token], item: Item, clause: _Clause) -> Iterator[Fo
     region, _, kind = item.term.value.partition(" ")
     if kind != "any":
         yield Found(words[item.first].start, words[item.last - 1].end, "garment", kind, region, clause.who)
+    if clause.length:
+        yield Found(words[item.first].start, words[item.last - 1].end, "length", clause.length, region, clause.who)
     yield from _colours(words, clause.colours, f"garment {region}", clause.who)
     _close(clause)
     clause.head, clause.head_kind = f"garment {region}", "garment"
@@ -277,6 +319,8 @@ def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Ite
 
 def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
     lower = item.term.value
+    if lower == "they" and not clause.lead:
+        clause.lead = words[item.first].start, clause.who
     if lower in _LISTS["other"]:
         clause.other = True
         clause.indefinite = True

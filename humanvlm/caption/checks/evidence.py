@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from humanvlm.caption.checks.claims import Reference, find
+from humanvlm.caption.checks.alike import ENCODER, nearest
+from humanvlm.caption.checks.claims import find
+from humanvlm.caption.checks.found import Found, Reference
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.data.facts import NONE, Facts, Guess, Person
 
 TEXT = "text"
+_NAMING = frozenset(["object", "place", "role"])  # kinds of claims that name what is there
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class Evidence:
 
     labels: nouns of the fact sheet -> what says so. sets: WordNet's sets of them, upwards. said: (kind, value) of the
     claims of texts. text_sets: WordNet's sets of the nouns of texts, upwards; text: them all, in lower case.
+    names: objects of both; alike: least cosine at which a noun means one of them, 0: never.
     """
 
     facts: Facts
@@ -26,6 +30,8 @@ class Evidence:
     said: frozenset[tuple[str, str]] = frozenset()
     text_sets: frozenset[int] = frozenset()
     text: str = ""
+    names: tuple[str, ...] = ()
+    alike: float = 0.0
 
     @property
     def whole(self) -> bool:
@@ -36,28 +42,46 @@ class Evidence:
         return guess if guess is not None and guess.probability >= self.least else None
 
 
-def evidence(facts: Facts, texts: Sequence[str], least: float) -> Evidence:
+def evidence(facts: Facts, texts: Sequence[str], least: float, alike: float = 0.0) -> Evidence:
     """What claims on a picture are held against; facts less probable than ``least`` do not count."""
-    return _evidence(facts, tuple(texts), least)
-
-
-@lru_cache(maxsize=256)
-def _evidence(facts: Facts, texts: tuple[str, ...], least: float) -> Evidence:
     labels: dict[str, str] = {}
-    for phrase, source in _phrases(facts, least):
-        for claim in find(phrase):
-            if claim.kind in ("object", "place", "role"):
-                labels.setdefault(claim.value, source)
-        labels.setdefault(phrase.lower(), source)
     sets: dict[int, str] = {}
-    for label, source in labels.items():
-        for number in nouns().closure((label, label.rpartition(" ")[2])):
+    for phrase, source in _phrases(facts, least):
+        for name in _nouns_in(phrase):
+            labels.setdefault(name, source)
+        for number in _sets_of(_nouns_in(phrase)):
             sets.setdefault(number, source)
-    claims = [claim for text in texts for claim in find(text)]
-    said = frozenset((claim.kind, claim.value) for claim in claims)
-    named = [claim.value for claim in claims if claim.kind in ("object", "place", "role")]
-    words = [word for name in named for word in (name, name.rpartition(" ")[2])]
-    return Evidence(facts, least, labels, sets, said, nouns().closure(words), " ".join(texts).lower())
+    claims = [claim for text in texts for claim in claims_of(text)]
+    named = tuple(claim.value for claim in claims if claim.kind in _NAMING)
+    return Evidence(
+        facts,
+        least,
+        labels,
+        sets,
+        said=frozenset((claim.kind, claim.value) for claim in claims),
+        text_sets=_sets_of(named),
+        text=" ".join(texts).lower(),
+        names=tuple(thing.label for thing in facts.objects if thing.probability >= least) + named,
+        alike=alike,
+    )
+
+
+@lru_cache(maxsize=4096)
+def claims_of(text: str) -> tuple[Found, ...]:
+    """The claims of a text that comes again: a label, or the index's on one picture."""
+    return tuple(find(text))
+
+
+@lru_cache(maxsize=4096)
+def _nouns_in(phrase: str) -> tuple[str, ...]:
+    """The nouns of a phrase, and the phrase itself."""
+    return (*(claim.value for claim in claims_of(phrase) if claim.kind in _NAMING), phrase.lower())
+
+
+@lru_cache(maxsize=4096)
+def _sets_of(names: tuple[str, ...]) -> frozenset[int]:
+    """WordNet's sets of nouns and of their last words, and all that these are kinds of."""
+    return nouns().closure(word for name in names for word in (name, name.rpartition(" ")[2]))
 
 
 def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:
@@ -91,7 +115,10 @@ def candidates(who: Reference, known: Evidence) -> list[Person]:
 
 
 def noun_known(name: str, known: Evidence) -> str:
-    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it."""
+    """What says that there is a thing of this name: a label or a text, by the word, a synonym or a kind of it.
+
+    What words do not decide the embeddings of nouns may.
+    """
     name = nouns().base(name) or name
     if name in known.labels:
         return known.labels[name]
@@ -101,7 +128,9 @@ def noun_known(name: str, known: Evidence) -> str:
             return known.sets[number]
     if any(number in known.text_sets for number in sets):
         return TEXT
-    return TEXT if ("object", name) in known.said or ("place", name) in known.said else ""
+    if ("object", name) in known.said or ("place", name) in known.said:
+        return TEXT
+    return ENCODER if known.alike and known.names and nearest(name, known.names)[1] >= known.alike else ""
 
 
 def kind_of(claimed: str, own: str) -> bool:

@@ -8,7 +8,7 @@ from importlib.resources import files
 import yaml
 
 from humanvlm.caption.checks.lexicon import is_known, lexicon
-from humanvlm.caption.checks.tokens import Token, tokens
+from humanvlm.caption.checks.tokens import Token, parts, tokens
 from humanvlm.caption.checks.verdict import Cut
 from humanvlm.inference.replies import final_answer, holds_thought
 
@@ -33,7 +33,7 @@ def form_cuts(
 
     prompts: what was asked.
     """
-    found = [*_phrases(text, spans), *_broken(text, spans), *_echo(text, spans, prompts)]
+    found = [*_phrases(text, words, spans), *_broken(text, spans), *_echo(text, spans, prompts)]
     found += [*_languages(text, words, spans), *_repeated(text, words, spans), *_unfinished(text, spans)]
     return [*found, *_too_long(text, spans, most)]
 
@@ -51,22 +51,28 @@ def thought_cuts(text: str) -> list[Cut]:
 
 
 @cache
-def _patterns() -> Mapping[str, re.Pattern[str]]:
-    """Fault -> what shows it, of phrases.yaml."""
+def _patterns() -> Mapping[str, tuple[frozenset[str], re.Pattern[str]]]:
+    """Fault -> words without which it is not there, and what shows it, of phrases.yaml."""
     path = files("humanvlm.caption.checks").joinpath("words/phrases.yaml")
-    listed: Mapping[str, Sequence[str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {fault: re.compile("|".join(f"(?:{one})" for one in ones), re.IGNORECASE) for fault, ones in listed.items()}
+    listed: Mapping[str, Mapping[str, Sequence[str]]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {
+        fault: (frozenset(one["when"]), re.compile("|".join(f"(?:{part})" for part in one["patterns"]), re.IGNORECASE))
+        for fault, one in listed.items()
+    }
 
 
-def _phrases(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
+def _phrases(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
     plain = text.replace("’", "'")
     first = spans[0][0] if spans else len(text)
-    for fault, pattern in _patterns().items():
+    there = parts(words)
+    for fault, (when, pattern) in _patterns().items():
+        if there.isdisjoint(when):
+            continue
         for match in pattern.finditer(plain, first):
             start, end = match.span()
             if fault != "boilerplate" or not plain[:end].rstrip().endswith(":"):
                 start, end = around(spans, start, end)
-            yield Cut(start, end, fault.replace("opening", "boilerplate"))
+            yield Cut(start, end, fault)
 
 
 def around(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, int]:

@@ -16,7 +16,15 @@ from humanvlm.caption.template.english import plural
 NOUNS = frozenset(
     ["person", "hair", "garment", "eyewear", "headwear", "beard", "accessory", "scenery", "thing", "neutral"]
 )
-GRAMMAR = ("determiners", "copula", "wearing", "function", "other", "partial")  # lists of words that are no nouns
+GRAMMAR = (
+    "determiners",
+    "copula",
+    "wearing",
+    "function",
+    "other",
+    "partial",
+    "adjectives",
+)  # lists of words that are no nouns
 NUMBERS = {str(count) for count in range(13)}
 
 

@@ -9,8 +9,9 @@ from importlib.resources import files
 import yaml
 
 from humanvlm.caption.checks.form import around
-from humanvlm.caption.checks.lexicon import is_known, lexicon
-from humanvlm.caption.checks.tokens import Token
+from humanvlm.caption.checks.lexicon import NOUNS, is_known, lexicon
+from humanvlm.caption.checks.nouns import nouns
+from humanvlm.caption.checks.tokens import Token, parts
 from humanvlm.caption.checks.verdict import Cut
 
 _TITLES = frozenset(
@@ -19,6 +20,8 @@ _TITLES = frozenset(
 _TITLES |= frozenset(["queen", "king", "prince", "princess", "pope", "judge", "general", "chancellor", "minister"])
 _NAMED = frozenset(["named", "called", "actor", "actress", "singer", "politician", "footballer", "celebrity"])
 
+_SURNAME = re.compile(r"(?:O['’]|Mc|Mac)[A-Z][a-z]+")
+_FROM = re.compile(r"\b(?:is|are|be|comes?|came|hails?)\s+(?:originally\s+)?from\s+(?:the\s+)?[A-Z][a-z]+")
 _DOING = frozenset(["activity", "pose", "expression", "facing"])
 
 
@@ -38,48 +41,75 @@ def _capitalised() -> frozenset[str]:
 def name_cuts(
     words: Sequence[Token], spans: Sequence[tuple[int, int]], quoted: Sequence[tuple[int, int]] = ()
 ) -> Iterator[Cut]:
-    """Sentences that name a person: by a first name, a title, or two words in a row that only names begin so."""
+    """Sentences that name a person: by a first name, a title, or words in a row that only names begin so."""
     starts = {start for start, _ in spans}
+    last = -1
     for place, word in enumerate(words):
-        if not _is_capitalised(word) or any(start <= word.start < end for start, end in quoted):
+        if place <= last or not _is_capitalised(word) or any(start <= word.start < end for start, end in quoted):
             continue
-        following = words[place + 1] if place + 1 < len(words) else None
-        before = words[place - 1].lower if place else ""
-        if before == "." and place > 1:
-            before = words[place - 2].lower
-        if _is_name(word, following, before, word.start in starts):
-            yield Cut(*around(spans, word.start, word.end), "name")
+        last = place
+        while last + 1 < len(words) and _is_capitalised(words[last + 1]):
+            last += 1
+        before = [one.lower for one in words[max(place - 2, 0) : place] if one.text != "."]
+        following = words[last + 1] if last + 1 < len(words) else None
+        if _is_name(words[place : last + 1], before[-1:], following, word.start in starts):
+            yield Cut(*around(spans, word.start, words[last].end), "name")
 
 
-def _is_name(word: Token, following: Token | None, before: str, opens: bool) -> bool:
-    lower = word.lower.removesuffix("'s").removesuffix("’s")
-    if not opens and before in _TITLES | _NAMED:
-        return lower not in _capitalised()
-    common = is_known(lower) or lower in _capitalised()
-    another = following is not None and _is_capitalised(following) and following.lower not in _capitalised()
-    if another and following is not None:
-        another = not is_known(following.lower) or lower in _first_names()
-    if lower in _first_names() and lower not in lexicon().words:
-        return another or not (common or opens) or (opens and _looks_said_of(following, common))
-    if opens:
-        return another and not common
-    return not common and (another or not _looks_attributive(following))
+def _is_name(run: Sequence[Token], before: Sequence[str], following: Token | None, opens: bool) -> bool:
+    """Whether words with capitals in a row name somebody; opens: the first has its capital from the sentence."""
+    lower = [word.lower.removesuffix("'s").removesuffix("’s") for word in run]
+    if any(_SURNAME.match(word.text) for word in run):
+        return True
+    lower = _without_places(lower)
+    if not lower:
+        return False
+    if not opens and before and before[0] in _TITLES | _NAMED:
+        return lower[0] not in _capitalised()
+    if opens and is_known(lower[0]) and lower[0] not in _first_names():
+        lower, opens = lower[1:], False
+    unknown = [word for word in lower if word not in _capitalised() and not is_known(word)]
+    first = [word for word in lower if word in _first_names() and not _is_grammar(word)]
+    attributive = following is not None and _is_noun(following.lower)
+    if opens and len(lower) == 1:
+        return bool(first) and (
+            _looks_said_of(following) or bool(unknown and not attributive) or lower[0] != run[0].lower
+        )
+    if len(first) == 1 == len(lower) and not unknown:
+        return False  # grace, may, rose
+    if first and (unknown or len(first) > 1):
+        return True
+    return bool(unknown) and not attributive and (len(lower) > 1 or not opens)
 
 
 def _is_capitalised(word: Token) -> bool:
-    return word.text[0].isupper() and word.text[1:2].islower() and len(word.text) > 2
+    return (word.text[0].isupper() and word.text[1:2].islower() and len(word.text) > 2) or bool(
+        _SURNAME.match(word.text)
+    )
 
 
-def _looks_said_of(following: Token | None, common: bool) -> bool:
-    """Whether something follows that people do, as after a name that opens a sentence; common: it is a word too."""
+def _without_places(lower: list[str]) -> list[str]:
+    """The words without those that together are a place or a thing: New York, Jack Russell Terrier."""
+    for size in (3, 2):
+        for start in range(len(lower) - size + 1):
+            if " ".join(lower[start : start + size]) in _capitalised():
+                return _without_places(lower[:start] + lower[start + size :])
+    return lower
+
+
+def _is_grammar(word: str) -> bool:
+    return word in lexicon().words or word in lexicon().grammar
+
+
+def _is_noun(word: str) -> bool:
+    term = lexicon().words.get(word)
+    return term.kind in NOUNS if term else bool(nouns().base(word)) and word not in lexicon().grammar
+
+
+def _looks_said_of(following: Token | None) -> bool:
+    """Whether something follows that people do, as after a name that opens a sentence."""
     term = lexicon().words.get(following.lower) if following else None
-    does = term is not None and term.kind in _DOING
-    return does or (not common and (following is None or following.lower.endswith(("s", "ing", "ed", ","))))
-
-
-def _looks_attributive(following: Token | None) -> bool:
-    """A word in capitals before a noun is a make or a place: a Nike shirt."""
-    return following is not None and is_known(following.lower)
+    return term is not None and term.kind in _DOING
 
 
 @dataclass(frozen=True)
@@ -108,8 +138,10 @@ def _sensitive() -> _Sensitive:
         rf"\b{told}[\s-]+(?:[a-z-]+\s+){{0,2}}(?:{group['people']})\b",
         rf"\b{says}{hedges}\s+{told}(?:\b(?!\s*-?\s*[a-z])|[\s-]+{followers}\b)",
         rf"\b{told}[\s-]+{origins}\b",
+        rf"\b{says}\s+(?:[a-z]+\s+(?:and|but)\s+){told}\b(?!\s*-?\s*[a-z])",
         rf"\b(?:{group['plain']})\b",
-        rf"\ban?\s+(?:{group['believers']})\b(?!\s+[a-z])",
+        rf"\ban?\s+(?:{group['believers']})\b(?:(?!\s+[a-z])|\s+(?:{followers}|is|in|on|[a-z]+(?:ing|ed|[^s\W]s)\b))",
+        rf"\b(?:devout|pious|strict|practi[sc]ing)\s+{told}\b",
     )
     own = rf"(?:\s+(?:(?!\w+ed\b)[a-z-]+\s+)?(?:{group['people']})|[\s-]+(?:{shown}|skin(?:ned)?))"
     skin = rf"\b(?:{group['skins']}){own}\b"
@@ -126,8 +158,10 @@ def _sensitive() -> _Sensitive:
 def sensitive_cuts(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
     """Sentences that state somebody's ethnicity, religion, health or sexuality."""
     known = _sensitive()
-    lower = {part for word in words for part in (word.lower, *word.lower.split("-"))}
+    lower = parts(words)
     patterns = () if lower.isdisjoint(known.words) else known.patterns
+    for match in _FROM.finditer(text) if "from" in lower else ():
+        yield Cut(*around(spans, *match.span()), "sensitive")
     for pattern in patterns if lower.isdisjoint(known.skins) else (*patterns, known.skin):
         for match in pattern.finditer(text):
             yield Cut(*around(spans, *match.span()), "sensitive")

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from humanvlm.caption.checks.claims import Found, find
-from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, kind_of, noun_known
+from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, claims_of, kind_of, noun_known
+from humanvlm.caption.checks.found import Found
 from humanvlm.caption.checks.lexicon import word_lists
 from humanvlm.caption.checks.verdict import Claim
 from humanvlm.caption.facts.colour import FAMILIES
@@ -25,6 +25,9 @@ UNKNOWN: Answer = ("", False)
 def support(found: Found, known: Evidence) -> Claim:
     """The claim with what supports it, and whether a fact contradicts it."""
     by, contradicted = _RULES[found.kind](found, known)
+    if found.negated:
+        denied = "facts" if contradicted else ""
+        return Claim(found.start, found.end, found.kind, found.value, denied, bool(by))
     if not by and found.kind != "count" and (found.kind, found.value) in known.said:
         by, contradicted = TEXT, False
     return Claim(found.start, found.end, found.kind, found.value, by, contradicted and not by)
@@ -36,6 +39,9 @@ def _told(
     """Supported when one of the people meant has it, contradicted when all of them surely have another."""
     people = candidates(found.who, known)
     guesses = [known.sure(guess_of(person)) for person in people]
+    if found.who.every and guesses:
+        wrong = any(guess and not same(guess.value, found.value) for guess in guesses)
+        return ("facts" if all(guesses) and not wrong else ""), wrong
     for guess in guesses:
         if guess and same(guess.value, found.value):
             return guess.source or "facts", False
@@ -168,6 +174,8 @@ def _worn_thing(attribute: Callable[[Person], Guess | None]) -> Callable[[Found,
             return own == claimed or (own != NONE and kind_of(claimed, own))
 
         by, contradicted = _told(found, known, attribute, same)
+        if found.who.every and contradicted:
+            return "", True
         guesses = [known.sure(attribute(person)) for person in candidates(found.who, known)]
         absent = bool(guesses) and all(guess and guess.value == NONE for guess in guesses)
         return by, contradicted and (absent or found.value == NONE)
@@ -199,8 +207,10 @@ def _pose(found: Found, known: Evidence) -> Answer:
 def _activity(found: Found, known: Evidence) -> Answer:
     for person in candidates(found.who, known):
         guess = known.sure(person.activity)
-        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in find(guess.value)):
+        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in claims_of(guess.value)):
             return guess.source or "facts", False
+    if found.value == "holding" and any(person.accessories for person in candidates(found.who, known)):
+        return "facts", False  # a bag is carried; what else is held is a claim of its own
     for relation in known.facts.relations:
         if relation.predicate == found.value and relation.probability >= known.least:
             return relation.source or "geometry", False
@@ -231,16 +241,16 @@ def _role(found: Found, known: Evidence) -> Answer:
 
 
 def _position(found: Found, known: Evidence) -> Answer:
-    if found.about:
-        positions = [thing.position for thing in known.facts.objects if kind_of(found.about, thing.label)]
-    else:
-        positions = [person.position for person in candidates(found.who, known)]
+    positions = [thing.position for thing in known.facts.objects if kind_of(found.about, thing.label)]
+    positions += [person.position for person in candidates(found.who, known)]
     if found.value in positions:
         return "geometry", False
-    return "", bool(positions) and (known.whole or bool(found.about))
+    return "", bool(positions) and known.whole
 
 
 def _relation(found: Found, known: Evidence) -> Answer:
+    if found.about == "person":
+        return _beside(found, known)
     stated = [one for one in known.facts.relations if one.label and kind_of(found.about, one.label)]
     for relation in stated:
         if relation.predicate == found.value:
@@ -251,6 +261,22 @@ def _relation(found: Found, known: Evidence) -> Answer:
     if setting and found.about in setting.value:
         return setting.source or "facts", False
     return noun_known(found.about, known), False
+
+
+def _beside(found: Found, known: Evidence) -> Answer:
+    """How somebody stands to another person: as was measured, or by the boxes for left and right."""
+    facts = known.facts
+    for relation in facts.relations:
+        if relation.other is not None and relation.predicate == found.value:
+            return relation.source or "geometry", False
+    if found.value not in ("left of", "right of"):
+        return ("geometry" if facts.people_count > 1 else ""), False
+    middles = [person.box[0] + person.box[2] for person in facts.people]
+    own = [person.box[0] + person.box[2] for person in candidates(found.who, known)]
+    right = any(
+        (middle < other) == (found.value == "left of") for middle in own for other in middles if other != middle
+    )
+    return ("geometry", False) if right else ("", known.whole and bool(own))
 
 
 def _shot(found: Found, known: Evidence) -> Answer:
@@ -292,6 +318,13 @@ def _guess(attribute: Callable[[Person], Guess | None]) -> Callable[[Found, Evid
     return lambda found, known: _told(found, known, attribute, _equal)
 
 
+def _length(found: Found, known: Evidence) -> Answer:
+    def length(person: Person) -> Guess | None:
+        return next((garment.length for garment in _garments(person, found.about) if garment.length), None)
+
+    return _told(found, known, length, lambda own, claimed: own.startswith(claimed))
+
+
 def _sleeves(found: Found, known: Evidence) -> Answer:
     def length(person: Person) -> Guess | None:
         garment = person.garment("upper") or person.garment("whole")
@@ -312,6 +345,8 @@ _RULES: Mapping[str, Callable[[Found, Evidence], Answer]] = {
     "accessory": _accessory,
     "hair": _hair,
     "expression": _guess(lambda person: person.expression),
+    "head": _guess(lambda person: person.head),
+    "length": _length,
     "mouth": _guess(lambda person: person.mouth),
     "eyes": _guess(lambda person: person.eyes),
     "pose": _pose,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’.-][^\W\d_]+)*|\d+(?:[.,:]\d+)*|[^\w\s]|_+")
+_INNER = re.compile("['’-]")
 _END = frozenset(".!?…")
 _CLOSING = frozenset("\"'”’)]")
 _ABBREVIATIONS = frozenset(["mr", "mrs", "ms", "dr", "st", "prof", "jr", "sr"])
@@ -22,6 +23,12 @@ class Token(NamedTuple):
 def tokens(text: str) -> list[Token]:
     """All words and marks in their order. Hyphens and apostrophes inside of a word are the word's."""
     return [Token(found.start(), found.end(), found[0], found[0].lower()) for found in _TOKEN.finditer(text)]
+
+
+def parts(words: Sequence[Token]) -> set[str]:
+    """The words in lower case, and the parts of those with a hyphen or an apostrophe."""
+    whole = {word.lower for word in words}
+    return whole | {part for word in whole if not word.isalpha() for part in _INNER.split(word)}
 
 
 def sentences(words: Sequence[Token], text: str) -> list[tuple[int, int]]:

@@ -27,10 +27,16 @@ TILTS = ((-6.0, 0.9), (6.0, 0.9), (-6.0, 1.0), (6.0, 1.0))  # degrees, scale
 
 
 def face_chip(rgb: Picture, points: Sequence[float], size: int, frame: Floats) -> Picture | None:
-    """The face turned upright and scaled to ``size`` px, its points on those of ``frame``.
+    """The face turned upright and scaled to ``size`` px, its points on those of ``frame``; None as ``similarity``."""
+    found = similarity(points, frame)
+    return None if found is None else warped(rgb, *found, size)
 
-    points: x, y px of right eye, left eye, nose, mouth (more are ignored; unknown ones are NaN). The least-squares
-    similarity (Umeyama 1991) in complex numbers: z -> a z + b. None when fewer than two points are known, or coincide.
+
+def similarity(points: Sequence[float], frame: Floats) -> tuple[complex, complex] | None:
+    """a, b of the least-squares similarity (Umeyama 1991) z -> a z + b, in complex numbers, onto the unit square.
+
+    points: x, y px of right eye, left eye, nose, mouth (more are ignored; unknown ones are NaN), to come to lie on
+    those of ``frame`` [4, 2]. None when fewer than two points are known, or coincide.
     """
     source = np.asarray(points[:8], dtype=np.float64).reshape(4, 2) @ [1, 1j]
     known = np.isfinite(source)
@@ -41,14 +47,17 @@ def face_chip(rgb: Picture, points: Sequence[float], size: int, frame: Floats) -
     energy = float((abs(spread) ** 2).sum())
     if energy < 1:
         return None
-    a = (spread.conj() * (target - target.mean())).sum() / energy
-    b = target.mean() - a * source.mean()
-    if abs(a) < 1e-9:
-        return None
+    a = complex((spread.conj() * (target - target.mean())).sum() / energy)
+    b = complex(target.mean() - a * source.mean())
+    return None if abs(a) < 1e-9 else (a, b)
+
+
+def warped(rgb: Picture, a: complex, b: complex, size: int, border: int = cv2.BORDER_CONSTANT) -> Picture:
+    """The part of the picture that z -> a z + b takes into the unit square, ``size`` px wide. border: beyond it."""
     # Sample finer than the chip when the face is larger than it, then average: bilinear sampling alone would alias.
     finer = int(np.clip(np.ceil(1 / (abs(a) * size)), 1, 8))
     matrix = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]]) * size * finer
-    chip = cv2.warpAffine(rgb, matrix, (size * finer, size * finer), flags=cv2.INTER_LINEAR)
+    chip = cv2.warpAffine(rgb, matrix, (size * finer, size * finer), flags=cv2.INTER_LINEAR, borderMode=border)
     return np.asarray(cv2.resize(chip, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

@@ -48,6 +48,14 @@ def raised_arms(points: Points) -> Guess | None:
     return Guess("both arms raised" if len(raised) == 2 else "one arm raised", _sureness(points, (NOSE, *raised)))
 
 
+def turned_away(points: Points) -> Guess | None:
+    """Away from the camera, of a person whose face was not found: the right shoulder is on the picture's right."""
+    right, left = points[SHOULDERS[1]], points[SHOULDERS[0]]
+    if min(right[2], left[2]) < LEAST or torso(points) is None or right[0] - left[0] < 4:
+        return None
+    return Guess("away", _sureness(points, SHOULDERS), "movenet-lightning")
+
+
 def torso(points: Points) -> tuple[float, float, float, float] | None:
     """The xyxy px box between shoulders and hips, narrowed to leave out arms and background; None when not seen."""
     joints = points[[*SHOULDERS, *HIPS]]

@@ -47,9 +47,13 @@ PLACE_BIAS, PLACE_SLOPE = 0.25, {"indoors": 0.5, "outdoors": 0.9}
 CALIBRATION = {"detected": 0.5, "settings": 0.55, "objects": 0.85, "wider": 1.0}
 
 
-def behind(rgb: Picture, frames: Sequence[Box]) -> tuple[Guess, ...]:
-    """Colours of what is outside of the people's boxes (xyxy px); () when that is less than 5% of the picture."""
+def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]) -> tuple[Guess, ...]:
+    """Colours of what is outside of the people's masks [height, width], and of boxes (xyxy px) of those who have none;
+    () when that is less than 5% of the picture.
+    """
     outside = outside_of(rgb, frames)
+    for mask in people:
+        outside &= ~mask
     return colour_shares(rgb, outside) if outside.mean() > LEAST_OUTSIDE else ()
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from humanvlm.data.prompts import YES_NO
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, open_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio
@@ -20,7 +21,6 @@ from humanvlm.inference.replies import final_answer
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
 
-PROMPT = "{question} Answer yes or no."
 LABEL_PROMPT = "Does this fit the person in the picture: {label}? Answer yes or no."
 
 _ANSWER = re.compile(r"\b(yes|no)\b")
@@ -172,7 +172,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
 def sample(row: Row, folder: Path) -> Sample:
     if row["answer"] not in ("yes", "no"):
         raise ValueError(f"answer {row['answer']!r} is neither yes nor no")
-    prompt = PROMPT.format(question=row["question"])
+    prompt = YES_NO.format(question=row["question"])
     return own_sample(row, folder, "attributes", prompt, [row["answer"]], part=str(row["attribute"]))
 
 

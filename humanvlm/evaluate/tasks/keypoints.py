@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import numpy as np
 
-from humanvlm.data.prompts import format_box
+from humanvlm.data.prompts import KEYPOINTS, format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import (
     Row,
@@ -37,7 +37,6 @@ from humanvlm.evaluate.tasks.replies import answers, with_replies
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
 
-PROMPT = "Where are the {names} of the person in the box {box}? Answer with name: [x, y] for each, from 0 to 100."
 
 Corner = tuple[float, float, float, float]
 
@@ -155,7 +154,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         x, y, across, down = person.box
         box = format_box([x, y, x + across, y + down], width, height)
         visible = [name for name, (_, _, seen) in zip(NAMES, person.points, strict=True) if seen > 0]
-        prompt = PROMPT.format(names=", ".join(name.replace("_", " ") for name in visible), box=box)
+        prompt = KEYPOINTS.format(names=", ".join(name.replace("_", " ") for name in visible), box=box)
         picture = source_picture(task, source, person.image, {"file_name": names.get(person.image, person.image)})
         yield Sample(person.id, task, person.image, picture, prompt, (), person)
 

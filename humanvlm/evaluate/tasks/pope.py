@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from humanvlm.data.prompts import YES_NO
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import by_id, get_id, get_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.attributes import PROMPT
 from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, YesNoQuestion, source_file
 from humanvlm.evaluate.tasks.options import FILE
 from humanvlm.evaluate.tasks.pictures import source_picture
@@ -158,7 +158,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
     path = source_file(task, source)
     for one, (_, row) in zip(read_questions(path), read_rows(path), strict=True):
         picture = source_picture(task, source, one.image, row)
-        answer, prompt = "yes" if one.positive else "no", PROMPT.format(question=one.text)
+        answer, prompt = "yes" if one.positive else "no", YES_NO.format(question=one.text)
         yield Sample(one.id, task, one.image, picture, prompt, (answer,), one, one.part)
 
 

@@ -14,7 +14,7 @@ import click
 import numpy as np
 
 from humanvlm.data.detections import Box, iou
-from humanvlm.data.prompts import format_box
+from humanvlm.data.prompts import FIND, format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_numbers, get_text, pair, read_rows
 from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, Found, Reading, choose_space, find_numbers, read_box
@@ -28,7 +28,6 @@ from humanvlm.evaluate.tasks.replies import REPLY, answers, row_id, with_replies
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
 
-PROMPT = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
 BOX = ("bbox", "box", "solution")
 THRESHOLDS = (0.5, 0.75)
 NAMES = ("mean_iou", "acc50", "acc75", "acc50_authors", "unparseable")
@@ -176,7 +175,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample | Dropped]:
             continue
         box = format_box(list(one.box), int(one.width), int(one.height))
         picture = source_picture(task, source, one.image, row)
-        yield Sample(one.id, task, one.image, picture, PROMPT.format(expression=one.text), (box,), one, one.part)
+        yield Sample(one.id, task, one.image, picture, FIND.format(expression=one.text), (box,), one, one.part)
 
 
 def source_expressions(task: str, source: "Source") -> Iterator[tuple[Expression | None, Row]]:
@@ -199,7 +198,7 @@ def sample(row: Row, folder: Path) -> Sample:
     if not (x1 < x2 and y1 < y2 and width > 0 and height > 0):
         raise ValueError(f"box {row['box']} of a {width}x{height} picture")
     truth = Expression(str(row["id"]), str(row["image"]), row["expression"], (x1, y1, x2, y2), width, height)
-    prompt = PROMPT.format(expression=row["expression"])
+    prompt = FIND.format(expression=row["expression"])
     return own_sample(row, folder, "rec", prompt, [format_box([x1, y1, x2, y2], width, height)], truth=truth)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from humanvlm.data.detections import Box
-from humanvlm.data.prompts import format_box
+from humanvlm.data.prompts import REFER, format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, pair
 from humanvlm.evaluate.metrics.captions import METRICS, score_captions
@@ -21,8 +21,6 @@ from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
-
-PROMPT = "Describe the person in the box {box} in a short phrase."
 
 
 def read_regions(path: Path) -> tuple[dict[str, list[Expression]], dict[str, str]]:
@@ -81,7 +79,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
             regions.setdefault((one.image, one.box), []).append((one, row))
     for group in regions.values():
         first, row = group[0]
-        prompt = PROMPT.format(box=format_box(list(first.box), int(first.width), int(first.height)))
+        prompt = REFER.format(box=format_box(list(first.box), int(first.width), int(first.height)))
         texts = tuple(one.text for one, _ in group)
         picture = source_picture(task, source, first.image, row)
         yield Sample(first.id, task, first.image, picture, prompt, texts, first, first.part)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from humanvlm.data.prompts import QUESTION
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, pair, read_array, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
@@ -27,7 +28,6 @@ from humanvlm.evaluate.tasks.replies import answers, with_replies
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
 
-PROMPT = "{question} Answer with a word or a short phrase."
 
 ARTICLES = frozenset(["a", "an", "the"])
 NUMBERS = {"none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5", "six": "6"}
@@ -206,7 +206,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
     if not source.questions:
         raise UserError(f"benchmark_scores.sources.{task}: no questions; name VQAv2's file of questions")
     for one in read_questions(Path(source.questions), source_file(task, source)):
-        prompt = PROMPT.format(question=one.text)
+        prompt = QUESTION.format(question=one.text)
         picture = source_picture(task, source, one.image, {})
         yield Sample(one.id, task, one.image, picture, prompt, one.answers, one, one.answer_type)
 
@@ -215,7 +215,7 @@ def sample(row: Row, folder: Path) -> Sample:
     given: Sequence[str] = row["answers"]
     common = Counter(given).most_common(1)[0][0]
     kind = "yes/no" if parse_answer(common) == common.strip().lower() else "number" if common.isdigit() else "other"
-    return own_sample(row, folder, "vqa", PROMPT.format(question=row["question"]), given, part=kind)
+    return own_sample(row, folder, "vqa", QUESTION.format(question=row["question"]), given, part=kind)
 
 
 def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:

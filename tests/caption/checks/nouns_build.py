@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 # Of WordNet's lexicographer files: what can be seen.
-KINDS = {"05": "animal", "06": "artifact", "13": "food", "17": "object", "18": "person", "20": "plant"}
+KINDS = {"03": "object", "05": "animal", "06": "artifact", "13": "food", "17": "object", "18": "person", "20": "plant"}
+# Of the file of the broadest nouns, those that are said of pictures.
+BROAD = frozenset(["animal", "beast", "creature", "plant", "flora", "food"])
 Synset = tuple[str, list[str], list[str]]  # lexicographer file, words as they are spelt, offsets of hypernyms
 LEMMA = re.compile(r"[a-z][a-z'-]*(?:_[a-z][a-z'-]*){0,2}")
 COMMON = 0.25  # share of a noun's uses that a sense must have, but for the first one
@@ -38,6 +40,8 @@ def build(folder: Path) -> str:
             kind, spelt, _ = synsets[offset]
             own = {word for word in spelt if word.lower() == lemma}
             proper = lemma not in own and kind not in ("06", "13")
+            if kind == "03" and lemma not in BROAD:
+                continue
             if common and kind in KINDS and own and not proper:
                 words[offset].append(lemma + mark)
     number = {offset: line for line, offset in enumerate(sorted(words))}

@@ -1,6 +1,9 @@
 """True captions pass whole; every kind of lie is a fault; what is repaired has none."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from humanvlm.caption.checks.check import Limits, check, repair
 
@@ -87,6 +90,17 @@ def test_a_lie_is_a_fault_and_does_not_stay(text: str, fault: str) -> None:
     left = mended(text)
     assert left != text or not text
     assert not left or not check(left, "short", COUPLE, (), LIMITS).faults
+
+
+SAID = yaml.safe_load(Path(__file__).with_name("said.yaml").read_text(encoding="utf-8"))
+PROMPT = "You are given facts about a picture. Write one fluent English sentence of no more than 70 words."
+
+
+def test_of_many_sentences_the_true_ones_stay_and_the_others_do_not() -> None:
+    limits = Limits(70, prompts=(PROMPT,))
+    faults = {text: check(text, "detailed", COUPLE, (), limits).faults for text in (*SAID["true"], *SAID["lies"])}
+    assert [(text, faults[text]) for text in SAID["true"] if faults[text]] == []
+    assert [text for text in SAID["lies"] if not faults[text]] == []
 
 
 def test_what_is_true_beside_a_lie_is_kept() -> None:
