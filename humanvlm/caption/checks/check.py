@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from humanvlm.caption.captioners.base import Style
-from humanvlm.caption.checks.claims import find
+from humanvlm.caption.checks.claims import find_in
 from humanvlm.caption.checks.evidence import evidence
-from humanvlm.caption.checks.form import around, form_cuts, merged, thought_cuts
+from humanvlm.caption.checks.form import around, form_cuts, language_cuts, merged, thought_cuts
 from humanvlm.caption.checks.people import name_cuts, sensitive_cuts
 from humanvlm.caption.checks.support import support
-from humanvlm.caption.checks.tokens import sentences, tokens
+from humanvlm.caption.checks.tokens import Token, sentences, tokens
 from humanvlm.caption.checks.verdict import Claim, Cut, Verdict
 from humanvlm.data.facts import Facts
 
@@ -43,19 +43,32 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
     if not any(letter.isalnum() for letter in text):
         return Verdict(faults=("empty",))
     thoughts = thought_cuts(text)
-    words = [word for word in tokens(text) if not any(cut.start <= word.start < cut.end for cut in thoughts)]
-    spans = [(words[first].start, words[last - 1].end) for first, last in sentences(words, text)]
+    words = _outside(tokens(text), thoughts)
+    bounds = sentences(words, text)
+    spans = [(words[first].start, words[last - 1].end) for first, last in bounds]
     known = evidence(facts, texts, limits.min_probability, limits.min_similarity)
-    claims = tuple(support(found, known) for found in find(text, words))
-    quoted = [(claim.start, claim.end) for claim in claims if claim.kind == "text"]
+    claims = tuple(support(found, known) for found in find_in(text, words, bounds))
+    seen = [claim for claim in claims if claim.kind == "text" and claim.by]  # what is written there may be anything
+    own = _outside(words, seen)
+    masked = text
+    for claim in seen:
+        masked = masked[: claim.start] + " " * (claim.end - claim.start) + masked[claim.end :]
     cuts = [
         *thoughts,
         *form_cuts(text, words, spans, limits.words, limits.prompts),
-        *name_cuts(words, spans, quoted),
-        *sensitive_cuts(text, words, spans),
+        *language_cuts(masked, own, spans),
+        *name_cuts(own, spans),
+        *sensitive_cuts(masked, own, spans),
         *_unfaithful(text, spans, claims, limits.min_faithfulness),
     ]
     return Verdict(claims, tuple(dict.fromkeys(cut.fault for cut in cuts)), tuple(cuts))
+
+
+def _outside(words: list[Token], places: Sequence[Claim | Cut]) -> list[Token]:
+    """The words that begin in none of some places."""
+    if not places:
+        return words
+    return [word for word in words if not any(place.start <= word.start < place.end for place in places)]
 
 
 def _unfaithful(text: str, spans: Sequence[tuple[int, int]], claims: Sequence[Claim], least: float) -> list[Cut]:

@@ -53,15 +53,17 @@ _SUBJECTS = frozenset(["he", "she"])
 _NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
 
-def find(text: str, words: Sequence[Token] = ()) -> list[Found]:
-    """All claims of a text in their order; what is quoted is one claim: that it is written there.
+def find(text: str) -> list[Found]:
+    """All claims of a text in their order; what is quoted is one claim: that it is written there."""
+    words = tokens(text)
+    return find_in(text, words, sentences(words, text))
 
-    words: its tokens, where they are known.
-    """
-    words = words or tokens(text)
+
+def find_in(text: str, words: Sequence[Token], bounds: Sequence[tuple[int, int]]) -> list[Found]:
+    """As ``find``, of the tokens and the sentences of a text as far as these are given."""
     quotes = [Found(found.start(), found.end(), "text", found[1]) for found in _QUOTED.finditer(text)]
     who, said, found = Reference(), set[str](), []
-    for first, last in sentences(words, text):
+    for first, last in bounds:
         clause = _Clause(who)
         claims = list(_sentence(words, first, last, clause))
         for claim in _led(claims, clause.lead, text):
@@ -101,7 +103,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         previous = row[place - 1].term if place else Term("other", ".")
         if kind == "noun" and not _is_noun(item, clause, previous, following):
             kind = "other"
-        _negate(words, item, last, clause)
+        if kind in ("other", "number"):
+            _negate(words, item, last, clause)
         if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
             kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":

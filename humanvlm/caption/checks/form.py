@@ -29,12 +29,12 @@ _LONGEST_LOOP = 10  # words
 def form_cuts(
     text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]], most: int, prompts: Sequence[str]
 ) -> list[Cut]:
-    """All faults of form but for thoughts. words, spans: tokens and sentences of the answer; most: its most words.
+    """All faults of form but for thoughts and languages.
 
-    prompts: what was asked.
+    words, spans: tokens and sentences of the answer; most: its most words; prompts: what was asked.
     """
     found = [*_phrases(text, words, spans), *_broken(text, spans), *_echo(text, spans, prompts)]
-    found += [*_languages(text, words, spans), *_repeated(text, words, spans), *_unfinished(text, spans)]
+    found += [*_repeated(text, words, spans), *_unfinished(text, spans)]
     return [*found, *_too_long(text, spans, most)]
 
 
@@ -108,7 +108,8 @@ def _shingles(prompt: str) -> frozenset[tuple[str, ...]]:
     return frozenset(tuple(words[place : place + _SHINGLE]) for place in range(len(words) - _SHINGLE + 1))
 
 
-def _languages(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
+def language_cuts(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
+    """Sentences in another language than English, by their letters or, where few words are known, by a classifier."""
     at = 0
     for start, end in spans:
         known = told = 0

@@ -38,14 +38,12 @@ def _capitalised() -> frozenset[str]:
     return frozenset(line.lower() for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def name_cuts(
-    words: Sequence[Token], spans: Sequence[tuple[int, int]], quoted: Sequence[tuple[int, int]] = ()
-) -> Iterator[Cut]:
+def name_cuts(words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
     """Sentences that name a person: by a first name, a title, or words in a row that only names begin so."""
     starts = {start for start, _ in spans}
     last = -1
     for place, word in enumerate(words):
-        if place <= last or not _is_capitalised(word) or any(start <= word.start < end for start, end in quoted):
+        if place <= last or not _is_capitalised(word):
             continue
         last = place
         while last + 1 < len(words) and _is_capitalised(words[last + 1]):
@@ -83,9 +81,8 @@ def _is_name(run: Sequence[Token], before: Sequence[str], following: Token | Non
 
 
 def _is_capitalised(word: Token) -> bool:
-    return (word.text[0].isupper() and word.text[1:2].islower() and len(word.text) > 2) or bool(
-        _SURNAME.match(word.text)
-    )
+    text = word.text
+    return text[0].isupper() and len(text) > 2 and (text[1].islower() or bool(_SURNAME.match(text)))
 
 
 def _without_places(lower: list[str]) -> list[str]:
@@ -146,11 +143,13 @@ def _sensitive() -> _Sensitive:
     own = rf"(?:\s+(?:(?!\w+ed\b)[a-z-]+\s+)?(?:{group['people']})|[\s-]+(?:{shown}|skin(?:ned)?))"
     skin = rf"\b(?:{group['skins']}){own}\b"
     names = [term for name in ("groups", "traits", "plain", "believers") for term in terms[name]]
-    telling = {max(re.split(r"[\s-]|[(|)?:]", term.lower()), key=len) for term in names}
+    skins = frozenset(term.split()[0] for term in terms["skins"])
+    spelt = [re.split(r"[\s-]", re.sub(r"\(.*\)", "", name.lower())) for name in names]
+    telling = {max((word for word in one if word not in skins), key=len) for one in spelt}
     return _Sensitive(
         frozenset(telling),
         tuple(re.compile(pattern, re.IGNORECASE) for pattern in patterns),
-        frozenset(term.split()[0] for term in terms["skins"]),
+        skins,
         re.compile(skin, re.IGNORECASE),
     )
 
@@ -162,6 +161,10 @@ def sensitive_cuts(text: str, words: Sequence[Token], spans: Sequence[tuple[int,
     patterns = () if lower.isdisjoint(known.words) else known.patterns
     for match in _FROM.finditer(text) if "from" in lower else ():
         yield Cut(*around(spans, *match.span()), "sensitive")
-    for pattern in patterns if lower.isdisjoint(known.skins) else (*patterns, known.skin):
+    for pattern in patterns:
         for match in pattern.finditer(text):
             yield Cut(*around(spans, *match.span()), "sensitive")
+    for word in words if not lower.isdisjoint(known.skins) else ():
+        skin = word.lower.partition("-")[0] in known.skins and known.skin.match(text, word.start)
+        if skin:
+            yield Cut(*around(spans, *skin.span()), "sensitive")

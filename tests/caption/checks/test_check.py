@@ -1,11 +1,13 @@
 """True captions pass whole; every kind of lie is a fault; what is repaired has none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from humanvlm.caption.checks.check import Limits, check, repair
+from humanvlm.data.facts import Guess
 
 from .sheets import COUPLE, TRUE
 
@@ -133,6 +135,13 @@ def test_unsupported_claims_are_borne_down_to_the_share_that_is_asked_for() -> N
     verdict = check(text, "short", COUPLE, (), Limits(70, min_faithfulness=0.75))
     assert (verdict.faults, verdict.supported, verdict.unsupported) == ((), 4, 1)
     assert check(text, "short", COUPLE, (), Limits(70, min_faithfulness=0.9)).faults == ("unsupported",)
+
+
+def test_what_is_written_in_the_picture_may_be_in_any_language_and_name_anybody() -> None:
+    facts = replace(COUPLE, text=(Guess("Défense de stationner Jean Moulin", 0.9, "ocr"),))
+    text = "A woman stands outdoors, and the words “Défense de stationner Jean Moulin” can be read."
+    assert check(text, "short", facts, (), LIMITS).faults == ()
+    assert "name" in check(text, "short", COUPLE, (), LIMITS).faults
 
 
 def test_facts_that_are_not_sure_say_nothing() -> None:
