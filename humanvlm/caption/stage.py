@@ -117,7 +117,8 @@ def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:
         rgb = pixels(data)
     except DecodeError as error:
         return Drop("undecodable", str(error))
-    facts = measure(rgb, *(row[name] or () for name in ("faces", "people", "objects")))
+    faces, people, objects = (row[name] or () for name in ("faces", "people", "objects"))
+    facts = measure(rgb, faces, people, objects, attribute_classifier=config.attribute_classifier)
     return Subject(row["id"], facts, texts, row["sha256"], lambda: data)
 
 

@@ -15,6 +15,13 @@ class HumanCaption(Section):
         Field(description="template: sentences from what was measured; source: the index's own texts, cleaned"),
     ] = "template"
     min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
+    attribute_classifier: Annotated[
+        str,
+        Field(
+            description="a classifier of CelebA's 40 face attributes: an entry of models.yaml with the role "
+            "face_attributes, or the path of an .onnx file; empty: none"
+        ),
+    ] = ""
     min_faithfulness: Annotated[
         float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
     ] = 1.0

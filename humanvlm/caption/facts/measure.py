@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from humanvlm.caption.facts import attributes, relations, scene, text
+from humanvlm.caption.facts import attributes, celeba, relations, scene, text
 from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.person import describe
 from humanvlm.data.detections import Box, area, box_of, clip, iou
@@ -42,20 +42,23 @@ def measure(
     people: Sequence[Mapping[str, Any]],
     objects: Sequence[Mapping[str, Any]],
     texts: Sequence[str] = (),
+    attribute_classifier: str = "",
 ) -> Facts:
     """Facts of one upright uint8 RGB picture [height, width, 3].
 
     faces, people, objects: rows of the human_scenes columns (``box`` xyxy px, ``score``, six ``points`` x, y px for
-    faces, ``label`` for objects). texts: the index's own on this picture, cleaned.
+    faces, ``label`` for objects). texts: the index's own on this picture, cleaned. attribute_classifier: as
+    ``celeba.classifier`` takes it, or empty. Raises UserError when there is no such classifier.
     """
     height, width = rgb.shape[:2]
     found = pair(faces, people, width, height)
     frames = [one.frame(width, height) for one in found]
     joints = [attributes.keypoints(rgb, frame) for frame in frames[:DESCRIBED]]
-    described = [
-        describe(rgb, frame, one.face, points, [other for other in frames if other != frame], number < DRESSED)
-        for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False))
-    ]
+    classifier = celeba.classifier(attribute_classifier) if attribute_classifier else None
+    described = []
+    for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False)):
+        others = [other for other in frames if other != frame]
+        described.append(describe(rgb, frame, one.face, points, others, number < DRESSED, classifier))
     persons = tuple(person for person, _ in described)
     covered = [body.cover(width, height) for _, body in described]
     evidence = scene.label_evidence(rgb, frames)

@@ -1,7 +1,7 @@
 """What is measured of one person: the face's apparent attributes, the head, the garments, the pose."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from humanvlm.caption.facts import attributes, pose
 from humanvlm.caption.facts.attributes import Picture
+from humanvlm.caption.facts.celeba import Classifier
 from humanvlm.caption.facts.crops import Body, Head, body_of, head_of, skin_of
 from humanvlm.caption.facts.garments import garments_of
 from humanvlm.caption.facts.head import Looks, looks_of
@@ -26,12 +27,19 @@ LABELLED_HEAD = (slice(10, 220), slice(28, 228))  # rows and columns of the head
 
 
 def describe(
-    rgb: Picture, frame: Box, face: Mapping[str, Any] | None, joints: pose.Points, others: Sequence[Box], dressed: bool
+    rgb: Picture,
+    frame: Box,
+    face: Mapping[str, Any] | None,
+    joints: pose.Points,
+    others: Sequence[Box],
+    dressed: bool,
+    classifier: Classifier | None = None,
 ) -> tuple[Person, Body]:
     """A person and the crop of the body that it was measured in.
 
     frame: the body's xyxy px box. face: the row of its face, if one was found. joints: [17, 3] keypoints. others:
     boxes of the other people. dressed: whether the label network, which takes longest, is asked about head and clothes.
+    classifier: of further attributes of faces that are large and frontal enough for the others.
     """
     height, width = rgb.shape[:2]
     box = (
@@ -72,6 +80,8 @@ def describe(
         pose=pose.posture(joints),
         arms=pose.raised_arms(joints),
     )
+    if classifier is not None and face is not None and look.gender is not None:
+        person = replace(person, attributes=classifier(rgb, face["points"]))
     return person, body
 
 
