@@ -2,35 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from humanvlm.caption.checks.found import NOBODY, Found, Reference
+from humanvlm.caption.checks.clauses import Clause, close, negate, owner
+from humanvlm.caption.checks.found import Found, Reference
 from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
-
-
-@dataclass
-class _Clause:
-    """What was read of the clause so far and still waits for the noun that it belongs to."""
-
-    who: Reference
-    number: Item | None = None
-    colours: list[Item] = field(default_factory=list)
-    length: str = ""
-    indefinite: bool = False  # a, another, two: this noun phrase introduces someone
-    predicate: bool = False  # it says what someone is who was introduced before: appears to be a woman
-    fronted: Item | None = None  # a position that opens the sentence, of what comes: on the left is a dog
-    whom: Reference = NOBODY  # the one that somebody was said to be beside
-    lead: tuple[int, Reference] | None = None  # where the first person of the sentence stands, and who that is
-    before: str = ""  # the last function word or verb
-    copula: bool = False
-    head: str = ""  # the last noun: what colours, positions are said of
-    head_kind: str = ""
-    relation: Item | None = None
-    other: bool = False  # other people: beside those named
-    negations: list[tuple[int, int]] = field(default_factory=list)  # [start, end) of what is said not to be so
-
 
 _LISTS = word_lists()
 _INDEFINITE, _DETERMINERS, _COPULA, _WEARING = (
@@ -49,6 +27,8 @@ _DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression
 _DENIABLE |= frozenset(["facing", "bare", "arms"])
 _OPENING = frozenset([";", ",", "and", "while", "whereas", "but"])
 _FRONTING = frozenset([",", "a", "an", "the", "is", "are", "there"])
+_DESCRIBING = frozenset(["in", "wearing", "with", "who", "whose", "dressed"])
+_VERBAL = frozenset(["activity", "pose", "expression", "facing"])
 _SUBJECTS = frozenset(["he", "she"])
 _NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
@@ -64,7 +44,7 @@ def find_in(text: str, words: Sequence[Token], bounds: Sequence[tuple[int, int]]
     quotes = [Found(found.start(), found.end(), "text", found[1]) for found in _QUOTED.finditer(text)]
     who, said, found = Reference(), set[str](), []
     for first, last in bounds:
-        clause = _Clause(who)
+        clause = Clause(who)
         claims = list(_sentence(words, first, last, clause))
         for claim in _led(claims, clause.lead, text):
             if claim.kind in _DENIABLE and any(start <= claim.start < end for start, end in clause.negations):
@@ -76,7 +56,7 @@ def find_in(text: str, words: Sequence[Token], bounds: Sequence[tuple[int, int]]
             if claim.kind == "gender":
                 said.add(claim.value)
             found.append(claim)
-        who = clause.who
+        who = clause.resumed or clause.who
     inside = [(quote.start, quote.end) for quote in quotes]
     kept = [claim for claim in found if not any(start <= claim.start < end for start, end in inside)]
     return sorted([*kept, *quotes], key=lambda claim: (claim.start, claim.end))
@@ -91,7 +71,7 @@ def _led(claims: Sequence[Found], lead: tuple[int, Reference] | None, text: str)
         yield claim
 
 
-def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) -> Iterator[Found]:
+def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> Iterator[Found]:
     introduced = 0  # people that this sentence has introduced one by one
     persons: tuple[int, int] | None = None
     row = items(words, first, last)
@@ -104,12 +84,14 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         if kind == "noun" and not _is_noun(item, clause, previous, following):
             kind = "other"
         if kind in ("other", "number"):
-            _negate(words, item, last, clause)
+            negate(words, item, last, clause)
         if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
             kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
         elif kind == "number":
+            item = _at_least(words, item, first)
+            value = item.term.value
             clause.number, clause.indefinite = item, True
             of = words[item.first - 1].lower == "of" and item.first > first and following.kind not in _NOMINAL
             alone = lower in _LISTS["collective"] or of or lower == "both"
@@ -117,14 +99,14 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
             if alone and (verb or following.kind not in _COUNTED):
                 yield Found(*span, "count", value)
                 clause.who = Reference(several=True, every=lower == "both")
-                _close(clause)
+                close(clause)
                 clause.head, clause.head_kind, clause.before = "person", "person", lower
         elif kind == "person" and clause.relation:  # whom somebody is beside: not whom the sentence is about
             relation, clause.relation = clause.relation, None
             yield Found(words[relation.first].start, span[1], "relation", relation.term.value, "person", clause.who)
             whom = Reference(item.term.value.partition(" ")[0].replace("any", ""), "", item.term.several)
             yield from _gendered(span, whom)
-            _close(clause)
+            close(clause)
             clause.head, clause.head_kind, clause.whom = "person", "whom", whom
         elif kind == "person":
             person_count = clause.number
@@ -136,7 +118,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
                 persons = (persons[0] if persons else span[0], span[1])
             elif person_count:
                 introduced, persons = -99, None  # counted already: those named after are among these
-            _close(clause)
+            close(clause)
             clause.head, clause.head_kind = "person", "person"
         elif kind == "pronoun":
             if clause.who.gender != value:
@@ -157,14 +139,14 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
             if clause.head_kind == "whom":
                 yield Found(*span, "position", value, about="person", who=clause.whom)
             elif clause.head_kind in ("object", "accessory"):
-                yield Found(*span, "position", value, about=clause.head, who=_owner(clause))
+                yield Found(*span, "position", value, about=clause.head, who=owner(clause))
             else:
                 clause.who = replace(clause.who, position="")
                 yield Found(*span, "position", value, who=clause.who)
                 if clause.lead and clause.lead[1] == clause.who:
                     clause.lead = clause.lead[0], replace(clause.who, position=value)
                 clause.who = replace(clause.who, position=value)
-            _close(clause)
+            close(clause)
         elif kind == "relation":
             yield from _flush(words, clause)
             clause.relation, clause.before = item, lower
@@ -183,7 +165,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
                 yield Found(*span, kind, value, who=_ahead(row, place, clause.who))
             yield from _colours(words, colours, about, clause.who)
             clause.before = lower
-            _close(clause, keep_head=not about)
+            close(clause, keep_head=not about)
             if about or kind == "light":
                 clause.head, clause.head_kind = value if kind == "accessory" else kind, about or "neutral"
         else:
@@ -195,10 +177,12 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: _Clause) ->
         yield Found(*persons, "count", f"{introduced}+")
 
 
-def _is_noun(item: Item, clause: _Clause, previous: Term, following: Term) -> bool:
+def _is_noun(item: Item, clause: Clause, previous: Term, following: Term) -> bool:
     """Whether one of WordNet's nouns is used as one: the last of its phrase, and not a verb."""
-    if following.kind in _NOMINAL or following.value == "-":
-        return False
+    if following.kind in _NOMINAL or following.kind == "colour" or following.value == "-":
+        return False  # the first of two nouns, or an adjective: a lush green field
+    if previous.value in ("that", "which", "who"):
+        return False  # a hat that shades his eyes
     value = item.term.value
     nominal = previous.kind in _NOMINAL or previous.kind in ("person", "position", "colour")
     if nominal and item.term.several and following.value in _DETERMINERS | _LISTS["quantifiers"]:
@@ -210,19 +194,13 @@ def _is_noun(item: Item, clause: _Clause, previous: Term, following: Term) -> bo
     return not (item.term.several and clause.head and not clause.copula)  # a dog runs
 
 
-def _owner(clause: _Clause) -> Reference:
-    """Who may be meant by a position after a thing: a man with a dog on the left."""
-    return replace(clause.who, position="") if clause.lead else NOBODY
-
-
-def _negate(words: Sequence[Token], item: Item, last: int, clause: _Clause) -> None:
-    """What follows no, not and without is said not to be so, up to a mark or the next clause."""
-    word = words[item.first]
-    if word.lower in _LISTS["negation"] or word.lower.endswith(("n't", "n’t")):
-        clause.negations.append((word.end, words[last - 1].end))
-    elif clause.negations and word.lower in _LISTS["affirming"]:
-        start, end = clause.negations.pop()
-        clause.negations.append((start, min(end, word.start)))
+def _at_least(words: Sequence[Token], item: Item, first: int) -> Item:
+    """The number as its words before make it: at least three, more than two."""
+    value = item.term.value
+    before = " ".join(word.lower for word in words[max(item.first - 2, first) : item.first])
+    if not value.isdigit() or before not in ("at least", "more than"):
+        return item
+    return replace(item, term=Term("number", f"{int(value) + (before == 'more than')}+"))
 
 
 def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
@@ -236,12 +214,13 @@ def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
     return ends and (before in _INDEFINITE or words[item.first].lower == "oranges")
 
 
-def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
+def _person(words: Sequence[Token], item: Item, clause: Clause, following: Term) -> Iterator[Found]:
     gender, _, stage = item.term.value.replace("any", "").partition(" ")
     start, end = words[item.first].start, words[item.last - 1].end
     lower = words[clause.number.first].lower if clause.number else ""
     position = clause.who.position if clause.predicate else ""
-    clause.who = Reference(gender, position, item.term.several, every=lower in ("both", "all"))
+    every = lower in ("both", "all") or (clause.copula and clause.who.every)
+    clause.who = Reference(gender, position, item.term.several, every)
     if clause.fronted:
         yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     number = clause.number
@@ -254,7 +233,7 @@ def _person(words: Sequence[Token], item: Item, clause: _Clause, following: Term
         yield Found(start, end, "age", stage, who=clause.who)
 
 
-def _fronted(words: Sequence[Token], clause: _Clause, found: Found) -> Iterator[Found]:
+def _fronted(words: Sequence[Token], clause: Clause, found: Found) -> Iterator[Found]:
     """The position that opened the sentence, said of what was found."""
     item, clause.fronted = clause.fronted, None
     if item:
@@ -268,7 +247,7 @@ def _gendered(span: tuple[int, int], who: Reference) -> Iterator[Found]:
         yield Found(*span, "gender", who.gender, who=who)
 
 
-def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clause) -> Iterator[Found]:
+def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: Clause) -> Iterator[Found]:
     item = row[place]
     span = words[item.first].start, words[item.last - 1].end
     if item.term.value != "noun":
@@ -278,28 +257,29 @@ def _hair(words: Sequence[Token], row: Sequence[Item], place: int, clause: _Clau
         if clause.length:
             yield Found(*span, "hair", clause.length, who=clause.who)
         clause.head, clause.head_kind = "hair", "hair"
-    _close(clause, keep_head=True)
+    close(clause, keep_head=True)
 
 
-def _garment(words: Sequence[Token], item: Item, clause: _Clause) -> Iterator[Found]:
+def _garment(words: Sequence[Token], item: Item, clause: Clause) -> Iterator[Found]:
     region, _, kind = item.term.value.partition(" ")
     if kind != "any":
         yield Found(words[item.first].start, words[item.last - 1].end, "garment", kind, region, clause.who)
     if clause.length:
         yield Found(words[item.first].start, words[item.last - 1].end, "length", clause.length, region, clause.who)
     yield from _colours(words, clause.colours, f"garment {region}", clause.who)
-    _close(clause)
+    close(clause)
     clause.head, clause.head_kind = f"garment {region}", "garment"
     clause.before = words[item.first].lower
 
 
-def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Iterator[Found]:
+def _noun(words: Sequence[Token], item: Item, clause: Clause, kind: str) -> Iterator[Found]:
     name = item.term.value
     span = words[item.first].start, words[item.last - 1].end
     if kind == "neutral":
         about = "background" if name in ("background", "backdrop", "surroundings", "setting") else name
+        about = "" if name in _LISTS["hues"] else about
         yield from _colours(words, clause.colours, about, clause.who)
-        _close(clause)
+        close(clause)
         clause.head, clause.head_kind = about, "neutral"
         return
     role = kind == "noun" and nouns().kind(name) == "person"
@@ -316,12 +296,14 @@ def _noun(words: Sequence[Token], item: Item, clause: _Clause, kind: str) -> Ite
             yield from _fronted(words, clause, Found(0, 0, "position", "", about=name))
         yield Found(start, span[1], "place" if kind == "scenery" else "object", name, count=count)
         yield from _colours(words, clause.colours, name, clause.who)
-    _close(clause)
+    close(clause)
     clause.head, clause.head_kind = (name, "person" if role else "object")
 
 
-def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term) -> Iterator[Found]:
+def _other(words: Sequence[Token], item: Item, clause: Clause, following: Term) -> Iterator[Found]:
     lower = item.term.value
+    if lower in ("all", "each") and following.value == "of":
+        clause.who = Reference(several=True, every=True)
     if lower == "they" and not clause.lead:
         clause.lead = words[item.first].start, clause.who
     if lower in _LISTS["other"]:
@@ -337,13 +319,18 @@ def _other(words: Sequence[Token], item: Item, clause: _Clause, following: Term)
         if clause.colours:
             yield from _flush(words, clause)
         relation = clause.relation
-        _close(clause, keep_head=True)
+        close(clause, keep_head=True)
         clause.relation = relation
         clause.predicate = lower in _INDEFINITE and (clause.copula or clause.before in _LISTS["hedge"])
         clause.indefinite, clause.before, clause.copula = lower in _INDEFINITE, lower, False
         clause.head = ""
+    elif lower in _DESCRIBING and clause.head_kind == "whom":
+        clause.resumed, clause.who, clause.before = clause.who, clause.whom, lower
+        close(clause)
     elif lower in _FUNCTION or lower in _LISTS["hedge"] or not lower[0].isalnum():
         yield from _flush(words, clause)
+        if clause.resumed and (lower in (",", ";") or (lower == "and" and following.kind in _VERBAL)):
+            clause.who, clause.resumed = clause.resumed, None
         clause.copula = clause.before != "there" and (lower in _COPULA or (clause.copula and lower in ("and", "to")))
         clause.before = lower
         if lower in ("and", ","):
@@ -358,24 +345,15 @@ def _colours(words: Sequence[Token], colours: Sequence[Item], about: str, who: R
         yield Found(words[item.first].start, words[item.last - 1].end, "colour", item.term.value, about, who)
 
 
-def _flush(words: Sequence[Token], clause: _Clause) -> Iterator[Found]:
+def _flush(words: Sequence[Token], clause: Clause) -> Iterator[Found]:
     """Colours that no noun followed: of what is worn (in red), or of what they are said (the dress is red)."""
     if clause.colours:
         worn = clause.before in _WEARING or (clause.before not in _COPULA and clause.head_kind == "person")
         about = "garment any" if worn or clause.head_kind == "person" else clause.head
         yield from _colours(words, clause.colours, about or "", clause.who)
     head, kind, before, copula = clause.head, clause.head_kind, clause.before, clause.copula
-    _close(clause)
+    close(clause)
     clause.head, clause.head_kind, clause.before, clause.copula = head, kind, before, copula
-
-
-def _close(clause: _Clause, *, keep_head: bool = False) -> None:
-    """A noun phrase has ended."""
-    clause.number, clause.colours, clause.length = None, [], ""
-    clause.indefinite = clause.other = clause.predicate = False
-    clause.relation = None
-    if not keep_head:
-        clause.head, clause.head_kind = "", ""
 
 
 def _ahead(row: Sequence[Item], place: int, who: Reference) -> Reference:

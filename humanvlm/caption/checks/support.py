@@ -13,6 +13,7 @@ STAGES = ("child", "teenager", "young adult", "middle-aged", "older")
 OPPOSITE = {"left of": "right of", "right of": "left of", "behind": "in front of", "in front of": "behind"}
 OPPOSITE |= {"on": "under", "under": "on"}
 NEAR = frozenset(frozenset(pair.split("/")) for pair in word_lists()["near"])
+HAIR_SHADES = {"dark": ("black", "brown"), "fair": ("blond", "grey")}
 UPRIGHT = frozenset(["standing", "walking", "leaning", "bending"])
 HAIR = {"white": "grey", "yellow": "blond", "beige": "blond", "orange": "red", "dark red": "red"}
 LEAST_SHARE = 0.15  # of a region, for a colour of it
@@ -76,6 +77,8 @@ def fits(claimed: str, counted: int) -> bool:
 
 def _gender(found: Found, known: Evidence) -> Answer:
     guesses = [known.sure(person.gender) for person in known.facts.people]
+    if found.who.every and any(guess and guess.value != found.value for guess in guesses):
+        return "", True
     for guess in guesses:
         if guess and guess.value == found.value:
             return guess.source or "facts", False
@@ -194,7 +197,8 @@ def _accessory(found: Found, known: Evidence) -> Answer:
 def _hair(found: Found, known: Evidence) -> Answer:
     if found.value in ("bald", "long", "short"):
         return _told(found, known, lambda person: person.hair_length, _equal)
-    return _told(found, known, lambda person: person.hair, _equal)
+    shades = HAIR_SHADES.get(found.value, (found.value,))
+    return _told(found, known, lambda person: person.hair, lambda own, _: own in shades)
 
 
 def _pose(found: Found, known: Evidence) -> Answer:
@@ -219,6 +223,8 @@ def _activity(found: Found, known: Evidence) -> Answer:
 
 def _object(found: Found, known: Evidence) -> Answer:
     by = noun_known(found.value, known)
+    if not by and known.facts.text and found.value.replace(" ", "-") in word_lists()["written"]:
+        return known.facts.text[0].source or TEXT, False
     if by and by != TEXT and found.count:
         counts = [thing.count for thing in known.facts.objects if kind_of(found.value, thing.label)]
         if counts and not fits(found.count, sum(counts)):

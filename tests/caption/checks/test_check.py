@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from humanvlm.caption.checks.check import Limits, check, repair
-from humanvlm.data.facts import Guess
+from humanvlm.data.facts import Facts, Guess
 
-from .sheets import COUPLE, TRUE
+from .sheets import COUPLE, FIVE, TRUE
 
 LIMITS = Limits(words=70)
 TRUE_CAPTIONS = (
@@ -98,11 +98,13 @@ SAID = yaml.safe_load(Path(__file__).with_name("said.yaml").read_text(encoding="
 PROMPT = "You are given facts about a picture. Write one fluent English sentence of no more than 70 words."
 
 
-def test_of_many_sentences_the_true_ones_stay_and_the_others_do_not() -> None:
+@pytest.mark.parametrize(("name", "facts"), [("couple", COUPLE), ("five", FIVE)])
+def test_of_many_sentences_the_true_ones_stay_and_the_others_do_not(name: str, facts: Facts) -> None:
+    true, lies = SAID[name]["true"], SAID[name]["lies"]
     limits = Limits(70, prompts=(PROMPT,))
-    faults = {text: check(text, "detailed", COUPLE, (), limits).faults for text in (*SAID["true"], *SAID["lies"])}
-    assert [(text, faults[text]) for text in SAID["true"] if faults[text]] == []
-    assert [text for text in SAID["lies"] if not faults[text]] == []
+    faults = {text: check(text, "detailed", facts, (), limits).faults for text in (*true, *lies)}
+    assert [(text, faults[text]) for text in true if faults[text]] == []
+    assert [text for text in lies if not faults[text]] == []
 
 
 def test_what_is_true_beside_a_lie_is_kept() -> None:
