@@ -146,7 +146,7 @@ def _compare(row: Mapping[str, Any], facts: Facts, least: float) -> Iterator[Tru
             "garment colour": (colour, SHADES.get(truth["clothing_color"], {truth["clothing_color"]})),
             "glasses": (_worn(found.eyewear, least), {"glasses", "sunglasses"} if truth["glasses"] else set()),
             "headwear": (_any(_worn(found.headwear, least)), {"yes"} if truth["hat"] else set()),
-            "hair colour": (_said(found.hair, least), HAIR[truth["hair"]]),
+            "hair colour, no hat": (_said(found.hair, least), set() if truth["hat"] else HAIR[truth["hair"]]),
             "gender": (_said(found.gender, least), {truth["gender"]}),
             "no beard": (_worn(found.beard, least), set()),
         }

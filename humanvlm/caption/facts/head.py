@@ -175,7 +175,7 @@ def _on_head(signs: Signs, labels: Labels) -> list[float]:
     light, a, b = signs.top.colour or (50.0, 0.0, 0.0)
     natural = 15 < float(np.degrees(np.arctan2(b, a))) % 360 < 105
     return [
-        *(_seen(labels, "headwear"), _seen(labels, "wool"), _seen(labels, "hairdo")),
+        *(_seen(labels, kind) for kind in ("headwear", "hatted", "wool", "hairdo")),
         *(signs.top.change / 10, 0.0 if natural else float(np.hypot(a, b)) / 10, signs.top.width, signs.top.forehead),
         *(_gap(signs.top.brim, 0.01), _gap(light, 5.0)),
     ]
