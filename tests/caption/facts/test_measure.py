@@ -70,6 +70,23 @@ def test_postures_follow_the_joints() -> None:
     assert pose.posture(np.zeros((17, 3), dtype=np.float32)) is None
 
 
+def test_a_back_has_its_right_shoulder_on_the_right() -> None:
+    back = body(shoulders=(50, 50), hips=(50, 120))
+    for joint in (*pose.SHOULDERS, *pose.HIPS):
+        back[joint, 0] = 95 if joint in (pose.SHOULDERS[1], pose.HIPS[1]) else 50
+    guess = pose.turned_away(back)
+    assert guess is not None
+    assert guess.value == "away"
+    assert guess.probability > 0.8
+    side = back.copy()
+    side[pose.SHOULDERS[1], 0] = 62
+    assert pose.turned_away(side) is None
+    front = back.copy()
+    front[list(pose.SHOULDERS)] = back[list(pose.SHOULDERS[::-1])]
+    assert pose.turned_away(front) is None
+    assert pose.turned_away(np.zeros((17, 3), dtype=np.float32)) is None
+
+
 def test_raised_arms_need_wrists_above_the_nose() -> None:
     points = body(shoulders=(50, 50), hips=(50, 120))
     points[pose.NOSE] = (65, 30, 0.8)
