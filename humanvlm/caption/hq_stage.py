@@ -4,7 +4,7 @@ Two passes over the shards, each resumable: the first judges the rows (humanvlm.
 those that were chosen.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from humanvlm.caption.accept import CHECKED, accept
-from humanvlm.caption.captioners.base import Style, Subject
+from humanvlm.caption.captioners.base import Draft, Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
-from humanvlm.caption.captioners.source import source_texts
+from humanvlm.caption.captioners.source import SourceCaptioner, source_texts
 from humanvlm.caption.conversations.absent import Seen
 from humanvlm.caption.conversations.converse import MESSAGES, converse
 from humanvlm.caption.conversations.scene import scene_of
@@ -94,10 +94,10 @@ def describe_shard(task: Task) -> ShardResult:
     kept, totals = [], Tally()
     template = template_of(task.config)
     limits = limits_of(task.config, template.max_words)
-    for row, subject in zip(rows, subjects, strict=True):
-        captioner = open_captioner(row["captioner"], template)
-        draft = captioner.write([subject], tuple(STYLES.values()))[0]
-        accepted = accept(subject, draft, captioner.name, template, limits)
+    from_source = [row["captioner"] == "source" for row in rows]
+    drafts = written(task, subjects, from_source, template)
+    for row, subject, (writer, draft) in zip(rows, subjects, drafts, strict=True):
+        accepted = accept(subject, draft, writer, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
         scene = scene_of(row, subject.facts, task.config.min_probability, task.config.seed)
         talk = converse(scene, {**row, **texts}, task.config.max_turns, task.seen)
@@ -109,6 +109,22 @@ def describe_shard(task: Task) -> ShardResult:
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
     fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
     return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
+
+
+def written(
+    task: Task, subjects: Sequence[Subject], from_source: Sequence[bool], template: TemplateCaptioner
+) -> Iterator[tuple[str, Draft]]:
+    """Who wrote the texts of each subject, and these. from_source: whether the index's own texts are its captions,
+    which the template builds upon."""
+    styles = tuple(STYLES.values())
+    captioner = open_captioner(task.config, "human_caption_hq", task.source.stem, template)
+    if captioner is template:
+        source = SourceCaptioner(template, template.max_words)
+        for subject, own in zip(subjects, from_source, strict=True):
+            writer = source if own else template
+            yield writer.name, writer.write([subject], styles)[0]
+    else:
+        yield from ((captioner.name, draft) for draft in captioner.write(subjects, styles))
 
 
 def template_of(config: HumanCaptionHQ) -> TemplateCaptioner:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from humanvlm.caption.accept import CHECKED, accept
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
+from humanvlm.caption.captioners.prompts import wordings
 from humanvlm.caption.captioners.source import drop_reason, source_texts
 from humanvlm.caption.checks.check import Limits
 from humanvlm.caption.facts.measure import measure
@@ -70,7 +71,8 @@ def caption_shard(task: Task) -> ShardResult:
             rows.append(row)
             subjects.append(subject)
     template = template_of(config)
-    captioner, limits = open_captioner(config.captioner, template), limits_of(config, template.max_words)
+    captioner = open_captioner(config, "human_caption", task.source.stem, template)
+    limits = limits_of(config, template.max_words)
     drafts = captioner.write(subjects, tuple(STYLES.values()))
     kept, totals = [], Tally()
     for row, subject, draft in zip(rows, subjects, drafts, strict=True):
@@ -104,7 +106,8 @@ def template_of(config: HumanCaption) -> TemplateCaptioner:
 def limits_of(config: HumanCaption | HumanCaptionHQ, words: Mapping[Style, int]) -> dict[Style, Limits]:
     """What captions must keep to, by style."""
     shared = {name: getattr(config, name) for name in ("min_probability", "min_faithfulness", "min_similarity")}
-    return {style: Limits(most, **shared) for style, most in words.items()}
+    prompts = wordings() if config.captioner in ("model", "endpoint") else ()
+    return {style: Limits(most, **shared, prompts=prompts) for style, most in words.items()}
 
 
 def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:

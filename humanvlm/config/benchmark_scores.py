@@ -1,37 +1,11 @@
 """Section ``benchmark_scores``."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from humanvlm.config.endpoint import Endpoint, named_models
 from humanvlm.config.section import Names, Section
-
-
-class Endpoint(Section):
-    """How an OpenAI-compatible server is asked (chat completions, pictures as data URLs). Times in seconds."""
-
-    url: Annotated[str, Field(description="base, up to and with /v1")] = "https://api.openai.com/v1"
-    model: Annotated[str, Field(description="the server's name of the model")] = ""
-    key_variable: Annotated[str, Field(description="environment variable that holds the key; unset: none is sent")] = (
-        "OPENAI_API_KEY"
-    )
-    parameters: Annotated[
-        dict[str, Any],
-        Field(
-            description="further fields of a request; null leaves one out: {max_tokens: null, "
-            "max_completion_tokens: 64}"
-        ),
-    ] = {}
-    image_size: Annotated[
-        int,
-        Field(ge=0, description="pictures go as JPEG of at most this many pixels a side; 0: their bytes as they are"),
-    ] = 1024
-    concurrency: Annotated[int, Field(ge=1, description="requests in flight")] = 8
-    attempt_timeout_s: Annotated[float, Field(gt=0, description="one attempt, its whole answer read, seconds")] = 60.0
-    timeout_s: Annotated[float, Field(gt=0, description="one sample, all attempts and waits between them, seconds")] = (
-        300.0
-    )
-    retries: Annotated[int, Field(ge=0, description="further attempts after a failure that may pass")] = 6
 
 
 class Source(Section):
@@ -56,8 +30,8 @@ class BenchmarkScores(Section):
     model: Annotated[
         str,
         Field(
-            description="checkpoint: that of stage 2; hub:ORG/NAME[@REVISION] or hub:FOLDER: any image-text-to-text "
-            "model of Hugging Face; endpoint: the server of `endpoint`"
+            description="checkpoint: that of stage 2; checkpoint:FOLDER: another of ours; hub:ORG/NAME[@REVISION] or "
+            "hub:FOLDER: any image-text-to-text model of Hugging Face; endpoint: the server of `endpoint`"
         ),
     ] = "checkpoint"
     endpoint: Annotated[Endpoint, Field(description="the server, where model is endpoint")] = Endpoint()
@@ -102,7 +76,7 @@ class BenchmarkScores(Section):
 
     @property
     def models(self) -> tuple[str, ...]:
-        return (self.model.removeprefix("hub:"),) if self.model.startswith("hub:") else ()
+        return named_models(self.model)
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -4,15 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from humanvlm.config.section import Section
+from humanvlm.config.captioning import Captioning
 
 
-class HumanCaption(Section):
+class HumanCaption(Captioning):
     """Facts to short (<=70 words) and detailed (<=300 words) captions."""
 
     captioner: Annotated[
-        Literal["template", "source"],
-        Field(description="template: sentences from what was measured; source: the index's own texts, cleaned"),
+        Literal["template", "source", "model", "endpoint"],
+        Field(
+            description="template: sentences from what was measured; source: the index's own texts, cleaned; model: "
+            "the one that `model` names; endpoint: the server of `endpoint`"
+        ),
     ] = "template"
     min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
     attribute_classifier: Annotated[

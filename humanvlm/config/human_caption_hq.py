@@ -5,13 +5,21 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from humanvlm.config.section import Section
+from humanvlm.config.captioning import Captioning
 
 Axis = Literal["gender", "stage", "pose", "facing", "shot", "people", "place", "setting"]
 
 
-class HumanCaptionHQ(Section):
+class HumanCaptionHQ(Captioning):
     """The high-resolution subset with face, body and background captions, fused (<=500 words), and conversations."""
+
+    captioner: Annotated[
+        Literal["template", "model", "endpoint"],
+        Field(
+            description="template: sentences from the facts, and the index's own where human_caption took those; "
+            "model: the one that `model` names; endpoint: the server of `endpoint`"
+        ),
+    ] = "template"
 
     min_side: Annotated[int, Field(ge=1, description="least shorter side of a picture, pixels")] = 256
     min_sharpness: Annotated[float, Field(ge=0, description="least sharpness, as human_scenes measures it")] = 20.0

@@ -7,6 +7,7 @@ processes may make at once is a folder of ``made_once``.
 """
 
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -112,6 +113,17 @@ def sync_tree(folder: Path) -> None:
     """Make all files and folders from ``folder`` down durable."""
     for path in [*folder.rglob("*"), folder]:
         _sync(path)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """A file to read and write, made when absent, locked against other processes. Its folder is there."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)  # and with it the lock
 
 
 @contextmanager

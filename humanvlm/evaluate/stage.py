@@ -55,7 +55,14 @@ def make(run: StageRun) -> Outcome:
             known = ", ".join(TASKS)
             raise UserError(f"benchmark_scores.sources.{name}.kind: unknown kind {source.kind!r}; known: {known}")
     tasks, dropped, absent = _load(run, config)
-    model = open_model(config, run.inputs["stage2_checkpoint"] / "model")
+    model = open_model(
+        config.model,
+        config.endpoint,
+        "benchmark_scores",
+        checkpoint=run.inputs["stage2_checkpoint"] / "model",
+        dtype=config.dtype,
+        batch_size=config.batch_size,
+    )
     store = open_predictions(model.identity)
     samples = [sample for chosen in tasks.values() for sample in chosen]
     predicted = predict(samples, model, store, config.max_new_tokens, config.max_failed)

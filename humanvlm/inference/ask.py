@@ -34,9 +34,18 @@ class Asked:
     damaged: int
 
 
-def make_request(model: str, picture: str, read: Callable[[], bytes], prompt: str, max_new_tokens: int) -> Request:
-    """model, picture: sha256 of the model's identity and of the picture's bytes, which ``read`` gives."""
-    return Request(digest([model, picture, prompt, max_new_tokens]), read, prompt, max_new_tokens)
+def make_request(
+    model: str,
+    picture: str,
+    read: Callable[[], bytes] | None,
+    prompt: str,
+    max_new_tokens: int,
+    schema: Mapping[str, Any] | None = None,
+) -> Request:
+    """model, picture: sha256 of the model's identity and of the picture's bytes, which ``read`` gives; '' and None of
+    a question without a picture."""
+    parts = [model, picture, prompt, max_new_tokens, *([dict(schema)] if schema else [])]
+    return Request(digest(parts), read, prompt, max_new_tokens, schema)
 
 
 def ask_all(

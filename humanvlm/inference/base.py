@@ -14,15 +14,20 @@ CORRUPT = "corrupt_image"
 
 @dataclass(frozen=True)
 class Request:
-    """One question. key: comes back with the reply. picture: reads its file. prompt: without a chat template."""
+    """One question. key: comes back with the reply. picture: reads its file; None: the question is of words alone.
+    prompt: without a chat template. schema: of the JSON object that a server is asked to reply with, where it can."""
 
     key: str
-    picture: Callable[[], bytes] = field(repr=False)
+    picture: Callable[[], bytes] | None = field(repr=False)
     prompt: str
     max_new_tokens: int
+    schema: Mapping[str, Any] | None = None
 
     def decoded(self) -> Image.Image:
-        """The picture, upright, RGB. Raises ValueError when it does not decode or cannot be read any more."""
+        """The picture, upright, RGB. Raises ValueError when there is none, or it does not decode or cannot be read any
+        more."""
+        if self.picture is None:
+            raise ValueError("no picture")
         try:
             return decode(self.picture())
         except OSError as error:
@@ -33,10 +38,11 @@ class Request:
 class Reply:
     """What came of a request: what a model said, or an ``error`` (a short reason, as of dropped rows) with ``detail``.
 
-    raw: as the model said it, thoughts and wrappers in it. tokens: how many those are, None when unknown. finish:
-    ``stop``, ``length``, ``content_filter``, or what else a server says. latency_s: seconds for this reply; of a batch,
-    an equal share. refusal: a server's words for why the model does not answer. permanent: of an error, whether it
-    stays until something else is asked. info: what a server tells about it, such as the model it ran.
+    raw: as the model said it, thoughts and wrappers in it. tokens: how many those are; prompt_tokens: how many were
+    asked with, a picture's among them; None when unknown. finish: ``stop``, ``length``, ``content_filter``, or what
+    else a server says. latency_s: seconds for this reply; of a batch, an equal share. refusal: a server's words for why
+    the model does not answer. permanent: of an error, whether it stays until something else is asked. info: what a
+    server tells about it, such as the model it ran.
     """
 
     key: str
@@ -49,6 +55,7 @@ class Reply:
     detail: str = ""
     permanent: bool = False
     info: Mapping[str, Any] = field(default_factory=dict)
+    prompt_tokens: int | None = None
 
     @property
     def text(self) -> str:

@@ -21,22 +21,24 @@ the number of tokens. So there is nothing to invalidate; what changes has other 
 Delete the file of a model to ask it afresh.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from humanvlm.data.atomic_io import write_json
+from humanvlm.data.atomic_io import locked, write_json
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply
 
 FOLDER = Path(".state/predictions")
-SAVED = ("key", "raw", "tokens", "finish", "latency_s", "refusal", "info")
-EARLIER = {*SAVED, "text"} - {"raw", "refusal"}  # what was saved when only the text of a reply was kept
+SAVED = ("key", "raw", "tokens", "finish", "latency_s", "refusal", "info", "prompt_tokens")
+EARLIER = {*SAVED, "text"} - {
+    "raw",
+    "refusal",
+    "prompt_tokens",
+}  # what was saved when only the text of a reply was kept
 
 
 def digest(value: Any) -> str:
@@ -57,7 +59,7 @@ class Predictions:
         self.replies: dict[str, Reply] = {}
         self.damaged = 0
         folder.mkdir(parents=True, exist_ok=True)
-        with self._open():
+        with locked(self.path):
             data = self.path.read_bytes()
             if not (folder / f"{name}.json").exists():
                 write_json(folder / f"{name}.json", dict(identity))  # its fsync of the folder is for both files
@@ -78,8 +80,8 @@ class Predictions:
         if not lines:
             return
         try:
-            with self._open() as file:
-                size = os.fstat(file).st_size
+            with locked(self.path) as file:
+                size = os.lseek(file, 0, os.SEEK_END)
                 if size and os.pread(file, 1, size - 1) != b"\n":  # a torn line stays a line of its own
                     lines = b"\n" + lines
                 while lines:
@@ -89,32 +91,29 @@ class Predictions:
             raise UserError(f"{self.path}: {error.strerror}; free space and run the same command again") from None
         self.replies |= {reply.key: reply for reply in fresh}
 
-    @contextmanager
-    def _open(self) -> Iterator[int]:
-        """The file, made when absent, locked against other processes."""
-        file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-        finally:
-            os.close(file)  # and with it the lock
+
+def store_folder() -> Path:
+    """Where replies are kept: the folder HUMANVLM_PREDICTIONS, default ``.state/predictions``."""
+    return Path(os.environ.get("HUMANVLM_PREDICTIONS", FOLDER))
 
 
-def open_predictions(identity: Mapping[str, Any]) -> Predictions:
-    """The replies of a model in the folder HUMANVLM_PREDICTIONS, default ``.state/predictions``."""
-    return Predictions(Path(os.environ.get("HUMANVLM_PREDICTIONS", FOLDER)), identity)
+def open_predictions(identity: Mapping[str, Any], part: str = "") -> Predictions:
+    """The replies of a model in the folder of replies, or in the folder ``part`` of it."""
+    return Predictions(store_folder() / part, identity)
 
 
 def _reply(record: Any) -> Reply | None:
     """The reply of a line. Raises ValueError when it is none.
 
-    Earlier lines have the text alone. It is what the model said, unless it is empty: that may have been a refusal or a
-    thought, so it is asked again.
+    Earlier lines do not tell the prompt's tokens, and the first ones have the text alone. It is what the model said,
+    unless it is empty: that may have been a refusal or a thought, so it is asked again.
     """
     if isinstance(record, dict) and record.keys() == EARLIER:
         record = {**record, "raw": record["text"], "refusal": ""}
         if not record.pop("text"):
             return None
+    if isinstance(record, dict):
+        record = {"prompt_tokens": None, **record}
     if not isinstance(record, dict) or record.keys() != set(SAVED):
         raise ValueError("no reply")
     texts = all(isinstance(record[name], str) for name in ("key", "raw", "finish", "refusal"))

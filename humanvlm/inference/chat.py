@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from humanvlm.config.benchmark_scores import Endpoint
+from humanvlm.config.endpoint import Endpoint
 from humanvlm.data.image import kind_of
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.failures import AttemptError, http_failure, malformed
@@ -23,23 +23,32 @@ FINISH = {
 ANSWER, THOUGHT, REFUSAL = ("text", "output_text"), ("thinking", "reasoning", "reasoning_content"), ("refusal",)
 
 
-def request_body(config: Endpoint, prompt: str, picture: str, max_new_tokens: int) -> dict[str, Any]:
-    """A chat completion: one turn, picture first, greedy. ``config.parameters`` add, replace and take out fields."""
-    content = [{"type": "image_url", "image_url": {"url": picture}}, {"type": "text", "text": prompt}]
-    body = {
+def request_body(
+    config: Endpoint, prompt: str, picture: str, max_new_tokens: int, schema: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """A chat completion: one turn, picture first (``''``: none), greedy. schema: the reply is to be such JSON.
+    ``config.parameters`` add, replace and take out fields."""
+    words = {"type": "text", "text": prompt}
+    content = [{"type": "image_url", "image_url": {"url": picture}}, words] if picture else prompt
+    body: dict[str, Any] = {
         "model": config.model,
         "messages": [{"role": "user", "content": content}],
         "max_tokens": max_new_tokens,
         "temperature": 0,
     }
+    if schema:
+        named = {"name": "reply", "strict": True, "schema": dict(schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": named}
     return {name: value for name, value in (body | config.parameters).items() if value is not None}
 
 
 def data_url(request: Request, image_size: int) -> str:
-    """The picture upright, as JPEG of at most ``image_size`` pixels a side; with 0 its file as it is.
+    """The picture upright, as JPEG of at most ``image_size`` pixels a side; with 0 its file as it is; '' without one.
 
     Raises ValueError when it does not decode.
     """
+    if request.picture is None:
+        return ""
     image = request.decoded()
     if not image_size:
         data = request.picture()
@@ -50,28 +59,34 @@ def data_url(request: Request, image_size: int) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def parse_reply(key: str, content: bytes, seconds: float, key_variable: str = "") -> Reply:
-    """The first choice of a chat completion. Raises AttemptError when there is none, or an error in its place."""
+def parse_reply(key: str, content: bytes, seconds: float, section: str, key_variable: str = "") -> Reply:
+    """The first choice of a chat completion. Raises AttemptError when there is none, or an error in its place.
+
+    section, key_variable: as the remedy of an error names them."""
     try:
         value = json.loads(content)
         if isinstance(value, dict) and not value.get("choices") and value.get("error"):
-            raise _error_inside(value["error"], key_variable)
+            raise _error_inside(value["error"], section, key_variable)
         choice = value["choices"][0]
         said, thought, refusal = _read_message(choice["message"])
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         start = content[:80].decode(errors="replace")
-        raise malformed(f"{type(error).__name__}: {error}: {start}", content) from None
+        raise malformed(f"{type(error).__name__}: {error}: {start}", section, content) from None
     usage = value.get("usage")
-    tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    asked, made = (
+        count if isinstance(usage, dict) and isinstance(count := usage.get(name), int) else None
+        for name in ("prompt_tokens", "completion_tokens")
+    )
     finish = str(choice.get("finish_reason"))
     return Reply(
         key,
         _valid(with_thought(said, thought)),
-        tokens if isinstance(tokens, int) else None,
+        made,
         FINISH.get(finish.lower(), FILTERED if finish.lower().startswith(FILTERED) else finish),
         seconds,
         _valid(refusal),
         info={"model": str(value["model"])} if value.get("model") else {},
+        prompt_tokens=asked,
     )
 
 
@@ -116,12 +131,12 @@ def _words(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _error_inside(error: Any, key_variable: str) -> AttemptError:
+def _error_inside(error: Any, section: str, key_variable: str) -> AttemptError:
     """An error that came with status 200, as proxies send it."""
     said, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (error, None)
     if isinstance(code, int) and 400 <= code < 600:
-        return http_failure(code, str(said), key_variable)
-    return malformed(f"error: {said}")
+        return http_failure(code, str(said), key_variable, section)
+    return malformed(f"error: {said}", section)
 
 
 def _valid(text: str) -> str:

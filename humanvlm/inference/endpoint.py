@@ -10,32 +10,42 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from humanvlm.config.benchmark_scores import Endpoint
+from humanvlm.config.endpoint import Endpoint
 from humanvlm.data.http import retry_after_s
 from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
+from humanvlm.inference.cache import digest, store_folder
 from humanvlm.inference.chat import ENDED_EARLY, JPEG_QUALITY, data_url, parse_reply, request_body
 from humanvlm.inference.failures import MALFORMED, AttemptError, http_failure, malformed, message_in
+from humanvlm.inference.pace import Pace
+from humanvlm.inference.tokens import most_tokens
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
 MAX_BODY = 8 << 20  # bytes of one answer
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+NO_SCHEMA = ("http_400", "http_422", "http_501")  # what servers say to a schema that they do not take
+UNHURRIED = Pace(Path())
 SAID_CHARACTERS = 160  # of what a server said
 
 
 @dataclass(frozen=True)
 class Server:
-    """A model that is asked over HTTP. key: sent as a bearer token, kept nowhere."""
+    """A model that is asked over HTTP. key: sent as a bearer token, kept nowhere. section: of the parameters that name
+    it. known: whether it takes JSON schemas, under ``schema``, once that is known."""
 
     config: Endpoint
     key: str = field(default="", repr=False)
+    section: str = "benchmark_scores"
+    pace: Pace = UNHURRIED
+    known: dict[str, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def identity(self) -> Mapping[str, Any]:
@@ -49,7 +59,7 @@ class Server:
             "jpeg_quality": JPEG_QUALITY,
         }
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
+    def answer(self, requests: Iterable[Request]) -> Iterator[Sequence[Reply]]:
         """Replies as they come. Raises UserError when the server refuses key, address or model.
 
         Requests go one at a time as long as none fares better than to be refused for good.
@@ -92,12 +102,14 @@ class Server:
             picture = await asyncio.to_thread(data_url, request, self.config.image_size)
         except ValueError as error:
             return Reply(request.key, error=CORRUPT, detail=str(error))
-        body = request_body(self.config, request.prompt, picture, request.max_new_tokens)
         failure, empty = AttemptError("timeout", "no time for an attempt"), False
         for attempt in range(self.config.retries + 1):
+            wait = self.pace.turn(most_tokens(request, self.config.image_size))
+            await asyncio.sleep(wait)
+            deadline += wait
             start = time.monotonic()
             try:
-                reply = await self._attempt(session, request.key, body, deadline - start)
+                reply = await self._worded(session, request, picture, deadline - start)
             except AttemptError as found:
                 failure = found
             else:
@@ -112,6 +124,31 @@ class Server:
         lasting = not failure.passing or failure.reason == MALFORMED
         return Reply(request.key, error=failure.reason, detail=self._told(failure), permanent=lasting)
 
+    async def _worded(self, session: "ClientSession", request: Request, picture: str, time_left: float) -> Reply:
+        """One attempt, with the request's schema unless the server takes none. One that refuses the first request with
+        a schema, and answers the same one without, takes none. Raises as ``_attempt``."""
+        schema = request.schema if self.known.get("schema", True) else None
+        start = time.monotonic()
+
+        async def attempt(schema: Mapping[str, Any] | None) -> Reply:
+            body = request_body(self.config, request.prompt, picture, request.max_new_tokens, schema)
+            return await self._attempt(session, request.key, body, time_left - (time.monotonic() - start))
+
+        try:
+            reply = await attempt(schema)
+        except AttemptError as failure:
+            if not schema or "schema" in self.known or failure.reason not in NO_SCHEMA:
+                raise
+            try:
+                reply = await attempt(None)
+            except AttemptError:
+                raise failure from None
+            self.known["schema"] = False
+        else:
+            if schema:
+                self.known["schema"] = True
+        return reply
+
     async def _attempt(self, session: "ClientSession", key: str, body: Mapping[str, Any], time_left: float) -> Reply:
         """One attempt. Raises AttemptError when there is no reply, and UserError when no request will get one."""
         import aiohttp
@@ -122,17 +159,19 @@ class Server:
         try:
             # Not followed: a redirect would carry the key to another host.
             async with session.post(url, json=body, timeout=limit, allow_redirects=False) as response:
-                content = await _read(response)
+                content = await _read(response, self.section)
         except TimeoutError:
             raise AttemptError("timeout", f"no answer within {limit.total:.3g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptError("connection", f"{type(error).__name__}: {error}") from None
         if response.status != 200:
             wait = retry_after_s(response.headers.get("Retry-After")) or 0.0
-            failure = http_failure(response.status, content.decode(errors="replace"), self.config.key_variable, wait)
+            said = content.decode(errors="replace")
+            failure = http_failure(response.status, said, self.config.key_variable, self.section, wait)
         else:
             try:
-                return parse_reply(key, content, round(time.monotonic() - start, 4), self.config.key_variable)
+                seconds = round(time.monotonic() - start, 4)
+                return parse_reply(key, content, seconds, self.section, self.config.key_variable)
             except AttemptError as found:
                 failure = found
         if failure.hopeless:
@@ -149,26 +188,29 @@ class Server:
         return " ".join((text.replace(self.key, "…") if self.key else text).split())[:SAID_CHARACTERS]
 
 
-def open_endpoint(config: Endpoint) -> Server:
-    """The server that a configuration names. Raises UserError naming the key of what is missing or wrong."""
+def open_endpoint(config: Endpoint, section: str) -> Server:
+    """The server that the ``endpoint`` of a section names. Raises UserError naming the key of what is missing or
+    wrong."""
     address = urlsplit(config.url)
     if address.scheme not in ("http", "https") or not address.hostname or address.query or address.fragment:
-        raise UserError(f"benchmark_scores.endpoint.url: {config.url!r} is no http(s)://HOST[:PORT]/v1")
+        raise UserError(f"{section}.endpoint.url: {config.url!r} is no http(s)://HOST[:PORT]/v1")
     if address.username or address.password:
-        raise UserError("benchmark_scores.endpoint.url: holds credentials; put them in the variable of key_variable")
+        raise UserError(f"{section}.endpoint.url: holds credentials; put them in the variable of key_variable")
     if not config.model:
-        raise UserError("benchmark_scores.endpoint.model: missing; give the server's name of the model")
+        raise UserError(f"{section}.endpoint.model: missing; give the server's name of the model")
     key = os.environ.get(config.key_variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise UserError(f"environment variable {config.key_variable}: no key: it holds more than printable ASCII")
-    return Server(config, key)
+    name = digest([config.url, config.model, key])[:24]
+    pace = Pace(store_folder() / f"{name}.pace", config.requests_per_minute, config.tokens_per_minute)
+    return Server(config, key, section, pace)
 
 
-async def _read(response: "ClientResponse") -> bytes:
+async def _read(response: "ClientResponse", section: str) -> bytes:
     """The body. Raises AttemptError when it is longer than any reply."""
     content = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         content += chunk
         if len(content) > MAX_BODY:
-            raise malformed(f"more than {MAX_BODY} bytes")
+            raise malformed(f"more than {MAX_BODY} bytes", section)
     return bytes(content)

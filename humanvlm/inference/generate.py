@@ -24,15 +24,16 @@ MARGIN = 1e-4
 @dataclass(frozen=True)
 class Generated:
     """A reply as the model said it. tokens: its ids without the end token. finish: ``stop`` (it ended), or ``length``
-    (it was cut off)."""
+    (it was cut off). prompt_tokens: how many it was asked with, the picture's among them."""
 
     raw: str
     tokens: tuple[int, ...]
     finish: str
+    prompt_tokens: int = 0
 
 
-def chat_text(processor: Any, prompt: str) -> str:
-    """The conversation up to the reply: the picture first, then the prompt.
+def chat_text(processor: Any, prompt: str, *, pictured: bool = True) -> str:
+    """The conversation up to the reply: the picture first unless there is none, then the prompt.
 
     A picture's token inside the prompt is taken out: there is one picture. Raises UserError when the model's chat
     template, or its tokenizer's where it has none of its own, does not place the picture.
@@ -58,6 +59,8 @@ def chat_text(processor: Any, prompt: str) -> str:
     except (ValueError, TypeError, AttributeError, TemplateError) as error:  # no template; one that wants other turns
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
         raise UserError(f"{_name(processor)}: chat template: {reason}") from None
+    if not pictured:
+        return without
     if text.strip() == without.strip():
         raise UserError(f"{_name(processor)}: its chat template places no picture; ask it through an endpoint instead")
     return text
@@ -91,14 +94,14 @@ def generate(
 def generate_batch(
     model: Any,
     processor: Any,
-    images: Sequence[Image.Image],
+    images: Sequence[Image.Image | None],
     prompts: Sequence[str],
     *,
     max_new_tokens: int,
     special_tokens: bool | None = None,
     margin: float = MARGIN,
 ) -> list[Generated]:
-    """Replies to one batch, padded on the left, with a key-value cache.
+    """Replies to one batch, padded on the left, with a key-value cache. All have pictures, or none has.
 
     special_tokens: whether the tokenizer adds its own around the chat template's text; None: unless that begins with
     them. Other dtypes than float32 have noise far above any margin: their replies depend on their batch a little.
@@ -109,13 +112,16 @@ def generate_batch(
     tokenizer.padding_side = "left"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    texts = [chat_text(processor, prompt) for prompt in prompts]
+    pictured = images[0] is not None if images else True
+    if any((image is not None) != pictured for image in images):
+        raise ValueError("a batch of prompts with pictures and without")
+    texts = [chat_text(processor, prompt, pictured=pictured) for prompt in prompts]
     if special_tokens is None:
         special_tokens = not (tokenizer.bos_token and texts[0].startswith(tokenizer.bos_token))
 
     def run(rows: Sequence[int]) -> tuple[list[Generated], list[float]]:
         inputs = processor(
-            images=[[images[row].convert("RGB")] for row in rows],
+            images=[[image.convert("RGB")] for row in rows if (image := images[row])] or None,
             text=[texts[row] for row in rows],
             padding=True,
             return_tensors="pt",
@@ -171,7 +177,8 @@ def _run(model: Any, tokenizer: Any, inputs: Any, max_new_tokens: int) -> tuple[
         length = next((place for place, token in enumerate(ids) if token in ends), None)
         tokens = tuple(ids[:length])
         raw = _decoded(tokenizer, tokens)
-        replies.append(Generated(raw, tokens, "length" if length is None else "stop"))
+        asked = int(inputs["attention_mask"][row].sum())
+        replies.append(Generated(raw, tokens, "length" if length is None else "stop", asked))
         smallest.append(least[len(ids) - 1 if length is None else length][row])
     return replies, smallest
 

@@ -57,11 +57,14 @@ class Local:
         return model.to(_device()), processor
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
-        """Batches of like length. A picture that does not decode is the error ``corrupt_image`` of its request."""
+        """Batches of like length, with pictures or without. A picture that does not decode is the error
+        ``corrupt_image`` of its request."""
         from humanvlm.inference.generate import by_length
 
-        for limit in sorted({request.max_new_tokens for request in requests}):
-            chosen = [request for request in requests if request.max_new_tokens == limit]
+        kinds: dict[tuple[int, bool], list[Request]] = {}
+        for request in requests:
+            kinds.setdefault((request.max_new_tokens, request.picture is None), []).append(request)
+        for (limit, _), chosen in sorted(kinds.items()):
             for batch in by_length([request.prompt for request in chosen], self.batch_size):
                 yield self._answer([chosen[index] for index in batch], limit)
 
@@ -71,7 +74,7 @@ class Local:
         pictures, asked, replies = [], [], []
         for request in batch:
             try:
-                pictures.append(request.decoded())
+                pictures.append(request.decoded() if request.picture else None)
                 asked.append(request)
             except ValueError as error:
                 replies.append(Reply(request.key, error=CORRUPT, detail=str(error)))
@@ -89,7 +92,7 @@ class Local:
         )
         seconds = round((time.monotonic() - start) / len(asked), 4)
         return replies + [
-            Reply(request.key, one.raw, len(one.tokens), one.finish, seconds)
+            Reply(request.key, one.raw, len(one.tokens), one.finish, seconds, prompt_tokens=one.prompt_tokens)
             for request, one in zip(asked, made, strict=True)
         ]
 

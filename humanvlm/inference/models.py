@@ -1,8 +1,8 @@
-"""A model under test by its name."""
+"""A model by its name."""
 
 from pathlib import Path
 
-from humanvlm.config.benchmark_scores import BenchmarkScores
+from humanvlm.config.endpoint import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Model
 from humanvlm.inference.endpoint import open_endpoint
@@ -10,19 +10,28 @@ from humanvlm.inference.local import Local
 from humanvlm.weights.hub import snapshot
 
 
-def open_model(config: BenchmarkScores, checkpoint: Path) -> Model:
-    """The model that ``config.model`` names; ``checkpoint``, the folder of ours, is looked at only when it is that one.
+def open_model(
+    name: str,
+    endpoint: Endpoint,
+    section: str,
+    *,
+    checkpoint: Path | None = None,
+    dtype: str = "float32",
+    batch_size: int = 8,
+) -> Model:
+    """The model that ``section.model`` names; ``checkpoint``, the folder that the bare name stands for, is looked at
+    only when it is that one.
 
     No weights are loaded yet. Raises UserError naming the key when there is no such model.
     """
-    kind, _, name = config.model.partition(":")
-    if config.model == "checkpoint":
-        return Local(checkpoint, config.dtype, config.batch_size)
-    if kind == "hub" and name:
-        return Local(snapshot(name), config.dtype, config.batch_size, own=False)
-    if config.model == "endpoint":
-        return open_endpoint(config.endpoint)
-    raise UserError(
-        f"benchmark_scores.model: {config.model!r} is no model; known: checkpoint, hub:ORG/NAME[@REVISION], "
-        "hub:FOLDER, endpoint"
-    )
+    kind, _, place = name.partition(":")
+    if kind == "checkpoint" and place:
+        return Local(Path(place), dtype, batch_size)
+    if name == "checkpoint" and checkpoint:
+        return Local(checkpoint, dtype, batch_size)
+    if kind == "hub" and place:
+        return Local(snapshot(place), dtype, batch_size, own=False)
+    if name == "endpoint":
+        return open_endpoint(endpoint, section)
+    known = [*(["checkpoint"] if checkpoint else []), "checkpoint:FOLDER", "hub:ORG/NAME[@REVISION]", "hub:FOLDER"]
+    raise UserError(f"{section}.model: {name!r} is no model; known: {', '.join([*known, 'endpoint'])}")

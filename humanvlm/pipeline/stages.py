@@ -64,7 +64,13 @@ TRAINING = (
     *PICTURE,
     *HUB,
 )
-CAPTIONS = (*_in("caption", "accept.py facts template captioners checks stage.py"), "inference/replies.py")
+CAPTIONS = (
+    *_in("caption", "accept.py facts template captioners checks stage.py"),
+    *_in("data", "detections.py dropped.py facts.py http.py shards.py tombstones.py"),
+    "inference",
+    *LOADED,
+    "weights/hub.py",
+)
 SCORING = (
     *_in("evaluate", "files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
@@ -111,7 +117,6 @@ STAGES = {
             sections=("human_caption",),
             code=(
                 *CAPTIONS,
-                *_in("data", "detections.py dropped.py facts.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,
                 *WEIGHTS,
@@ -129,7 +134,7 @@ STAGES = {
             code=(
                 *CAPTIONS,
                 *_in("caption", "conversations hq_stage.py judging.py selection.py"),
-                *_in("data", "detections.py dropped.py facts.py prompts.py shards.py tombstones.py"),
+                "data/prompts.py",
                 *PICTURE,
                 *DRAWN,
                 *WEIGHTS,
@@ -179,7 +184,8 @@ STAGES = {
             sections=("benchmark_scores",),
             code=(
                 *SCORING,
-                "inference",
+                *_in("inference", "ask.py base.py cache.py chat.py endpoint.py failures.py generate.py local.py"),
+                *_in("inference", "models.py pace.py replies.py tokens.py"),
                 *PICTURE,
                 *LOADED,
                 *_in("data", "detections.py dropped.py facts.py http.py prompts.py shards.py tombstones.py"),

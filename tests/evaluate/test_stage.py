@@ -156,7 +156,7 @@ class Parrot:
 @pytest.fixture
 def parrot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Parrot:
     model = Parrot({"raw": "Yes"})
-    monkeypatch.setattr("humanvlm.evaluate.stage.open_model", lambda *_: model)
+    monkeypatch.setattr("humanvlm.evaluate.stage.open_model", lambda *_, **__: model)
     monkeypatch.setenv("HUMANVLM_PREDICTIONS", str(tmp_path / "replies"))
     return model
 

@@ -29,7 +29,7 @@ FAULTS = (
     "empty",
 )
 HANG_S = 1.0
-REPLY = {"model": "served-1", "usage": {"completion_tokens": 3}}
+REPLY = {"model": "served-1", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Chat:
     busy: int = 0
     most_busy: int = 0
     pause: float = 0.0
+    schemas: bool = True
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -53,7 +54,8 @@ class Chat:
 
 
 def prompt_of(body: dict[str, Any]) -> str:
-    return str(body["messages"][0]["content"][1]["text"])
+    content = body["messages"][0]["content"]
+    return str(content if isinstance(content, str) else content[1]["text"])
 
 
 def picture_of(body: dict[str, Any]) -> bytes:
@@ -62,6 +64,8 @@ def picture_of(body: dict[str, Any]) -> bytes:
 
 def text_for(body: dict[str, Any]) -> str:
     """What the server answers: it depends on prompt and picture, so that mixed-up replies would show."""
+    if isinstance(body["messages"][0]["content"], str):
+        return f"{prompt_of(body)} no picture"
     return f"{prompt_of(body)} {hashlib.sha256(picture_of(body)).hexdigest()[:8]}"
 
 
@@ -85,6 +89,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.send(401, {"error": {"message": f"Incorrect API key: {self.headers['Authorization']}"}})
             elif self.path != "/v1/chat/completions":
                 self.send(404, {"error": {"message": "no such path"}})
+            elif "response_format" in body and not chat.schemas:
+                self.send(400, {"error": {"message": "response_format: not supported"}})
             elif fault := chat.fault(prompt, attempt):
                 self.misbehave(fault, body)
             else:

@@ -12,7 +12,7 @@ from humanvlm.inference.replies import final_answer
 
 def read(message: dict[str, Any], finish: str | None = "stop") -> Any:
     choice = {"message": {"role": "assistant", **message}, "finish_reason": finish}
-    return parse_reply("k", json.dumps({"model": "m", "choices": [choice]}).encode(), 0.1)
+    return parse_reply("k", json.dumps({"model": "m", "choices": [choice]}).encode(), 0.1, "s")
 
 
 @pytest.mark.parametrize(
@@ -81,14 +81,14 @@ def test_how_a_reply_ended_has_one_name(said: str, finish: str) -> None:
 def test_an_error_with_status_200_is_told_as_the_error_it_is() -> None:
     said = {"error": {"message": "model overloaded", "code": 503}}
     with pytest.raises(AttemptError) as error:
-        parse_reply("k", json.dumps(said).encode(), 0.1)
+        parse_reply("k", json.dumps(said).encode(), 0.1, "s")
     assert (error.value.reason, error.value.detail, error.value.passing) == ("http_503", "model overloaded", True)
     with pytest.raises(AttemptError) as error:
-        parse_reply("k", json.dumps({"error": {"message": "flagged", "code": 403}}).encode(), 0.1)
+        parse_reply("k", json.dumps({"error": {"message": "flagged", "code": 403}}).encode(), 0.1, "s")
     assert not error.value.passing
     for content, remedy in ((b"<html>login</html>", "web page: check"), (b'data: {"choices": []}', "stream: false")):
         with pytest.raises(AttemptError) as error:
-            parse_reply("k", content, 0.1)
+            parse_reply("k", content, 0.1, "s")
         assert remedy in error.value.remedy
 
 

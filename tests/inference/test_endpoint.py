@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from humanvlm.config.benchmark_scores import Endpoint
+from humanvlm.config.endpoint import Endpoint
 from humanvlm.errors import UserError
 from humanvlm.inference import endpoint
+from humanvlm.inference.ask import make_request
 from humanvlm.inference.base import Reply, Request
+from humanvlm.inference.cache import digest
 from humanvlm.inference.chat import parse_reply, request_body
 from humanvlm.inference.endpoint import Server, open_endpoint
 from humanvlm.inference.failures import AttemptError
@@ -43,7 +46,7 @@ def requests(count: int) -> list[Request]:
 
 def server(chat: Chat, **changes: Any) -> Server:
     values = {"url": chat.url, "model": "m", "attempt_timeout_s": 0.4, "timeout_s": 20.0, "retries": 20} | changes
-    return open_endpoint(Endpoint(**values))
+    return open_endpoint(Endpoint(**values), "benchmark_scores")
 
 
 def ask(model: Server, asked: list[Request]) -> dict[str, Reply]:
@@ -197,12 +200,12 @@ def test_the_key_is_sent_and_kept_nowhere(chat: Chat, monkeypatch: pytest.Monkey
 def test_what_cannot_be_an_endpoint_is_said_in_one_line(chat: Chat) -> None:
     for url in ("", "api.openai.com/v1", "ftp://host/v1", "http://", "http://host/v1?key=1"):
         with pytest.raises(UserError, match=r"endpoint\.url"):
-            open_endpoint(Endpoint(url=url, model="m"))
+            open_endpoint(Endpoint(url=url, model="m"), "benchmark_scores")
     with pytest.raises(UserError, match="credentials") as error:
-        open_endpoint(Endpoint(url="http://me:pass@host/v1", model="m"))
+        open_endpoint(Endpoint(url="http://me:pass@host/v1", model="m"), "benchmark_scores")
     assert "pass" not in str(error.value)
-    with pytest.raises(UserError, match=r"endpoint\.model"):
-        open_endpoint(Endpoint())
+    with pytest.raises(UserError, match=r"human_caption\.endpoint\.model"):
+        open_endpoint(Endpoint(), "human_caption")
     with pytest.raises(UserError, match=r"HTTP 404.*url and model"):
         ask(server(chat, url=chat.url.removesuffix("/v1")), requests(1))
 
@@ -218,20 +221,68 @@ def test_identity_is_of_what_is_sent_not_of_how() -> None:
     assert len(others) == 5
 
 
+def test_replies_that_are_known_stay_known() -> None:
+    model = digest(
+        Server(Endpoint(url="http://h/v1", model="m", parameters={"seed": 1}, requests_per_minute=9)).identity
+    )
+    assert model == "b8a7600c1515f5eb1967be9912444b1e8e8c25df6c5a85bdb3c2b9212321998c"
+    known = "d6b2feecd5353d0e9994e11c67e5d42bd22062f7e80b45c58bc8dad5f9cf9b2c"
+    assert make_request(model, "p" * 64, bytes, "Describe.", 48).key == known
+    assert make_request(model, "p" * 64, bytes, "Describe.", 48, {"type": "object"}).key != known
+
+
+def test_words_alone_are_asked_as_words_alone(chat: Chat) -> None:
+    made = ask(server(chat), [Request("k", None, "Rewrite this.", 16)])
+    assert made["k"].text == "Rewrite this. no picture"
+    assert chat.bodies[0]["messages"] == [{"role": "user", "content": "Rewrite this."}]
+    assert "response_format" not in chat.bodies[0]
+    assert (made["k"].prompt_tokens, made["k"].tokens) == (7, 3)
+
+
+SCHEMA = {"type": "object"}
+
+
+def test_a_schema_is_sent_where_the_server_takes_one(chat: Chat) -> None:
+    asked = [Request(f"k{n}", None, f"prompt {n}", 16, SCHEMA) for n in range(3)]
+    ask(server(chat), asked)
+    assert {body["response_format"]["json_schema"]["schema"]["type"] for body in chat.bodies} == {"object"}
+    chat.bodies.clear()
+    chat.schemas = False
+    made = ask(server(chat, concurrency=1), asked)
+    assert not any(reply.error for reply in made.values())
+    assert ["response_format" in body for body in chat.bodies] == [True, False, False, False]
+
+
+def test_a_refusal_that_is_not_of_the_schema_is_one(chat: Chat) -> None:
+    chat.fault = lambda prompt, attempt: "400"
+    made = ask(server(chat), [Request("k", None, "prompt", 16, SCHEMA)])
+    assert made["k"].error == "http_400"
+    assert len(chat.bodies) == 2
+    assert "human" not in made["k"].detail
+    assert "benchmark_scores.endpoint" in made["k"].detail
+
+
+def test_the_pace_is_kept_and_takes_nothing_off_the_time_of_a_sample(chat: Chat) -> None:
+    start = time.monotonic()
+    made = ask(server(chat, requests_per_minute=240, timeout_s=0.3), requests(4))
+    assert not any(reply.error for reply in made.values())
+    assert time.monotonic() - start >= 0.75
+
+
 @pytest.mark.parametrize("name", [name for name in MALFORMED if name not in ("empty", "null", "cut", "filtered")])
 def test_malformed_replies_say_what_is_wrong(name: str) -> None:
     value = MALFORMED[name]
     with pytest.raises(AttemptError) as error:
-        parse_reply("k", value if isinstance(value, bytes) else json.dumps(value).encode(), 0.1)
+        parse_reply("k", value if isinstance(value, bytes) else json.dumps(value).encode(), 0.1, "s")
     assert error.value.reason == ("http_502" if name == "error object" else "malformed_reply")
     assert error.value.passing
 
 
 def test_replies_in_parts_and_half_characters_are_read() -> None:
     parts = [{"type": "text", "text": " A "}, {"type": "refusal"}, {"type": "text", "text": "man "}]
-    assert parse_reply("k", json.dumps(answer(parts)).encode(), 0.1).text == "A man"
-    assert parse_reply("k", json.dumps(answer("\ud83d cat")).encode(), 0.1).text == "? cat"
-    bare = parse_reply("k", b'{"choices": [{"message": {"content": "Hi"}}], "usage": 3}', 0.1)
+    assert parse_reply("k", json.dumps(answer(parts)).encode(), 0.1, "s").text == "A man"
+    assert parse_reply("k", json.dumps(answer("\ud83d cat")).encode(), 0.1, "s").text == "? cat"
+    bare = parse_reply("k", b'{"choices": [{"message": {"content": "Hi"}}], "usage": 3}', 0.1, "s")
     assert (bare.text, bare.tokens, bare.info) == ("Hi", None, {})
 
 

@@ -33,14 +33,16 @@ SMALLER, MODEL, FIELDS = "endpoint.image_size smaller", "endpoint.model", "endpo
     ],
 )  # fmt: skip
 def test_what_will_not_pass_has_a_remedy(status: int, said: str, remedy: str) -> None:
-    failure = http_failure(status, said, "MY_KEY")
+    failure = http_failure(status, said, "MY_KEY", "benchmark_scores")
     assert not failure.passing
     assert remedy in failure.remedy
 
 
 def test_what_may_pass_is_tried_again_unless_the_account_is_empty() -> None:
-    assert all(http_failure(status, "", "K").passing for status in (408, 409, 425, 429, 500, 502, 503, 529))
-    spent = http_failure(429, json.dumps({"error": {"code": "insufficient_quota", "message": "You exceeded"}}), "K")
+    assert all(http_failure(status, "", "K", "s").passing for status in (408, 409, 425, 429, 500, 502, 503, 529))
+    spent = http_failure(
+        429, json.dumps({"error": {"code": "insufficient_quota", "message": "You exceeded"}}), "K", "s"
+    )
     assert not spent.passing
     assert "no credit" in spent.remedy
 

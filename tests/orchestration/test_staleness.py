@@ -33,6 +33,7 @@ runs = [StageRun(s, params, {k: Path(v) for k, v in s.inputs.items()}, Path(s.ou
 print(json.dumps({run.stage.name: _fingerprint(run)[0] for run in runs}))
 """
 TRAINING = {"stage1_checkpoint", "stage2_checkpoint"}
+CAPTIONING = {"human_caption", "human_caption_hq"}
 
 
 def run(folder: Path, *command: str) -> str:
@@ -105,13 +106,18 @@ def stale(folder: Path, before: dict[str, str]) -> list[set[str]]:
         ("config/training.py", "= 1e-3", "= 2e-3", TRAINING),
         ("config/stage2_checkpoint.py", "] = 16", "] = 17", {"stage2_checkpoint"}),
         ("config/model.py", '"auto"\n', '"float32"\n', TRAINING),
-        ("config/benchmark_scores.py", "300.0", "301.0", {"benchmark_scores"}),
+        ("config/endpoint.py", "300.0", "301.0", {*CAPTIONING, "benchmark_scores"}),
         ("config/raw_scrape.py", "60.0", "61.0", {"raw_scrape"}),
         ("config/human_scenes.py", "least shorter side of a picture", "in other words", set()),
         ("config/training.py", "class Training", "# A comment\nclass Training", set()),
         ("config/section.py", "class Section", "# A comment\nclass Section", set()),
         ("pipeline/engine.py", "import os", "import os  # a comment", set()),
-        ("inference/generate.py", "import", "# A comment\nimport", {"benchmark_scores", "registered_model"}),
+        (
+            "inference/generate.py",
+            "import",
+            "# A comment\nimport",
+            {*CAPTIONING, "benchmark_scores", "registered_model"},
+        ),
         ("scrape/crawl.py", "import", "# A comment\nimport", set()),
         ("train/batches.py", "import", "# A comment\nimport", TRAINING),
     ],

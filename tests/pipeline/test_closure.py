@@ -44,9 +44,9 @@ def test_only_the_crawl_is_not_repeated_for_its_code() -> None:
     assert STAGES.keys() - CODE.keys() == {"raw_scrape"}
 
 
-def test_a_comment_in_generation_code_retrains_nothing() -> None:
+def test_generation_code_is_of_those_who_ask_models_and_not_of_training() -> None:
     makers = {name for name, stage in STAGES.items() if "inference/generate.py" in closure(stage.module)}
-    assert makers == {"benchmark_scores", "registered_model"}
+    assert makers == {"human_caption", "human_caption_hq", "benchmark_scores", "registered_model"}
 
 
 @pytest.fixture

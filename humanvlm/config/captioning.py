@@ -1,0 +1,47 @@
+"""How a model or a server writes captions: a part of the sections that write some."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from humanvlm.config.endpoint import Endpoint, named_models
+from humanvlm.config.section import Section
+
+
+class Captioning(Section):
+    """A captioner beside the template; what it leaves unwritten is the template's."""
+
+    captioner: str
+    model: Annotated[
+        str,
+        Field(
+            description="where captioner is model: checkpoint:FOLDER: one of ours; hub:ORG/NAME[@REVISION] or "
+            "hub:FOLDER: any image-text-to-text model of Hugging Face"
+        ),
+    ] = ""
+    endpoint: Annotated[Endpoint, Field(description="the server, where captioner is endpoint")] = Endpoint()
+    rewrite: Annotated[
+        bool,
+        Field(description="true: no picture is shown, the template's text and the facts are rewritten into prose"),
+    ] = False
+    max_new_tokens: Annotated[int, Field(ge=1, description="longest reply, tokens; thoughts are among them")] = 768
+    batch_size: Annotated[int, Field(ge=1, description="texts that a local model writes at a time")] = 8
+    max_failed: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of a shard's requests that may stay without a reply, their texts the template's; more "
+            "fail the stage",
+        ),
+    ] = 0.1
+    budget_tokens: Annotated[
+        int, Field(ge=0, description="tokens, of prompts and replies, that the server may use in all; 0: no limit")
+    ] = 0
+    budget_cost: Annotated[
+        float, Field(ge=0, description="what the server may cost in all, by its endpoint's prices; 0: no limit")
+    ] = 0.0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return named_models(self.model) if self.captioner == "model" else ()
