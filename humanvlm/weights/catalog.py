@@ -106,7 +106,7 @@ def model_entry(name: str, role: str | None = None) -> ModelEntry:
 
 @functools.cache
 def model_file(name: str, part: str = "") -> Path:
-    """Path of a model's verified file; ``part`` names a further file, such as ``pbtxt``.
+    """Path of a model's verified file; ``part`` names a further file.
 
     Raises ModelError naming package and remedy when the package is absent or its file has another sha256 than declared.
     The sha256 is computed once a process.

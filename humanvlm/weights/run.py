@@ -38,21 +38,27 @@ def network(name: str, part: str = "") -> Network:
 
 
 def opened(path: Path) -> Network:
-    """The network of a file that was verified, or made here. Raises ModelError when its format is another."""
+    """The network of a file that was verified. Raises ModelError when its format is another."""
     kinds: dict[str, Callable[[Path], Network]] = {".onnx": _Onnx, ".tflite": _LiteRt}
     if path.suffix not in kinds:
         raise ModelError(f"{path}: nothing here runs *{path.suffix}; {' and '.join(kinds)} files are expected")
     return kinds[path.suffix](path)
 
 
+def onnx_network(model: bytes) -> Network:
+    """The network of an ONNX model that was made here."""
+    return _Onnx(model)
+
+
 class _Onnx:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, model: Path | bytes) -> None:
         import onnxruntime
 
+        source = model if isinstance(model, bytes) else str(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         self._names = [entry.name for entry in self._session.get_inputs()]
         shape = self._session.get_inputs()[0].shape
         self.input_shape = tuple(side if isinstance(side, int) else -1 for side in shape)
