@@ -121,7 +121,7 @@ def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:
     except DecodeError as error:
         return Drop("undecodable", str(error))
     faces, people, objects = (row[name] or () for name in ("faces", "people", "objects"))
-    facts = measure(rgb, faces, people, objects, attribute_classifier=config.attribute_classifier)
+    facts = measure(rgb, faces, people, objects, texts, attribute_classifier=config.attribute_classifier)
     return Subject(row["id"], facts, texts, row["sha256"], lambda: data)
 
 

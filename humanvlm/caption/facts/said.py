@@ -30,12 +30,16 @@ NEGATION = re.compile("no|not|without|never")
 
 @dataclass(frozen=True)
 class Noun:
-    """A noun that is known: how a caption says it as a place, or that it is a thing; and the labels that agree."""
+    """A noun that is known: how a caption says it as a place, or that it is a thing; and the labels that agree.
+
+    surface: what colour and texture may tell of it (``surface.surfaces``).
+    """
 
     name: str
     say: str
     labels: tuple[int, ...]
     thing: bool
+    surface: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def lexicon() -> dict[tuple[str, ...], Noun]:
         found[tuple(word.lower().split())] = noun
     text = files("humanvlm.caption.facts").joinpath("said.yaml").read_text(encoding="utf-8")
     for word, entry in yaml.safe_load(text).items():
-        noun = Noun(word, entry["say"], tuple(numbers_of(entry["agrees"])), False)
+        noun = Noun(word, entry["say"], tuple(numbers_of(entry["agrees"])), False, entry.get("surface", ""))
         for written in (word, *entry.get("also", ())):
             found[tuple(written.split())] = noun
     return found

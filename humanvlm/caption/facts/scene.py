@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from humanvlm.caption.facts import attributes, said
+from humanvlm.caption.facts import attributes, said, surface
 from humanvlm.caption.facts.attributes import Floats, Picture
 from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.caption.facts.labels import sums, vocabulary
@@ -36,15 +36,15 @@ FOUND_AT = {
     },
     "outdoors": {
         *("car", "bus", "truck", "train", "boat", "bench", "horse", "sheep", "cow", "elephant", "zebra", "giraffe"),
-        *("airplane", "surfboard", "kite", "skis", "snowboard", "motorcycle", "bicycle", "traffic light", "stop sign"),
+        *("airplane", "surfboard", "kite", "skis", "snowboard", "traffic light", "stop sign"),
         *("fire hydrant", "parking meter"),
     },
 }
-CONFUSED = (("bicycle", "motorcycle"), ("dog", "cat", "horse", "cow", "sheep", "bear", "zebra", "elephant"))
+CONFUSED = (("bicycle", "motorcycle"), ("dog", "cat", "horse", "cow", "sheep", "bear", "zebra", "elephant", "bird"))
 # Of the logistic curves from what speaks for a place to its probability; most photographs are taken outdoors.
 PLACE_BIAS, PLACE_SLOPE = 0.25, {"indoors": 0.5, "outdoors": 0.9}
 # Exponents: of detections of a score s, and of words whose labels share s, s ** exponent are right (photographs).
-CALIBRATION = {"detected": 0.5, "settings": 0.55, "objects": 0.85, "wider": 1.0}
+CALIBRATION = {"detected": 0.75, "settings": 0.55, "objects": 0.85, "wider": 1.0}
 
 
 def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]) -> tuple[Guess, ...]:
@@ -68,14 +68,16 @@ def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
 def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
     """[1000] probabilities of ImageNet's labels: the mean of the whole picture and of it without its people.
 
-    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. frames: xyxy px.
+    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. As far as the whole
+    picture shows what is worn, it counts less. frames: xyxy px.
     """
     seen = attributes.label_probabilities(rgb)
     outside = outside_of(rgb, frames)
     if outside.all() or outside.mean() < LEAST_OUTSIDE:
         return seen
-    without = np.where(outside[..., None], rgb, np.uint8(GREY))
-    return np.asarray((seen + attributes.label_probabilities(without)) / 2, dtype=np.float32)
+    without = attributes.label_probabilities(np.where(outside[..., None], rgb, np.uint8(GREY)))
+    weight = 1 - sums("worn", seen)["worn"]
+    return np.asarray((weight * seen + without) / (1 + weight), dtype=np.float32)
 
 
 def surroundings(
@@ -86,7 +88,8 @@ def surroundings(
     texts: Sequence[str],
 ) -> tuple[tuple[Thing, ...], Guess | None]:
     """Things, surest first, and where the picture was taken; of detections, labels and what the index's texts name."""
-    named = [(noun, said.belief(noun, evidence)) for noun in said.named(texts)]
+    grounds = surface.surfaces(rgb, outside_of(rgb, frames))
+    named = [(noun, said.belief(noun, evidence, noun.noun.surface in grounds)) for noun in said.named(texts)]
     told = {noun.noun.name: belief for noun, belief in named if noun.noun.thing}
     seen = tuple(
         replace(thing, colour=colour_of(rgb, thing, frames)) for thing in things(objects, evidence, told, rgb.shape[1])
@@ -94,6 +97,7 @@ def surroundings(
     places = {
         words: Guess(words, _sure("settings", share), LABELS) for words, share in sums("settings", evidence).items()
     }
+    places |= {ground.value: ground for ground in grounds.values()}
     for noun, belief in named:
         if not noun.noun.thing or noun.located:
             words = said.phrase(noun)
@@ -108,14 +112,14 @@ def relabelled(objects: Sequence[Mapping[str, Any]], evidence: Floats) -> list[M
 
     Detectors take bicycles for motorcycles and dogs for horses far more often than classifiers do.
     """
-    share = sums("objects", evidence)
+    share = {**sums("wider", evidence), **sums("objects", evidence)}
     found = []
     for one in objects:
         kind = next((kind for kind in CONFUSED if one["label"] in kind), ())
         likeliest = max(kind, key=lambda label: share.get(label, 0.0), default=one["label"])
         wrong = share.get(likeliest, 0.0) >= 0.3 > 4 * share.get(one["label"], 0.0)
-        alone = not any(other["label"] == likeliest for other in objects)
-        found.append({**one, "label": likeliest} if wrong and alone else one)
+        both = any(other["label"] == likeliest for other in objects) and share.get(one["label"], 0.0) > 0.02
+        found.append({**one, "label": likeliest} if wrong and not both else one)
     return found
 
 

@@ -31,7 +31,7 @@ def test_evidence_of_one_thing_adds_up() -> None:
     both = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {}, 100)
     told = scene.things([detected("dog", 0.6)], labels(objects__dog=0.6), {"dog": 0.9}, 100)
     assert [len(found) for found in (alone, both, told)] == [1, 1, 1]
-    assert alone[0].probability == pytest.approx(0.6**0.5, abs=1e-3)
+    assert alone[0].probability == pytest.approx(0.6**0.75, abs=1e-3)
     assert 0.8 < both[0].probability < told[0].probability < 1
     assert both[0].box == (10, 20, 60, 90)
 
@@ -107,8 +107,9 @@ def test_a_detection_is_called_what_the_labels_clearly_see_of_its_kind() -> None
     assert one["label"] == "bicycle"
     for evidence in (labels(objects__bicycle=0.5, objects__motorcycle=0.2), labels(objects__dog=0.9), labels()):
         assert scene.relabelled([detected("motorcycle", 0.9)], evidence)[0]["label"] == "motorcycle"
-    two = [detected("motorcycle", 0.9), detected("bicycle", 0.5)]  # both are there: which is which is not known
-    assert scene.relabelled(two, labels(objects__bicycle=0.5)) == two
+    two = [detected("motorcycle", 0.9), detected("bicycle", 0.5)]  # where the labels see a little of both, both stay
+    assert scene.relabelled(two, labels(objects__bicycle=0.5, objects__motorcycle=0.03)) == two
+    assert {one["label"] for one in scene.relabelled(two, labels(objects__bicycle=0.5))} == {"bicycle"}
 
 
 def test_a_thing_has_the_colour_that_fills_its_middle() -> None:
