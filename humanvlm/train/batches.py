@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,12 +75,18 @@ class Encoder:
 def fitting(
     samples: Sequence[Sample], encoder: Encoder, max_length: int
 ) -> tuple[list[Sample], list[int], Counter[str]]:
-    """Samples that can be learnt from, their lengths in tokens, and the others by reason: too_long, no_labels."""
+    """Samples that can be learnt from, their lengths in tokens, and the others by reason: too_long, no_labels.
+
+    Of a conversation that is too long, the turns stay that fit.
+    """
     kept: list[Sample] = []
     lengths: list[int] = []
     dropped: Counter[str] = Counter()
     for sample in samples:
         tokens, labels = encoder.encode(sample.turns)
+        if len(tokens) > max_length and (turns := _beginning(sample.turns, labels, max_length)):
+            sample = replace(sample, turns=turns)
+            tokens, labels = encoder.encode(turns)
         if len(tokens) > max_length:
             dropped["too_long"] += 1
         elif sum(label != IGNORED for label in labels) < 2:  # the end-of-turn token alone teaches nothing
@@ -88,6 +95,13 @@ def fitting(
             kept.append(sample)
             lengths.append(len(tokens))
     return kept, lengths, dropped
+
+
+def _beginning(turns: Turns, labels: Sequence[int], max_length: int) -> Turns:
+    """As many turns as end before ``max_length`` tokens, one for what may follow a reply. labels: of all the turns."""
+    marks = [label != IGNORED for label in labels]
+    ends = [place for place, (one, after) in enumerate(pairwise([*marks, False]), 1) if one and not after]
+    return turns[: sum(end < max_length for end in ends)]
 
 
 def schedule(sizes: Sequence[int], shares: Sequence[float], total: int, seed: int) -> Order:

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,26 @@ def _from_shards(folder: Path, columns: tuple[str, str], prompt: str) -> Samples
     return Samples(kept, +dropped)
 
 
+def conversation_samples(folder: Path) -> Samples:
+    """One sample for each conversation of the training split of ``human_caption_hq``, without the caption that it
+    begins with, which is in ``hq_samples``; none when it has no shards.
+
+    A picture of the test split counts as ``held_out``; one without further turns as ``no_questions``.
+    """
+    kept: list[Sample] = []
+    dropped: Counter[str] = Counter()
+    for path in find_shards(folder):
+        for number, row in enumerate(read_rows(path, ("split", "conversations"))):
+            turns = (_turns(row["conversations"] or ()) or ())[1:]
+            if row["split"] != "train":
+                dropped["held_out"] += 1
+            elif not turns:
+                dropped["no_questions"] += 1
+            else:
+                kept.append(Sample(str(path), number, turns))
+    return Samples(kept, dict(dropped))
+
+
 def instruction_samples(data: Path, captions: Path) -> Samples:
     """Samples of ``data/instructions.jsonl`` (LLaVA's format), none when there is no such file.
 
@@ -103,18 +123,21 @@ def _instruction(line: str) -> tuple[str, Turns] | None:
     """Picture path and turns of a row, or None when it is not one conversation of human and gpt in turn."""
     try:
         row: Any = json.loads(line)
-        messages = [
-            (str(turn["from"]), str(turn["value"]).replace(IMAGE_TOKEN, "").strip()) for turn in row["conversations"]
-        ]
-        picture = row["image"]
+        turns, picture = _turns(row["conversations"]), row["image"]
     except (ValueError, KeyError, TypeError):
         return None
+    return (picture, turns) if turns and isinstance(picture, str) else None
+
+
+def _turns(conversation: Iterable[Mapping[str, Any]]) -> Turns | None:
+    """Questions and answers of LLaVA's messages, or None when they are not of human and gpt in turn, or are empty."""
+    messages = [(str(turn["from"]), str(turn["value"]).replace(IMAGE_TOKEN, "").strip()) for turn in conversation]
     speakers = [speaker for speaker, _ in messages]
     if not messages or len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2):
         return None
-    if not isinstance(picture, str) or not all(text for _, text in messages):
+    if not all(text for _, text in messages):
         return None
-    return picture, tuple((messages[i][1], messages[i + 1][1]) for i in range(0, len(messages), 2))
+    return tuple((messages[i][1], messages[i + 1][1]) for i in range(0, len(messages), 2))
 
 
 def _picture_problem(path: Path, data: Path, held_out: set[str]) -> str | None:

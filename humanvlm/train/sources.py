@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.pipeline.contract import Counts, StageRun
 from humanvlm.train.batches import Encoder, fitting
-from humanvlm.train.samples import Sample, Samples, caption_samples, hq_samples, instruction_samples
+from humanvlm.train.samples import (
+    Sample,
+    Samples,
+    caption_samples,
+    conversation_samples,
+    hq_samples,
+    instruction_samples,
+)
 
 log = logging.getLogger("humanvlm")
 
@@ -33,16 +40,20 @@ class Material:
 
 
 def training_sources(run: StageRun) -> list[Source]:
-    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ and from instructions."""
+    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions."""
     captions = run.inputs["human_caption"]
     if run.stage.name == "stage1_checkpoint":
         return [Source(run.config.caption, 1.0, caption_samples(captions, run.config.caption))]
     config: Stage2 = run.config
-    share = 1 - config.instruction_share
+    hq = run.inputs["human_caption_hq"]
+    share, asked = 1 - config.instruction_share, config.instruction_share
     return [
         Source("captions", share * config.caption_share, caption_samples(captions, config.caption)),
-        Source("hq", share * (1 - config.caption_share), hq_samples(run.inputs["human_caption_hq"])),
-        Source("instructions", config.instruction_share, instruction_samples(run.inputs["data"], captions)),
+        Source("hq", share * (1 - config.caption_share), hq_samples(hq)),
+        Source("conversations", asked * config.conversation_share, conversation_samples(hq)),
+        Source(
+            "instructions", asked * (1 - config.conversation_share), instruction_samples(run.inputs["data"], captions)
+        ),
     ]
 
 

@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
         ("detailed", pa.string()),
         ("human_caption_hq", pa.string()),
         ("split", pa.string()),
+        ("conversations", pa.list_(pa.struct([("from", pa.string()), ("value", pa.string())]))),
     ]
 )
 COLOURS = ("red", "green", "blue", "white", "black", "yellow")
@@ -41,6 +42,14 @@ def picture(number: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG")
     return file.getvalue()
+
+
+def talk(*turns: tuple[str, str]) -> list[dict[str, str]]:
+    """A conversation as LLaVA writes it."""
+    speakers = [
+        {"from": who, "value": text} for turn in turns for who, text in zip(("human", "gpt"), turn, strict=True)
+    ]
+    return [{**speakers[0], "value": f"<image>\n{speakers[0]['value']}"}, *speakers[1:]]
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +67,14 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "short": f"A man in a {colour} coat stands on the left.",
             "detailed": f"A man in a {colour} coat stands on the left. " * (1 + number % 3),
             "human_caption_hq": f"The face of the man in {colour} appears to be smiling.",
+            "conversations": talk(
+                ("Describe it.", "All of it."), ("What color is the coat?", colour), ("Is he smiling?", "yes")
+            ),
             "split": "test" if number % 10 == 0 else "train",
         }
         rows.append(row)
     rows[1]["short"] = " "
+    rows[2]["conversations"] = talk(("Describe it.", "All of it."))
     for name in ("human_caption", "human_caption_hq"):
         files = [
             write_shard(folder / name / shard_name(start // 20), rows[start : start + 20], SCHEMA)
@@ -73,12 +86,12 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in (0, 1, 2):
         (data / f"{number}.jpg").write_bytes(picture(number))
     (data / "broken.jpg").write_bytes(picture(3)[:200])
-    talk = [{"from": "human", "value": "<image>\nIs he smiling?"}, {"from": "gpt", "value": "yes"}]
+    asked = talk(("Is he smiling?", "yes"))
     lines = [
-        *({"image": f"{number}.jpg", "conversations": talk} for number in (0, 1, 2, 2)),
-        {"image": "broken.jpg", "conversations": talk},
-        {"image": "../human_caption/shard-00000.parquet", "conversations": talk},
-        {"image": "1.jpg", "conversations": talk[:1]},
+        *({"image": f"{number}.jpg", "conversations": asked} for number in (0, 1, 2, 2)),
+        {"image": "broken.jpg", "conversations": asked},
+        {"image": "../human_caption/shard-00000.parquet", "conversations": asked},
+        {"image": "1.jpg", "conversations": asked[:1]},
         {"image": "1.jpg"},
     ]
     text = "\n".join(json.dumps(line) for line in lines) + "\nnot json\n"

@@ -86,6 +86,21 @@ def test_samples_that_do_not_fit_are_counted(encoder: Encoder) -> None:
     assert lengths == [len(encoder.encode(samples[0].turns)[0])]
 
 
+@pytest.mark.parametrize("short", range(60))
+def test_of_a_long_conversation_the_turns_stay_that_fit(encoder: Encoder, short: int) -> None:
+    turns = (("Hi", "A man."), ("Who is on the left?", "a man with a wall"), ("?", "left"))
+    whole = len(encoder.encode(turns)[0])
+    kept, lengths, dropped = fitting([Sample("x", 0, turns)], encoder, whole - short)
+    assert len(kept) + dropped["too_long"] == 1
+    for sample, length in zip(kept, lengths, strict=True):
+        taken = len(sample.turns)
+        assert sample.turns == turns[:taken]
+        assert length == len(encoder.encode(sample.turns)[0]) <= whole - short
+        assert short or taken == 3
+        # One more turn would not have fitted, with the token that may follow a reply.
+        assert taken == 3 or len(encoder.encode(turns[: taken + 1])[0]) + 1 > whole - short
+
+
 @given(
     sizes=st.lists(st.integers(0, 20), min_size=1, max_size=3),
     shares=st.lists(st.floats(0, 1), min_size=3, max_size=3),

@@ -7,7 +7,14 @@ import pytest
 from PIL import Image
 
 from humanvlm.errors import UserError
-from humanvlm.train.samples import Pictures, Sample, caption_samples, hq_samples, instruction_samples
+from humanvlm.train.samples import (
+    Pictures,
+    Sample,
+    caption_samples,
+    conversation_samples,
+    hq_samples,
+    instruction_samples,
+)
 
 
 def test_captions_of_the_training_split(artifacts: Path) -> None:
@@ -18,6 +25,13 @@ def test_captions_of_the_training_split(artifacts: Path) -> None:
     assert every.kept[0].turns[0][1] == "a man in green"
     assert len(hq_samples(artifacts / "human_caption_hq").kept) == 54
     assert hq_samples(artifacts / "data").kept == ()
+
+
+def test_conversations_of_the_training_split_without_their_captions(artifacts: Path) -> None:
+    found = conversation_samples(artifacts / "human_caption_hq")
+    assert (len(found.kept), found.dropped) == (53, {"held_out": 6, "no_questions": 1})
+    assert found.kept[0].turns == (("What color is the coat?", "green"), ("Is he smiling?", "yes"))
+    assert not conversation_samples(artifacts / "data").kept
 
 
 def test_instructions_that_cannot_be_used_are_counted(artifacts: Path) -> None:
