@@ -93,7 +93,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             item = _at_least(words, item, first)
             value = item.term.value
             clause.number, clause.indefinite = item, True
-            of = words[item.first - 1].lower == "of" and item.first > first and following.kind not in _NOMINAL
+            of = previous.value == "of" and following.kind not in _NOMINAL and following.value != "of"
             alone = lower in _LISTS["collective"] or of or lower == "both"
             verb = following.kind == "noun" and following.value in nouns().verbal
             if alone and (verb or following.kind not in _COUNTED):
@@ -163,6 +163,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             colours = [colour for colour in clause.colours if about]
             if kind != "activity" or clause.head_kind not in ("object", "neutral"):  # a dog runs, the scene holds
                 yield Found(*span, kind, value, who=_ahead(row, place, clause.who))
+            if clause.fronted and kind == "accessory":
+                yield from _fronted(words, clause, Found(0, 0, "position", "", about=value, who=owner(clause)))
             yield from _colours(words, colours, about, clause.who)
             clause.before = lower
             close(clause, keep_head=not about)
@@ -184,14 +186,14 @@ def _is_noun(item: Item, clause: Clause, previous: Term, following: Term) -> boo
     if previous.value in ("that", "which", "who"):
         return False  # a hat that shades his eyes
     value = item.term.value
-    nominal = previous.kind in _NOMINAL or previous.kind in ("person", "position", "colour")
+    nominal = previous.kind in _NOMINAL | _WORN or previous.kind in ("person", "position", "colour", "light")
     if nominal and item.term.several and following.value in _DETERMINERS | _LISTS["quantifiers"]:
         return False  # grey covers the background
     if nouns().kind(value) == "person":
         return clause.indefinite or clause.before in _DETERMINERS
     if value in nouns().verbal:
         return clause.before in _DETERMINERS and not clause.head
-    return not (item.term.several and clause.head and not clause.copula)  # a dog runs
+    return not (item.term.several and clause.head and nominal and not clause.copula)  # a dog runs
 
 
 def _at_least(words: Sequence[Token], item: Item, first: int) -> Item:

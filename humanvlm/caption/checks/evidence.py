@@ -1,7 +1,7 @@
 """What claims on a picture are held against: its fact sheet, and what the texts of the index say."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from humanvlm.caption.checks.alike import ENCODER, nearest
@@ -96,6 +96,7 @@ def _phrases(facts: Facts, least: float) -> Iterable[tuple[str, str]]:
     for person in facts.people:
         guesses += [person.activity, person.headwear, person.eyewear, person.pose, person.arms, *person.accessories]
         guesses += [garment.kind for garment in person.garments]
+        guesses += [replace(one, value=one.value.lower().replace("_", " ")) for one in person.attributes]
     for guess in guesses:
         if guess and guess.probability >= least and guess.value != NONE:
             yield guess.value, guess.source or "facts"

@@ -110,7 +110,8 @@ def _match(lower: Sequence[str], place: int) -> tuple[int, Term]:
         for phrase, term in known.phrases.get(pair, ()):
             if tuple(lower[place : place + len(phrase)]) == phrase:
                 return len(phrase), term
-        for size in (3, 2) if pair[0] in table.first else ():
+        colour = pair[0] in known.words and known.words[pair[0]].kind == "colour"  # a brown cup is a mushroom too
+        for size in (3, 2) if pair[0] in table.first and not colour else ():
             name = lower[place : place + size]
             if len(name) == size and name[-1] not in known.words and (noun := _noun(" ".join(name))):
                 return size, noun

@@ -1,6 +1,10 @@
 """Holding claims against the fact sheet and the index's texts: supported, contradicted, or neither."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+
+import yaml
 
 from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, claims_of, kind_of, noun_known
 from humanvlm.caption.checks.found import Found
@@ -26,12 +30,33 @@ UNKNOWN: Answer = ("", False)
 def support(found: Found, known: Evidence) -> Claim:
     """The claim with what supports it, and whether a fact contradicts it."""
     by, contradicted = _RULES[found.kind](found, known)
+    if not by:
+        by, contradicted = _attributed(found, known) or by, contradicted
     if found.negated:
         denied = "facts" if contradicted else ""
         return Claim(found.start, found.end, found.kind, found.value, denied, bool(by))
     if not by and found.kind != "count" and (found.kind, found.value) in known.said:
         by, contradicted = TEXT, False
     return Claim(found.start, found.end, found.kind, found.value, by, contradicted and not by)
+
+
+@cache
+def _celeba() -> Mapping[str, tuple[str, str]]:
+    """CelebA's attributes and what they support: kind and value of a claim."""
+    path = files("humanvlm.caption.checks").joinpath("words/celeba.yaml")
+    listed: Mapping[str, str] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {name: (kind, value) for name, (kind, value) in ((one, text.split(" ")) for one, text in listed.items())}
+
+
+def _attributed(found: Found, known: Evidence) -> str:
+    """What says so of a classifier of CelebA's attributes."""
+    hair = found.kind == "colour" and found.about == "hair"
+    claim = ("hair", HAIR.get(found.value, family(found.value))) if hair else (found.kind, found.value)
+    for person in candidates(found.who, known):
+        for guess in person.attributes:
+            if known.sure(guess) and _celeba().get(guess.value) == claim:
+                return guess.source or "facts"
+    return ""
 
 
 def _told(
@@ -204,6 +229,10 @@ def _hair(found: Found, known: Evidence) -> Answer:
 def _pose(found: Found, known: Evidence) -> Answer:
     """Standing, walking and leaning are near: measured as one and told as another, they are no contradiction."""
     by, contradicted = _told(found, known, lambda person: person.pose, _equal)
+    for person in candidates(found.who, known) if not by else ():
+        doing = known.sure(person.activity)
+        if doing and any((claim.kind, claim.value) == ("pose", found.value) for claim in claims_of(doing.value)):
+            return doing.source or "facts", False
     upright = [person.pose is not None and person.pose.value in UPRIGHT for person in candidates(found.who, known)]
     return by, contradicted and not (found.value in UPRIGHT and all(upright))
 
