@@ -14,6 +14,8 @@ from humanvlm.data.facts import Garment, Guess
 
 SKIN = 14.0  # CIE Lab distance, lightness counting a third, within which a pixel has the skin's colour
 TORSO_SKIN = 9.0  # the same for the torso, of which little is bare: brown and beige clothes are not skin
+SKIN_NAMES = {"brown", "beige", "pink"}  # of colours, that skin may have too
+BARE = 0.5  # share of the trunk with the skin's colour above which it may be bare
 LEAST_PIXELS = 40  # of the crop, to speak of a garment's colour
 LEAST_LIMB = 12.0  # px of the crop; of shorter limbs, sleeves are not told
 SLEEVE = "colour"
@@ -33,6 +35,8 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
         bare, closely = like(lab, skin, SKIN), like(lab, skin, TORSO_SKIN)
     torso, legs, feet = _torso(body, face), _legs(body), _feet(body)
     upper = _colours(body, torso, closely)
+    if upper and upper[0].value in SKIN_NAMES and (skin is None or _bare_share(body, torso, bare) > BARE):
+        upper = ()  # cloth, or a bare trunk: not told
     lower = _colours(body, legs, bare) if legs is not None else ()
     shoes = _colours(body, feet, bare) if feet is not None else ()
     sleeves = _length(body, bare, ARMS, ("sleeveless", "short-sleeved", "long-sleeved")) if skin is not None else None
@@ -45,6 +49,12 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     if shoes:
         found.append(Garment("feet", shoes))
     return tuple(found)
+
+
+def _bare_share(body: Body, region: Mask | None, bare: Mask) -> float:
+    """The share of a region of the person that has the skin's colour."""
+    worn = body.mask if region is None else region & body.mask
+    return float((worn & bare).sum() / max(worn.sum(), 1))
 
 
 def _colours(body: Body, region: Mask | None, bare: Mask) -> tuple[Guess, ...]:

@@ -22,11 +22,11 @@ LIMBS = {"upper arm": ((5, 7), (6, 8)), "forearm": ((7, 9), (8, 10)), "thigh": (
 def figure(unseen: tuple[int, ...] = (), **colours: tuple[int, int, int]) -> Body:
     """On a green ground a red shirt, blue trousers, white shoes and bare arms, or limbs in other colours."""
     rgb = np.full((256, 256, 3), GREEN, dtype=np.uint8)
-    paint = {"upper_arm": RED, "forearm": SKIN, "thigh": BLUE, "shin": BLUE, **colours}
+    paint = {"trunk": RED, "upper_arm": RED, "forearm": SKIN, "thigh": BLUE, "shin": BLUE, **colours}
     for limb, pairs in LIMBS.items():
         for start, end in pairs:
             cv2.line(rgb, JOINTS[start], JOINTS[end], paint[limb.replace(" ", "_")], 14)
-    cv2.rectangle(rgb, (100, 64), (156, 138), RED, -1)
+    cv2.rectangle(rgb, (100, 64), (156, 138), paint["trunk"], -1)
     for ankle in (15, 16):
         x, y = JOINTS[ankle]
         cv2.rectangle(rgb, (x - 9, y + 3), (x + 9, y + 18), WHITE, -1)
@@ -75,6 +75,14 @@ def test_regions_whose_joints_are_not_seen_have_no_garment() -> None:
 
 def test_bare_legs_wear_nothing() -> None:
     assert "lower" not in told(figure(thigh=SKIN, shin=SKIN))
+
+
+def test_what_may_be_a_bare_trunk_is_not_told() -> None:
+    shaded, coat = (150, 110, 88), (70, 48, 30)
+    assert "upper" not in told(figure(trunk=shaded))
+    assert told(figure(trunk=coat))["upper"][0] == "brown"
+    unknown = garments_of(figure(trunk=coat), None, None, None)  # no face tells the colour of this skin
+    assert "upper" not in {one.region for one in unknown}
 
 
 def test_what_is_behind_does_not_count() -> None:
