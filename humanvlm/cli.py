@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,10 @@ RETRY = click.option(
 )
 
 
+PLAN = click.option("--plan", is_flag=True, help="Only say what it would take: requests, tokens, hours, cost.")
+ROWS = click.option("--rows", type=click.IntRange(min=1), help="With --plan: for so many rows like these.")
+
+
 def _stage_command(stage: Stage) -> click.Command:
     @click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
     @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
@@ -65,7 +70,20 @@ def _stage_command(stage: Stage) -> click.Command:
         out: Path | None,
         force: bool,
         retry_failed: str | None = None,
+        plan: bool = False,
+        rows: int | None = None,
     ) -> None:
+        if rows and not plan:
+            raise UserError("--rows: only with --plan")
+        if plan:
+            from humanvlm.caption.plan import plan as planned
+            from humanvlm.config.loading import load_params
+
+            name, folder = next(iter(stage.inputs.items()))
+            source = _named_inputs(stage, inputs).get(name, Path(folder))
+            section = getattr(load_params(params, overrides), stage.name)
+            click.echo(planned(stage.name, section, source, rows or 0))
+            return
         if stage.retries_rows:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a crawl has no linear algebra to start threads for
         from humanvlm.pipeline.runner import run_stage
@@ -73,7 +91,8 @@ def _stage_command(stage: Stage) -> click.Command:
         retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
         run_stage(stage.name, params, overrides, _named_inputs(stage, inputs), out, force, retry)
 
-    return click.command(stage.name, help=stage.help)(RETRY(command) if stage.retries_rows else command)
+    options = [*([RETRY] if stage.retries_rows else []), *([PLAN, ROWS] if stage.plans else [])]
+    return click.command(stage.name, help=stage.help)(reduce(lambda made, option: option(made), options, command))
 
 
 def _named_inputs(stage: Stage, inputs: tuple[str, ...]) -> dict[str, Path]:

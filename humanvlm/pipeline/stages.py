@@ -29,6 +29,7 @@ class Stage:
     compute: Literal["dvc", "pipes"] = "dvc"  # pipes: under Dagster the command runs outside DVC's lock: long stages
     honours_tombstones: bool = False  # rows that were taken down are left out here; later stages read what these keep
     retries_rows: bool = False  # can ask again for dropped rows
+    plans: bool = False  # can say what it would take (humanvlm.caption.plan)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, int] = field(default_factory=dict)
 
@@ -124,6 +125,7 @@ STAGES = {
             layer="dataset",
             kinds=("parquet",),
             texts={"short": 70, "detailed": 300},
+            plans=True,
         ),
         Stage(
             name="human_caption_hq",
@@ -142,6 +144,7 @@ STAGES = {
             layer="dataset",
             kinds=("parquet",),
             texts={"human_caption_hq": 500},
+            plans=True,
         ),
         Stage(
             name="stage1_checkpoint",
