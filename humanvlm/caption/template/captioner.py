@@ -11,6 +11,7 @@ from humanvlm.caption.template.sheet import Sheet
 from humanvlm.caption.template.short import short
 from humanvlm.data.facts import Facts
 
+COARSE = ("short", "detailed")  # styles without sizes and shades
 SMALLEST_LIMIT = 12  # words that the barest caption may need
 
 
@@ -32,7 +33,9 @@ class TemplateCaptioner:
 
     def text(self, subject: Subject, style: Style) -> str:
         """One text; each style has choices of its own, so that they do not repeat each other's wordings."""
-        sheet = Sheet(subject.facts, Random(f"{self.seed}:{subject.id}:{style}"), self.min_probability)
+        sheet = Sheet(
+            subject.facts, Random(f"{self.seed}:{subject.id}:{style}"), self.min_probability, style not in COARSE
+        )
         most = self.max_words[style]
         if style == "short":
             return short(sheet, most)
@@ -47,7 +50,7 @@ def _told(sheet: Sheet, style: Style) -> story.Ranked:
         return story.bodies(sheet)
     if style == "background":
         return story.around(sheet, set(), said=False)
-    return story.story(sheet, fine=style == "fused")
+    return story.story(sheet)
 
 
 def _barest(facts: Facts, style: Style) -> Iterator[str]:

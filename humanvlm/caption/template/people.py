@@ -1,7 +1,7 @@
 """Phrases of one person: who it appears to be, the head, what is worn, what is done, how it is framed."""
 
 from humanvlm.caption.template.english import article, counted, indefinite, join, uncounted
-from humanvlm.caption.template.sheet import Clause, Sheet, being, called, having, wearing
+from humanvlm.caption.template.sheet import Clause, Sheet, being, called, extent, having, wearing
 from humanvlm.caption.template.words import (
     AGED,
     ARMS,
@@ -91,7 +91,8 @@ def garment_phrase(sheet: Sheet, garment: Garment, minor: bool) -> str:
     if not (colours or kind):
         return ""
     noun = kind or GARMENTS.get(garment.region, "clothes")
-    return indefinite(" ".join(word for word in (length, colours, noun) if word))
+    worn = indefinite(" ".join(word for word in (length, colours, noun) if word))
+    return f"{worn} {sheet.shade(garment.colours)}".strip()
 
 
 def bare_colours(sheet: Sheet, person: Person) -> str:
@@ -99,7 +100,7 @@ def bare_colours(sheet: Sheet, person: Person) -> str:
     known = [garment for garment in person.garments if garment_phrase(sheet, garment, False)]
     if len(known) != 1 or known[0].region not in ("upper", "whole"):
         return ""
-    if sheet.sure(known[0].kind) or sheet.sure(known[0].length):
+    if sheet.sure(known[0].kind) or sheet.sure(known[0].length) or sheet.shade(known[0].colours):
         return ""
     return sheet.colours(known[0].colours)
 
@@ -133,7 +134,7 @@ def accessories(sheet: Sheet, person: Person, carried: bool) -> list[str]:
     return found
 
 
-def head_clauses(sheet: Sheet, person: Person, fine: bool) -> list[Clause]:
+def head_clauses(sheet: Sheet, person: Person) -> list[Clause]:
     """What is said of the head: what it has and what is worn on it, expression, mouth and eyes, tilt, direction."""
     looks, smiles = expression(sheet, person)
     has, worn = [*features(sheet, person), *looks, *mouth_and_eyes(sheet, person)], on_head(sheet, person)
@@ -143,11 +144,19 @@ def head_clauses(sheet: Sheet, person: Person, fine: bool) -> list[Clause]:
     else:
         clauses += [having(join(has))] if has else []
         clauses += [wearing(join(worn))] if worn else []
-    if fine and not worn and sheet.absent(person.headwear) and sheet.chance(0.3):
+    if sheet.fine and not worn and sheet.absent(person.headwear) and sheet.chance(0.3):
         clauses.append(being("bareheaded"))
     if head := sheet.sure(person.head):
         clauses.append(having(f"{sheet.pronouns(person).whose} head {HEADS.get(head, head)}"))
-    return [*clauses, *smiles, *turned(sheet, person)]
+    return [*clauses, *smiles, *turned(sheet, person), *height_of_face(sheet, person)]
+
+
+def height_of_face(sheet: Sheet, person: Person) -> list[Clause]:
+    """Has her face in the upper half of the picture; said only when ``fine``."""
+    if not sheet.fine or person.face is None:
+        return []
+    half = "upper" if person.face[1] + person.face[3] < sheet.facts.height else "lower"
+    return [having(f"{sheet.pronouns(person).whose} face in the {half} half of the picture")]
 
 
 def expression(sheet: Sheet, person: Person) -> tuple[list[str], list[Clause]]:
@@ -263,31 +272,15 @@ def one_of_them(count: int, name: str) -> str:
     return indefinite(name) if count == 1 or uncounted(name) else f"one of {counted(count, name)}"
 
 
-def framing(sheet: Sheet, person: Person, fine: bool, placed: bool) -> list[Clause]:
+def framing(sheet: Sheet, person: Person, placed: bool) -> list[Clause]:
     """How much is seen, where in the picture and, if ``fine``, how large. placed: the position is said already."""
     shot = sheet.pick(*SHOTS[person.shot]) if person.shot in SHOTS else ""
     place = "" if placed else PLACES.get(person.position, "")
     clauses = [being(f"{shot} {place}".strip())] if shot or place else []
-    size = extent(person.size) if fine else ""
+    size = extent(sheet.share_of(person.box)) if sheet.fine else ""
     if size:
         clauses.append(Clause(f"{sheet.pick('fills', 'takes up', 'covers')} {size}", f"fill {size}", f"filling {size}"))
     return clauses
-
-
-EXTENTS = (
-    (0.75, "most of the picture"),
-    (0.55, "more than half of the picture"),
-    (0.45, "about half of the picture"),
-    (0.29, "about a third of the picture"),
-    (0.21, "about a quarter of the picture"),
-    (0.08, "a small part of the picture"),
-    (0.0, "only a tiny part of the picture"),
-)
-
-
-def extent(share: float) -> str:
-    """How much of the picture a box takes up, in words; empty when it is not known."""
-    return next(words for least, words in EXTENTS if share >= least) if share > 0 else ""
 
 
 def _celeba(sheet: Sheet, person: Person) -> set[str]:

@@ -35,11 +35,12 @@ def wearing(phrase: str) -> Clause:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A picture's facts, the least probability of what is written, and the choices."""
+    """A picture's facts, the least probability of what is written, and the choices. fine: with sizes and shades."""
 
     facts: Facts
     random: Random
     least: float
+    fine: bool = False
 
     def sure(self, guess: Guess | None) -> str:
         """The guess's value when it is probable enough and something is there, else an empty string."""
@@ -83,6 +84,17 @@ class Sheet:
             return family if family == FAMILIES.get(second, second) else f"{first} and {second}"
         return ""
 
+    def shade(self, shares: Sequence[Guess]) -> str:
+        """With some white: the second colour beside one that says enough alone; empty unless ``fine``."""
+        if not self.fine or len(shares) < 2 or self.colours(shares) != shares[0].value or shares[1].probability < 0.15:
+            return ""
+        first, second = shares[0].value, shares[1].value
+        return "" if FAMILIES.get(first, first) == FAMILIES.get(second, second) else f"with some {second}"
+
+    def share_of(self, box: Sequence[float]) -> float:
+        """The share of the picture that an xyxy px box covers."""
+        return (box[2] - box[0]) * (box[3] - box[1]) / (self.facts.width * self.facts.height)
+
     def tinted(self, guess: Guess | None) -> str:
         """A colour that is one guess: of hair, of a hat."""
         return "" if self.facts.monochrome else self.sure(guess)
@@ -91,3 +103,19 @@ class Sheet:
 def called(label: str) -> str:
     """A detector's label as people say it."""
     return MERGED_NAMES.get(label, label)
+
+
+EXTENTS = (
+    (0.75, "most of the picture"),
+    (0.55, "more than half of the picture"),
+    (0.45, "about half of the picture"),
+    (0.29, "about a third of the picture"),
+    (0.21, "about a quarter of the picture"),
+    (0.08, "a small part of the picture"),
+    (0.0, "only a tiny part of the picture"),
+)
+
+
+def extent(share: float) -> str:
+    """How much of the picture a box takes up, in words; empty when it is not known."""
+    return next(words for least, words in EXTENTS if share >= least) if share > 0 else ""

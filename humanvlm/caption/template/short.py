@@ -76,7 +76,7 @@ def _one(sheet: Sheet, where: str, taken: set[str]) -> tuple[str, str]:
     does, rest = (acts[:1], [*acts[1:], *turn]) if acts else (turn, []) if sheet.chance(0.5) else ([], turn)
     known = len(does) + len(worn) + len(looks)
     if not known:
-        does = does or people.framing(sheet, person, fine=False, placed=False)[:1]
+        does = does or people.framing(sheet, person, placed=False)[:1]
     elif not where and sheet.chance(0.9 if known == 1 else 0.3):
         where = surroundings.against(sheet) if does or sheet.chance(0.7) else PLACES.get(person.position, "")
     line = Line(

@@ -30,13 +30,13 @@ class Part:
         return [*self.who, *((*head, *rest) if head_first else (*rest, *head)), *self.frame]
 
 
-def story(sheet: Sheet, fine: bool) -> Ranked:
-    """Everything that is known, with priorities. fine: sizes and absences too."""
+def story(sheet: Sheet) -> Ranked:
+    """Everything that is known, with priorities."""
     facts, taken, kinds = sheet.facts, set[str](), counted_by_noun(sheet)
     alone = facts.people_count <= 1
     by_kind = bool(kinds) and (alone or sheet.chance(0.6))
     named, shared = cast(sheet, by_kind), shared_facts(sheet)
-    parts = {index: part(sheet, named, index, shared, taken, fine) for index in telling_order(sheet)}
+    parts = {index: part(sheet, named, index, shared, taken) for index in telling_order(sheet)}
     where = surroundings.location(sheet)
     early = where if sheet.chance(0.8) else ""
     told: Ranked = []
@@ -64,7 +64,7 @@ def faces(sheet: Sheet) -> Ranked:
     named, told = cast(sheet, kinds=False), Ranked()
     for index in telling_order(sheet):
         person = sheet.facts.people[index]
-        clauses = [*identity(sheet, person, named=False), *people.head_clauses(sheet, person, True)]
+        clauses = [*identity(sheet, person, named=False), *people.head_clauses(sheet, person)]
         told += [(index, text) for text in tell(sheet, subject_of(sheet, named[index], person, False), clauses)]
     return told
 
@@ -73,13 +73,13 @@ def bodies(sheet: Sheet) -> Ranked:
     """What each person wears, carries and does, and how the person is framed."""
     named, told, taken = cast(sheet, kinds=False), Ranked(), set[str]()
     for index in telling_order(sheet):
-        person, one = sheet.facts.people[index], part(sheet, named, index, set(), taken, True)
+        person, one = sheet.facts.people[index], part(sheet, named, index, set(), taken)
         clauses = [*one.clothes, *one.acts, *one.frame]
         told += [(index, text) for text in tell(sheet, subject_of(sheet, named[index], person, False), clauses)]
     return told
 
 
-def part(sheet: Sheet, named: Sequence[Named], index: int, shared: set[str], taken: set[str], fine: bool) -> Part:
+def part(sheet: Sheet, named: Sequence[Named], index: int, shared: set[str], taken: set[str]) -> Part:
     """What is known of one person, but what is said of everybody at once."""
     whole = sheet.facts.people[index]
     fields: dict[str, object] = {name: "" if name == "shot" else None for name in shared}
@@ -89,10 +89,10 @@ def part(sheet: Sheet, named: Sequence[Named], index: int, shared: set[str], tak
     alone = len(named) == 1 and sheet.facts.people_count <= 1
     return Part(
         who=identity(sheet, person, named=named[index].noun != "person" and not alone),
-        head=people.head_clauses(sheet, person, fine),
+        head=people.head_clauses(sheet, person),
         clothes=people.clothes_clauses(sheet, person),
         acts=people.action(sheet, person, relations),
-        frame=people.framing(sheet, person, fine, named[index].placed),
+        frame=people.framing(sheet, person, named[index].placed),
     )
 
 
@@ -207,5 +207,7 @@ def around(sheet: Sheet, taken: set[str], said: bool) -> Ranked:
     told += [(6, text) for text in surroundings.text_sentences(sheet)]
     colours, light = surroundings.backdrop_sentences(sheet), surroundings.light_sentences(sheet)
     if colours and light and sheet.chance(0.3):
-        return [*told, (7, f"{colours[0][:-1]}, and {light[0][0].lower()}{light[0][1:]}")]
-    return [*told, *((7, text) for text in colours), *((8, text) for text in light)]
+        told.append((7, f"{colours[0][:-1]}, and {light[0][0].lower()}{light[0][1:]}"))
+    else:
+        told += [*((7, text) for text in colours), *((8, text) for text in light)]
+    return [*told, (9, surroundings.format_sentence(sheet))] if sheet.fine else told

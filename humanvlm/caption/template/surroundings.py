@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from humanvlm.caption.template.english import article, counted, join, sentence, takes_plural
-from humanvlm.caption.template.sheet import Sheet, called
+from humanvlm.caption.template.sheet import Sheet, called, extent
 from humanvlm.caption.template.words import CONTRASTS, LIGHTS, PLACES
 from humanvlm.data.facts import Thing
 
@@ -36,7 +36,10 @@ def thing_phrase(sheet: Sheet, thing: Thing) -> str:
     """A red umbrella; three chairs. The colour is of the surest one, so it is said of one alone."""
     colour = sheet.tinted(thing.colour) if thing.count == 1 else ""
     name = called(thing.label)
-    return counted(thing.count, name if colour in name else f"{colour} {name}")
+    phrase = counted(thing.count, name if colour in name else f"{colour} {name}")
+    if sheet.fine and thing.box and thing.count == 1 and (share := sheet.share_of(thing.box)) >= 0.02:
+        return f"{phrase} that takes up {extent(share)}" if not takes_plural(1, name) else phrase
+    return phrase
 
 
 def place_sentences(sheet: Sheet) -> list[str]:
@@ -117,7 +120,13 @@ def backdrop_sentences(sheet: Sheet) -> list[str]:
     colours = backdrop(sheet)
     if not colours:
         return []
-    several = " and " in colours
+    several, shade = " and " in colours, sheet.shade(sheet.facts.background)
+    if shade:
+        return [
+            sentence(
+                f"the {sheet.pick('background', 'backdrop')} is {sheet.pick('mostly', 'mainly')} {colours} {shade}"
+            )
+        ]
     return [
         sentence(
             sheet.pick(
@@ -158,6 +167,20 @@ def light_sentences(sheet: Sheet) -> list[str]:
     if not light:
         return []
     return [sentence(f"{sheet.pick(*light)} {sheet.pick(*contrast)}" if contrast else sheet.pick(*light))]
+
+
+def format_sentence(sheet: Sheet) -> str:
+    """Whether the picture is upright, wide or square."""
+    width, height = sheet.facts.width, sheet.facts.height
+    if abs(width - height) < 0.05 * max(width, height):
+        return sentence(f"the {sheet.pick('picture', 'photograph')} is about as wide as it is tall")
+    wide = width > height
+    return sentence(
+        sheet.pick(
+            f"the picture is in {'landscape' if wide else 'portrait'} format",
+            f"the picture is {'wider than it is tall' if wide else 'taller than it is wide'}",
+        )
+    )
 
 
 def against(sheet: Sheet) -> str:
