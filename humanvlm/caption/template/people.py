@@ -91,8 +91,7 @@ def garment_phrase(sheet: Sheet, garment: Garment, minor: bool) -> str:
     if not (colours or kind):
         return ""
     noun = kind or GARMENTS.get(garment.region, "clothes")
-    worn = indefinite(" ".join(word for word in (length, colours, noun) if word))
-    return f"{worn} {sheet.shade(garment.colours)}".strip()
+    return indefinite(" ".join(word for word in (length, colours, noun) if word))
 
 
 def bare_colours(sheet: Sheet, person: Person) -> str:
@@ -100,7 +99,7 @@ def bare_colours(sheet: Sheet, person: Person) -> str:
     known = [garment for garment in person.garments if garment_phrase(sheet, garment, False)]
     if len(known) != 1 or known[0].region not in ("upper", "whole"):
         return ""
-    if sheet.sure(known[0].kind) or sheet.sure(known[0].length) or sheet.shade(known[0].colours):
+    if sheet.sure(known[0].kind) or sheet.sure(known[0].length):
         return ""
     return sheet.colours(known[0].colours)
 
@@ -152,11 +151,11 @@ def head_clauses(sheet: Sheet, person: Person) -> list[Clause]:
 
 
 def height_of_face(sheet: Sheet, person: Person) -> list[Clause]:
-    """Has her face in the upper half of the picture; said only when ``fine``."""
+    """Has her face high in the picture, which is above its middle; said only when ``fine``."""
     if not sheet.fine or person.face is None:
         return []
-    half = "upper" if person.face[1] + person.face[3] < sheet.facts.height else "lower"
-    return [having(f"{sheet.pronouns(person).whose} face in the {half} half of the picture")]
+    where = "high" if person.face[1] + person.face[3] < sheet.facts.height else "low"
+    return [having(f"{sheet.pronouns(person).whose} face {where} in the picture")]
 
 
 def expression(sheet: Sheet, person: Person) -> tuple[list[str], list[Clause]]:

@@ -1,7 +1,7 @@
 """The short caption: one or two sentences as people write them under pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from humanvlm.caption.template import people, surroundings
 from humanvlm.caption.template.cast import counted_by_noun, counted_people
@@ -67,8 +67,8 @@ def _lines(sheet: Sheet, taken: set[str]) -> tuple[str, str]:
 def _one(sheet: Sheet, where: str, taken: set[str]) -> tuple[str, str]:
     person = sheet.facts.people[0]
     looks, worn, later = people.features(sheet, person), _worn(sheet, person), list[Clause]()
-    if looks and (worn or len(looks) > 2) and sheet.chance(0.6):
-        later, looks = [having(join(looks))], []
+    if looks and worn and sheet.chance(0.8):
+        later, looks = [having(join(looks))] if sheet.chance(0.4) else [], []
     if len(worn) > MOST_WORN:
         later, worn = [*later, wearing(join(worn[MOST_WORN:]))], worn[:MOST_WORN]
     acts = people.action(sheet, person, people.relation_phrases(sheet, 0, {}, taken))
@@ -153,8 +153,15 @@ def _described(sheet: Sheet, person: Person) -> str:
 
 
 def _worn(sheet: Sheet, person: Person) -> list[str]:
-    """Clothes, what is on the head, ties and bags."""
-    clothes, head = people.garments(sheet, person), people.on_head(sheet, person)
+    """Clothes but shoes, what is on the head, ties and bags: of legs, only garments whose kind is known."""
+    telling = [
+        garment
+        for garment in person.garments
+        if garment.region in ("upper", "whole") or (garment.region == "lower" and sheet.sure(garment.kind))
+    ]
+    clothes, head = people.garments(sheet, replace(person, garments=tuple(telling))), people.on_head(sheet, person)
+    if people.one_colour(sheet, person):  # what is all in one colour is said so
+        clothes = []
     worn = [*clothes, *head] if sheet.chance(0.6) else [*head, *clothes]
     return [*worn, *people.accessories(sheet, person, False), *people.accessories(sheet, person, True)]
 
@@ -194,6 +201,7 @@ def told(sheet: Sheet, line: Line) -> str:
     be = ("appear" if line.many else "appears") if backdrop else "are" if line.many else "is"
     orders = [f"{full} {be} {where}", f"{full} {be} {where}", f"{bare} {where}"]
     orders += [] if backdrop else [f"{where} {be} {bare}"]
+    orders += [f"there are {bare} {where}", f"{where}, there are {bare}"] if line.many else []
     if line.dressed:
         orders += [f"{who} {where}, {line.dressed}", f"{who} {be} {where}, {line.dressed}"]
     return sentence(sheet.pick(*orders))

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from humanvlm.caption.template.english import article, counted, join, sentence, takes_plural
-from humanvlm.caption.template.sheet import Sheet, called, extent
+from humanvlm.caption.template.sheet import Sheet, called
 from humanvlm.caption.template.words import CONTRASTS, LIGHTS, PLACES
 from humanvlm.data.facts import Thing
 
@@ -36,10 +36,7 @@ def thing_phrase(sheet: Sheet, thing: Thing) -> str:
     """A red umbrella; three chairs. The colour is of the surest one, so it is said of one alone."""
     colour = sheet.tinted(thing.colour) if thing.count == 1 else ""
     name = called(thing.label)
-    phrase = counted(thing.count, name if colour in name else f"{colour} {name}")
-    if sheet.fine and thing.box and thing.count == 1 and (share := sheet.share_of(thing.box)) >= 0.02:
-        return f"{phrase} that takes up {extent(share)}" if not takes_plural(1, name) else phrase
-    return phrase
+    return counted(thing.count, name if colour in name else f"{colour} {name}")
 
 
 def place_sentences(sheet: Sheet) -> list[str]:
