@@ -93,10 +93,10 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             item = _at_least(words, item, first)
             value = item.term.value
             clause.number, clause.indefinite = item, True
-            of = previous.value == "of" and following.kind not in _NOMINAL and following.value != "of"
+            of = (previous.value == "of" or previous.kind == "number") and following.value != "of"
             alone = lower in _LISTS["collective"] or of or lower == "both"
             verb = following.kind == "noun" and following.value in nouns().verbal
-            if alone and (verb or following.kind not in _COUNTED):
+            if alone and (verb or following.kind not in _NOMINAL | _COUNTED):
                 yield Found(*span, "count", value)
                 clause.who = Reference(several=True, every=lower == "both")
                 close(clause)
