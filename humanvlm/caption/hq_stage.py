@@ -45,7 +45,22 @@ known errors; nobody is identified.
 
 `conversations` is in LLaVA's format, `from` human and gpt in turn: first the fused caption, as HumanCaptionHQ was
 released (`conversations[1]["value"]` is `human_caption_hq`), then questions whose answers are facts. What the facts do
-not answer is not asked, but for what no picture tells."""
+not answer is not asked, but for what no picture tells. For a trainer that reads LLaVA's files, in this folder:
+
+```python
+import json, pathlib, pyarrow.parquet as pq
+
+images = pathlib.Path("llava/images")
+images.mkdir(parents=True)
+with open("llava/conversations.jsonl", "w") as lines:
+    for shard in sorted(pathlib.Path().glob("shard-*.parquet")):
+        for batch in pq.ParquetFile(shard).iter_batches(64, columns=["id", "image", "conversations"]):
+            for row in batch.to_pylist():
+                picture = images / (row["id"] + pathlib.Path(row["image"]["path"] or ".jpg").suffix)
+                picture.write_bytes(row["image"]["bytes"])
+                line = {"id": row["id"], "image": "images/" + picture.name, "conversations": row["conversations"]}
+                lines.write(json.dumps(line) + "\\n")
+```"""
 
 
 @dataclass(frozen=True)

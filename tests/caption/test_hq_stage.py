@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -69,6 +70,7 @@ def row(number: int, **changed: Any) -> dict[str, Any]:
     facts = Facts(100, 100, 1, (person,), "even", "medium", False)
     return {
         **{"id": f"id-{number}", "url": "u", "width": 300 + number, "height": 900, "sharpness": 30.0},
+        "image": {"bytes": b"jpeg", "path": "x.jpg"},
         **{"facts": facts.to_json(), "captions": [], "people": [], "captioner": "template", "split": "train"},
         "faces": [{"box": [0, 0, 60, 60]}],
     } | changed
@@ -135,3 +137,14 @@ def test_every_row_has_a_conversation_that_begins_with_its_caption(tmp_path: Pat
     assert report["metrics"]["turns_mean"] == round(sum(len(one["conversations"]) for one in rows) / 6, 4)
     assert chosen(tmp_path / "one", [[row(0)]], "max_turns=1") == {"id-0"}
     assert [len(one["conversations"]) for one in read_folder(tmp_path / "one" / "out")] == [2]
+
+
+def test_the_card_tells_how_to_write_llavas_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = run_hq(tmp_path, [[row(0, image={"bytes": b"picture", "path": "a/b.png"})], [row(1)]])
+    code = (out / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(out)
+    exec(compile(code, "card", "exec"), {})
+    lines = [json.loads(line) for line in Path("llava/conversations.jsonl").read_text().splitlines()]
+    kept = list(read_folder(out))
+    assert [line["conversations"] for line in lines] == [one["conversations"] for one in kept]
+    assert Path("llava", lines[0]["image"]).read_bytes() == kept[0]["image"]["bytes"]
