@@ -136,11 +136,13 @@ def things(
         if thing["label"] not in NOT_THINGS:
             by_label[thing["label"]].append(thing)
     labelled = {words: _sure("objects", share) for words, share in sums("objects", evidence).items()}
+    wider = {words: _sure("wider", share) for words, share in sums("wider", evidence).items()}
     found = []
     for label, same in by_label.items():
         best = max(same, key=lambda thing: thing["score"])
         x0, y0, x1, y1 = best["box"]
-        sure = either(_sure("detected", float(best["score"])), labelled.get(label, 0.0), named.get(label, 0.0))
+        seen = max(labelled.get(label, 0.0), wider.get(label, 0.0))
+        sure = either(_sure("detected", float(best["score"])), seen, named.get(label, 0.0))
         box = tuple(round(float(value), 1) for value in (x0, y0, x1, y1))
         found.append(Thing(label, len(same), third((x0 + x1) / 2, width), sure, str(best.get("source", "")), box))
     for words, sure in labelled.items():

@@ -50,6 +50,13 @@ def test_a_wider_word_is_said_where_narrower_ones_share_the_probability() -> Non
     assert "boat" not in {thing.label for thing in scene.things([], labels(objects__canoe=0.9), {}, 100)}
 
 
+def test_a_wider_word_speaks_for_what_was_detected() -> None:
+    (alone,) = scene.things([detected("cup", 0.45)], labels(), {}, 100)
+    found = scene.things([detected("cup", 0.45)], labels(objects__cup_of_coffee=0.25), {}, 100)
+    cup = next(thing for thing in found if thing.label == "cup")
+    assert alone.probability < scene.SAID < cup.probability
+
+
 def test_a_tie_is_no_thing() -> None:
     assert scene.things([detected("tie", 0.9), detected("person", 0.9)], labels(), {}, 100) == ()
 
