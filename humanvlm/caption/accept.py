@@ -54,20 +54,6 @@ class Accepted:
             "claims": json.dumps(claims, ensure_ascii=False, separators=(",", ":")),
         }
 
-    def tally(self) -> dict[str, float]:
-        """Sums for the report: claims, and captions that were repaired or replaced, also by reason."""
-        counts: dict[str, float] = {
-            "claims_supported": sum(verdict.supported for verdict in self.verdicts.values()),
-            "claims_unsupported": sum(verdict.unsupported for verdict in self.verdicts.values()),
-            "repaired": len(self.repaired),
-            "replaced": len(self.replaced),
-        }
-        for what, changed in (("repaired", self.repaired), ("replaced", self.replaced)):
-            for reasons in changed.values():
-                for reason in reasons.split(", "):
-                    counts[f"{what}.{reason}"] = counts.get(f"{what}.{reason}", 0) + 1
-        return counts
-
 
 def accept(
     subject: Subject, draft: Draft, captioner: str, template: Captioner, limits: Mapping[Style, Limits]

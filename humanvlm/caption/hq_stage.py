@@ -4,6 +4,7 @@ Two passes over the shards, each resumable: the first judges the rows (humanvlm.
 those that were chosen.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +22,15 @@ from humanvlm.caption.conversations.absent import Seen
 from humanvlm.caption.conversations.converse import MESSAGES, converse
 from humanvlm.caption.conversations.scene import scene_of
 from humanvlm.caption.judging import drops, judge
+from humanvlm.caption.report import Kind, present
 from humanvlm.caption.selection import coverage
-from humanvlm.caption.stage import Tally, add_up, draw_plots, limits_of, share
+from humanvlm.caption.stage import limits_of, share
+from humanvlm.caption.statistics import merged, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
-from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
-from humanvlm.data.shards import ShardFile, open_shard, read_rows
-from humanvlm.inspect.cards import write_card
+from humanvlm.data.shards import open_shard, read_rows
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 PASSED_ON = (
@@ -39,7 +40,9 @@ PASSED_ON = (
 STYLES: Mapping[str, Style] = {"face": "face", "body": "body", "background": "background", "human_caption_hq": "fused"}
 WRITTEN = tuple(STYLES)
 TALKED_OF = ("short", "detailed", "objects")
-DESCRIPTION = """High-resolution pictures of people with captions of the face, the body and the background, and the
+KIND = Kind(
+    "HumanCaptionHQ",
+    """High-resolution pictures of people with captions of the face, the body and the background, and the
 three fused with the picture's own caption in `human_caption_hq`. Attributes are how people appear to classifiers with
 known errors; nobody is identified.
 
@@ -60,7 +63,9 @@ with open("llava/conversations.jsonl", "w") as lines:
                 picture.write_bytes(row["image"]["bytes"])
                 line = {"id": row["id"], "image": "images/" + picture.name, "conversations": row["conversations"]}
                 lines.write(json.dumps(line) + "\\n")
-```"""
+```""",
+    WRITTEN,
+)
 
 
 @dataclass(frozen=True)
@@ -85,15 +90,14 @@ def make(run: StageRun) -> Outcome:
     results = run.map_shards(describe_shard, tasks)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
-    plots = [ShardFile.of(run.out, name) for name in draw_plots(run.out, WRITTEN)]
-    card = write_card(run.out, "HumanCaptionHQ", DESCRIPTION)
+    shown = present(run.out, KIND, merged(result.info for result in results), [result.files[0] for result in results])
     table = list(coverage(choice.candidates, choice.chosen, run.config.balance))
     covered = {
         f"coverage.{row['axis']}.{row['value'].replace(' ', '_')}": share(row["kept"], counts.kept) for row in table
     }
-    metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in), **covered}
-    plotted = [plot.path for plot in plots]
-    return Outcome(counts, [*files, *plots, card], metrics, plotted, {"tables": {"coverage": table}})
+    metrics = {**shown.metrics, "kept_share": share(counts.kept, counts.rows_in), **covered}
+    tables = {**shown.info["tables"], "coverage": table}
+    return Outcome(counts, [*files, *shown.files], metrics, shown.plots, {"tables": tables})
 
 
 def describe_shard(task: Task) -> ShardResult:
@@ -106,7 +110,7 @@ def describe_shard(task: Task) -> ShardResult:
         else:
             rows.append(row)
             subjects.append(known(row))
-    kept, totals = [], Tally()
+    kept, talks = [], Counter[str]()
     template = template_of(task.config)
     limits = limits_of(task.config, template.max_words)
     from_source = [row["captioner"] == "source" for row in rows]
@@ -118,12 +122,13 @@ def describe_shard(task: Task) -> ShardResult:
         talk = converse(scene, {**row, **texts}, task.config.max_turns, task.seen)
         told = {**texts, **accepted.columns(STYLES), "conversations": talk.messages()}
         kept.append({**{name: row[name] for name in PASSED_ON}, **told})
-        totals.add({f"{name}_words": word_count(text) for name, text in texts.items()} | accepted.tally())
-        totals.add(talk.figures())
+        talks.update(talk.figures())
     schema = open_shard(task.source).schema_arrow
     fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
     fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
-    return write_result(task.out, task.source.name, kept, dropped, pa.schema(fields), totals)
+    return write_result(
+        task.out, task.source.name, kept, dropped, pa.schema(fields), {**tally(kept, KIND.texts), "talks": dict(talks)}
+    )
 
 
 def written(

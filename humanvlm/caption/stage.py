@@ -1,7 +1,7 @@
 """human_caption: facts of every scene, and from them, or from the index's own texts, short and detailed captions."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,30 @@ from humanvlm.caption.captioners.prompts import wordings
 from humanvlm.caption.captioners.source import drop_reason, source_texts
 from humanvlm.caption.checks.check import Limits
 from humanvlm.caption.facts.measure import measure
+from humanvlm.caption.report import Kind, present
+from humanvlm.caption.statistics import merged, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption import HumanCaption
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.image import DecodeError, pixels
-from humanvlm.data.shards import ShardFile, list_shards, open_shard, read_folder, read_rows
-from humanvlm.inspect.cards import write_card
-from humanvlm.inspect.plots import contact_sheet
+from humanvlm.data.shards import list_shards, open_shard, read_rows
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 STYLES: Mapping[str, Style] = {"short": "short", "detailed": "detailed"}  # by their column
 COLUMNS = [*((name, pa.string()) for name in ("facts", *STYLES, "split")), *CHECKED]
-DESCRIPTION = """Pictures of people with facts measured in them, a short and a detailed caption.
+KIND = Kind(
+    "HumanCaption",
+    """Pictures of people with facts measured in them, a short and a detailed caption.
 
 Columns: those of human_scenes, and `facts` (JSON: apparent attributes with probabilities and what measured them),
 `short`, `detailed`, `captioner` (who wrote them), `repaired` and `replaced` (why a caption was, if it was),
 `faithfulness` (share of what the captions claim that facts or the index's texts support), `claims_supported`,
 `claims_unsupported`, `claims` (JSON: each with its place in the text) and `split`.
-Attributes are how people appear to classifiers with known errors; nobody is identified."""
+Attributes are how people appear to classifiers with known errors; nobody is identified.""",
+    tuple(STYLES),
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,9 @@ def make(run: StageRun) -> Outcome:
     results = run.map_shards(caption_shard, tasks)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
-    plots = [ShardFile.of(run.out, name) for name in draw_plots(run.out, ("short", "detailed"))]
-    card = write_card(run.out, "HumanCaption", DESCRIPTION)
-    metrics = {**add_up(results, counts.kept), "kept_share": share(counts.kept, counts.rows_in)}
-    return Outcome(counts, [*files, *plots, card], metrics, [plot.path for plot in plots])
+    shown = present(run.out, KIND, merged(result.info for result in results), [result.files[0] for result in results])
+    metrics = {**shown.metrics, "kept_share": share(counts.kept, counts.rows_in)}
+    return Outcome(counts, [*files, *shown.files], metrics, shown.plots, shown.info)
 
 
 def caption_shard(task: Task) -> ShardResult:
@@ -74,7 +77,7 @@ def caption_shard(task: Task) -> ShardResult:
     captioner = open_captioner(config, "human_caption", task.source.stem, template)
     limits = limits_of(config, template.max_words)
     drafts = captioner.write(subjects, tuple(STYLES.values()))
-    kept, totals = [], Tally()
+    kept = []
     for row, subject, draft in zip(rows, subjects, drafts, strict=True):
         accepted = accept(subject, draft, captioner.name, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
@@ -92,10 +95,8 @@ def caption_shard(task: Task) -> ShardResult:
                 "split": split_of(row["id"], config.seed, config.holdout),
             }
         )
-        totals.add({f"{name}_words": word_count(text) for name, text in texts.items()})
-        totals.add(accepted.tally() | {"test": kept[-1]["split"] == "test"})
     schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
-    return write_result(task.out, task.source.name, kept, dropped, schema, totals)
+    return write_result(task.out, task.source.name, kept, dropped, schema, tally(kept, KIND.texts))
 
 
 def template_of(config: HumanCaption) -> TemplateCaptioner:
@@ -131,58 +132,11 @@ def split_of(key: str, seed: int, holdout: float) -> str:
     return "test" if int.from_bytes(digest[:8], "big") < holdout * 2**64 else "train"
 
 
-class Tally(dict[str, float]):
-    """Sums of values by name."""
-
-    def add(self, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            self[name] = self.get(name, 0.0) + float(value)
-
-
 def with_columns(schema: pa.Schema, columns: Sequence[tuple[str, pa.DataType]]) -> pa.Schema:
     """The schema without its metadata, the columns replaced or added at the end."""
     names = {name for name, _ in columns}
     return pa.schema([field for field in schema if field.name not in names] + [pa.field(*column) for column in columns])
 
 
-def add_up(results: Sequence[ShardResult], kept: int) -> dict[str, float]:
-    """Means over kept rows of what the shards summed, and the share of all claims that are supported."""
-    totals = Tally()
-    for result in results:
-        totals.add(result.info)
-    if not kept:
-        return {}
-    claims = totals["claims_supported"] + totals["claims_unsupported"]
-    faithful = {"faithfulness": round(totals["claims_supported"] / claims, 4)} if claims else {}
-    return {f"{name}_mean": round(value / kept, 4) for name, value in totals.items()} | faithful
-
-
 def share(part: int, total: int) -> float:
     return round(part / total, 4) if total else 0.0
-
-
-def draw_plots(out: Path, columns: Sequence[str]) -> Iterator[str]:
-    """Write the contact sheet and a histogram of words a caption; yield their paths relative to ``out``."""
-    contact_sheet(read_folder(out), out / "plots" / "contact_sheet.png")
-    yield "plots/contact_sheet.png"
-    words = {name: [word_count(row[name]) for row in read_folder(out, [name])] for name in columns}
-    draw_words(words, out / "plots" / "words.png")
-    yield "plots/words.png"
-
-
-def draw_words(words: Mapping[str, Sequence[int]], path: Path) -> None:
-    """A histogram of caption lengths, one colour a column."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for name, counts in words.items():
-        axes.hist(counts, bins=range(0, max([*counts, 1]) + 4, 3), alpha=0.6, label=name)
-    axes.set_xlabel("words a caption")
-    axes.set_ylabel("pictures")
-    axes.legend(frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})

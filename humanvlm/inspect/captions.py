@@ -85,6 +85,7 @@ class Caption:
     size: tuple[int, int]
     turns: tuple[Turn, ...]
     captioner: str
+    repaired: str
     replaced: str
     faithfulness: float | None
 
@@ -110,6 +111,7 @@ def caption_of(row: Mapping[str, Any], columns: Sequence[str]) -> Caption | None
         (facts.width, facts.height) if facts else (1, 1),
         tuple(turns(row.get("conversations"))),
         str(row.get("captioner") or ""),
+        str(row.get("repaired") or ""),
         str(row.get("replaced") or ""),
         float(faithfulness) if isinstance(faithfulness, int | float) else None,
     )
@@ -252,8 +254,9 @@ def filters(captions: Sequence[Caption]) -> list[Filter]:
     """Filters by captioner, why a caption was replaced, claims and faithfulness; those that tell rows apart."""
     worst = [{name for text in caption.texts for name in text.counts} for caption in captions]
     found = {
-        "captioner": _by_value(caption.captioner for caption in captions),
-        "replaced": _by_value(caption.replaced for caption in captions),
+        "captioner": _by_value([caption.captioner] for caption in captions),
+        "repaired": _by_value(reasons(caption.repaired) for caption in captions),
+        "replaced": _by_value(reasons(caption.replaced) for caption in captions),
         "claims": {
             f"with {name}": {number for number, names in enumerate(worst) if name in names}
             for name in (UNSUPPORTED, CONTRADICTED)
@@ -275,8 +278,14 @@ def filters(captions: Sequence[Caption]) -> list[Filter]:
     return [Filter(name, (Choice("all", everything), *choices)) for name, choices in told.items() if choices]
 
 
-def _by_value(values: Iterable[str]) -> dict[str, set[int]]:
+def reasons(text: str) -> list[str]:
+    """Reasons in the column ``repaired`` or ``replaced``, whose entries are ``COLUMN: REASON, REASON; ...``."""
+    return [reason for entry in filter(None, text.split("; ")) for reason in entry.rpartition(": ")[2].split(", ")]
+
+
+def _by_value(values: Iterable[Sequence[str]]) -> dict[str, set[int]]:
     groups: dict[str, set[int]] = {}
-    for number, value in enumerate(values):
-        groups.setdefault(value or "no", set()).add(number)
+    for number, here in enumerate(values):
+        for value in here or ["no"]:
+            groups.setdefault(value, set()).add(number)
     return dict(sorted(groups.items()))

@@ -25,7 +25,7 @@ from humanvlm.pipeline.stages import STAGES
 SIDE = 480
 TEXTS = ("human_caption_hq", "short", "detailed", "face", "body", "background", "text", "captions")
 WRITTEN = ("short", "detailed", "human_caption_hq", "face", "body", "background")  # on facts, so claims may be marked
-IN_CAPTION = {"facts", "claims", "conversations", "captioner", "replaced", "faithfulness"}
+IN_CAPTION = {"facts", "claims", "conversations", "captioner", "repaired", "replaced", "faithfulness"}
 HIDDEN = {"image", "id", "url", "width", "height", "reason", "detail", *TEXTS}
 PLOTS = {".png": "image/png", ".jpg": "image/jpeg"}
 LONGEST = 2000

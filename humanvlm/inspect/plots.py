@@ -20,10 +20,12 @@ MOST_GROUPS = 8  # row groups in memory: the neighbours that threads read at a t
 INK, PAPER = "#222222", "#ffffff"
 
 
-def sample_rows(folder: Path, count: int, run: int = 1) -> Iterator[dict[str, Any]]:
+def sample_rows(
+    folder: Path, count: int, run: int = 1, columns: Sequence[str] | None = None
+) -> Iterator[dict[str, Any]]:
     """At most ``count`` rows, evenly spaced over all shards of a folder; only their row groups are read.
 
-    run: so many neighbours at each place; a row group costs as much for one row as for three.
+    run: so many neighbours at each place; a row group costs as much for one row as for three. columns: all when None.
     """
     # The metadata of thousands of shards would take gigabytes: their row counts are enough.
     shards = [(path, open_shard(path).metadata.num_rows) for path in list_shards(folder)]
@@ -31,7 +33,7 @@ def sample_rows(folder: Path, count: int, run: int = 1) -> Iterator[dict[str, An
     wanted = list(range(total))
     if total > count:
         wanted = [(number - number % run) * total // count + number % run for number in range(count)]
-    reader = RandomRows(row_groups=MOST_GROUPS)
+    reader = RandomRows(columns, row_groups=MOST_GROUPS)
     with ThreadPoolExecutor(MOST_GROUPS) as pool:
         first = 0
         for path, rows in shards:

@@ -54,6 +54,7 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 
 PICTURE = _in("data", "image.py jpeg.py")
 DRAWN = _in("inspect", "cards.py plots.py")
+DESCRIBED = _in("inspect", "columns.yaml croissant.py")
 WEIGHTS = _in("weights", "catalog.py models.yaml run.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
@@ -66,7 +67,7 @@ TRAINING = (
     *HUB,
 )
 CAPTIONS = (
-    *_in("caption", "accept.py facts template captioners checks stage.py"),
+    *_in("caption", "accept.py facts template captioners checks stage.py report.py statistics.py variety.py"),
     *_in("data", "detections.py dropped.py facts.py http.py shards.py tombstones.py"),
     "inference",
     *LOADED,
@@ -120,6 +121,7 @@ STAGES = {
                 *CAPTIONS,
                 *PICTURE,
                 *DRAWN,
+                *DESCRIBED,
                 *WEIGHTS,
             ),
             layer="dataset",
@@ -139,6 +141,7 @@ STAGES = {
                 "data/prompts.py",
                 *PICTURE,
                 *DRAWN,
+                *DESCRIBED,
                 *WEIGHTS,
             ),
             layer="dataset",

@@ -287,7 +287,9 @@ def _count(artifact: Artifact) -> Counts:
 def _illustrate(artifact: Artifact, counts: Counts, report: dict[str, Any]) -> None:
     """Draw the plots again that showed rows, or texts of rows."""
     from humanvlm.caption import hq_stage
+    from humanvlm.caption import report as caption_report
     from humanvlm.caption import stage as caption_stage
+    from humanvlm.caption.statistics import merged
     from humanvlm.curate import stage as curate_stage
     from humanvlm.scrape import report as scrape_report
     from humanvlm.scrape import store
@@ -302,8 +304,13 @@ def _illustrate(artifact: Artifact, counts: Counts, report: dict[str, Any]) -> N
         source = scraped if find_shards(scraped) else folder
         curate_stage.illustrate(folder, source, counts, report["config"]["human_scenes"])
     else:
-        columns = ("short", "detailed") if artifact.stage == "human_caption" else hq_stage.WRITTEN
-        list(caption_stage.draw_plots(folder, columns))
+        kind = caption_stage.KIND if artifact.stage == "human_caption" else hq_stage.KIND
+        total = merged(caption_report.count_shard(path, kind.texts) for path in artifact.shards())
+        files = [ShardFile(**_current(folder, file)) for file in report["outputs"] if file["path"].startswith("shard-")]
+        described = caption_report.present(folder, kind, total, files)
+        report["metrics"] = {**report["metrics"], **described.metrics}
+        tables = {**report["info"].get("tables", {}), **described.info["tables"]}
+        report["info"] = {**report["info"], "tables": tables}
 
 
 def _outdated(artifacts: Sequence[Artifact]) -> list[str]:

@@ -58,7 +58,6 @@ def test_what_cannot_be_repaired_is_written_by_the_template(lie: str) -> None:
     assert found.texts["short"] == TEMPLATE.write([Subject("1", FACTS)], ["short"])[0].texts["short"]
     assert set(found.replaced) == {"short"}
     assert found.captioner == "endpoint"
-    assert found.tally()["replaced"] == 1
     assert accepted(lie, lie).captioner == "template"
 
 

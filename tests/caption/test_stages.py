@@ -3,15 +3,21 @@
 import io
 import json
 import re
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from humanvlm.caption import hq_stage
+from humanvlm.caption import stage as caption_stage
+from humanvlm.caption.report import Kind, count_shard, present
 from humanvlm.caption.stage import split_of
+from humanvlm.caption.statistics import merged
 from humanvlm.caption.template.english import word_count
-from humanvlm.data.shards import read_folder
+from humanvlm.data.shards import ShardFile, read_folder
 from humanvlm.pipeline.runner import run_stage
 
 Reports = dict[str, tuple[Path, dict[str, Any]]]
@@ -137,3 +143,35 @@ def test_split_share_follows_the_holdout() -> None:
     assert 0.08 < splits.count("test") / len(splits) < 0.12
     assert {split_of("a", 7, 0.0)} == {"train"}
     assert splits != [split_of(str(number), 8, 0.1) for number in range(4000)]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("source", caption_stage.KIND), ("template_hq", hq_stage.KIND)])
+def test_an_artifact_describes_itself(reports: Reports, name: str, kind: Kind) -> None:
+    out, report = reports[name]
+    statistics = json.loads((out / "statistics.json").read_text())
+    assert statistics["counts"]["rows"]["all"] == report["rows"]["kept"]
+    assert statistics["metrics"].items() <= report["metrics"].items()
+    assert {f"{text}_self_bleu" for text in kind.texts} <= report["metrics"].keys()
+    assert "known.gender" in report["metrics"]
+    assert [row["text"] for row in report["info"]["tables"]["texts"]] == list(kind.texts)
+    assert {"plots/contact_sheet.png", "plots/words.png", "plots/facts.png"} <= set(report["plots"])
+    metadata = json.loads((out / "croissant.json").read_text())
+    fields = metadata["recordSet"][0]["field"]
+    columns = next(iter(read_folder(out))).keys()
+    assert {field["name"]: bool(field["description"]) for field in fields} == dict.fromkeys(columns, True)
+    card = (out / "README.md").read_text()
+    assert all(f"| `{column}` |" in card for column in columns)
+    assert {"README.md", "croissant.json", "statistics.json"} <= {file["path"] for file in report["outputs"]}
+
+
+def test_what_an_artifact_says_of_itself_follows_from_its_rows(reports: Reports, tmp_path: Path) -> None:
+    out, report = reports["template"]
+    shards = [ShardFile(**file) for file in report["outputs"] if file["path"].startswith("shard-")]
+    for shard in shards:
+        shutil.copy(out / shard.path, tmp_path)
+    texts = caption_stage.KIND.texts
+    total = merged(count_shard(tmp_path / shard.path, texts) for shard in shards)
+    shown = present(tmp_path, caption_stage.KIND, total, shards)
+    assert shown.files
+    assert all(asdict(file) in report["outputs"] for file in shown.files)
+    assert shown.metrics.items() <= report["metrics"].items()

@@ -116,10 +116,14 @@ def test_turns_of_either_layout(keys: tuple[str, str, str]) -> None:
 
 
 def test_filters_tell_rows_apart() -> None:
-    rows = [captioned(), captioned(replaced="refusal", claims=None, faithfulness=0.4), captioned(claims=None)]
+    rows = [
+        captioned(),
+        captioned(replaced="short: refusal, name; detailed: name", claims=None, faithfulness=0.4),
+        captioned(claims=None),
+    ]
     captions = [shown for row in rows if (shown := caption_of(row, ("short",)))]
     found = {facet.name: {choice.label: set(choice.rows) for choice in facet.choices} for facet in filters(captions)}
-    assert found["replaced"] == {"all": {0, 1, 2}, "no": {0, 2}, "refusal": {1}}
+    assert found["replaced"] == {"all": {0, 1, 2}, "name": {1}, "no": {0, 2}, "refusal": {1}}
     assert found["claims"]["with contradicted"] == {0}
     assert found["faithfulness"] == {"all": {0, 1, 2}, "below 0.8": {1}, "below 0.5": {1}}
     assert "captioner" not in found  # one value tells nothing apart
