@@ -25,7 +25,8 @@ QUOTES = (('"', '"'), ("“", "”"), ("'", "'"))
 
 
 def caption_in(reply: Reply) -> tuple[str, str]:
-    """(text, '') or ('', why there is none): refusal, filtered, unfinished_thought, empty_reply, cut, broken_json.
+    """(text, '') or ('', why there is none): refusal, filtered, unfinished_thought, empty_reply, too_short, cut,
+    broken_json.
 
     Of a reply that was cut off, the whole sentences stand.
     """
@@ -45,6 +46,8 @@ def caption_in(reply: Reply) -> tuple[str, str]:
     if reply.finish == LENGTH:
         whole = WHOLE.match(text)
         return (whole[0], "") if whole else ("", "cut")
+    if text and " " not in text:  # small models answer a sheet with one of its figures
+        return "", "too_short"
     return (text, "") if text else ("", "empty_reply")
 
 

@@ -29,6 +29,7 @@ def test_it_is_taken_out_of_what_is_around_it(raw: str, text: str) -> None:
     ("reply", "reason"),
     [
         (Reply("k", ""), "empty_reply"),
+        (Reply("k", '{"caption": "7"}'), "too_short"),
         (Reply("k", "", refusal="no"), "refusal"),
         (Reply("k", "A man", finish="content_filter"), "filtered"),
         (Reply("k", "<think>A man"), "unfinished_thought"),
