@@ -132,6 +132,9 @@ def _noun(name: str) -> Term | None:
 def _other(lower: str) -> Term:
     if lower.isdigit():
         return Term("number", lower if lower in NUMBERS else "13+")
+    tens, _, ones = lower.partition("-")  # twenty-one
+    if ones and all((term := lexicon().words.get(part)) and term.kind == "number" for part in (tens, ones)):
+        return Term("number", "13+")
     return Term("other", lower)
 
 
