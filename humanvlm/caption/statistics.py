@@ -11,8 +11,8 @@ Tally = Mapping[str, Mapping[str, int]]
 MOST_VALUES = 100  # of a fact in a shard: phrases may be many
 STEPS = 20  # bins of faithfulness
 CELL = ("gender", "stage", "shot")  # whose combinations are counted: who is in the data, and how
-# What every person has, so that knowing it says nothing.
-GIVEN = ("box", "position", "shot", "size")
+# What every person has, or what is no guess.
+GIVEN = ("box", "face", "position", "shot", "size")
 OF_PICTURE = ("place", "setting", "objects", "relations", "background", "text")
 CHANGED = ("repaired", "replaced")
 SUPPORT = ("supported", "unsupported", "contradicted")

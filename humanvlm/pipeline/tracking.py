@@ -23,6 +23,7 @@ from humanvlm.errors import UserError
 EXPERIMENT = "humanvlm"
 DEFAULT_URI = "sqlite:///.state/mlflow.db"
 CHECK_TIMEOUT_S = 3.0
+DESCRIBING = ("README.md", "statistics.json", "croissant.json")  # what an artifact says of itself
 REMEDY = "start the server, set MLFLOW_TRACKING_URI to another, or MLFLOW_TRACKING_URI=none for no tracking"
 # MLflow's defaults are chatty and retry an unreachable server for minutes.
 QUIET = {
@@ -66,7 +67,8 @@ def log_stage(report: Mapping[str, Any], out: Path) -> None:
     """Log a finished stage as one MLflow run in experiment ``humanvlm``; nothing when tracking is off.
 
     Parameters are the flattened config; metrics are the row counts, the stage's metrics and its seconds, and the
-    columns of ``loss.csv`` by step; artifacts are report.json, its tables, loss.csv and the plots, never the data.
+    columns of ``loss.csv`` by step; artifacts are report.json, its tables, its card and statistics,
+    loss.csv and the plots, never the data.
     Raises UserError naming the URI when MLflow refuses.
     """
     uri = tracking_uri()
@@ -76,7 +78,8 @@ def log_stage(report: Mapping[str, Any], out: Path) -> None:
     params = {key: str(value)[:6000] for key, value in flatten(report["config"]).items()}
     metrics = stage_metrics(report)
     curves = list(_curves(out / "loss.csv")) if (out / "loss.csv").exists() else []
-    files = [*(["loss.csv"] if curves else []), *report["plots"]]
+    files = [name for name in DESCRIBING if (out / name).exists()]
+    files += [*(["loss.csv"] if curves else []), *report["plots"]]
     with failing_in_one_line(uri):
         client = mlflow_client(uri)
         from mlflow.entities import Metric, Param, RunTag
