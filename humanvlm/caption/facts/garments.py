@@ -19,6 +19,7 @@ BARE = 0.5  # share of the trunk with the skin's colour above which it may be ba
 LEAST_PIXELS = 40  # of the crop, to speak of a garment's colour
 LEAST_LIMB = 12.0  # px of the crop; of shorter limbs, sleeves are not told
 SLEEVE = "colour"
+LEGS_BEGIN, FEET_BEGIN = 1.2, 2.5  # faces' heights below the chin, less of which not even crouching people have
 ARMS, LEGS = ((5, 7, 9), (6, 8, 10)), ((11, 13, 15), (12, 14, 16))
 
 
@@ -33,7 +34,7 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     if skin is not None:
         lab = lab_of(body.rgb)
         bare, closely = like(lab, skin, SKIN), like(lab, skin, TORSO_SKIN)
-    torso, legs, feet = _torso(body, face), _legs(body), _feet(body)
+    torso, legs, feet = _torso(body, face), _below(_legs(body), face, LEGS_BEGIN), _below(_feet(body), face, FEET_BEGIN)
     upper = _colours(body, torso, closely)
     if upper and upper[0].value in SKIN_NAMES and (skin is None or _bare_share(body, torso, bare) > BARE):
         upper = ()  # cloth, or a bare trunk: not told
@@ -49,6 +50,14 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     if shoes:
         found.append(Garment("feet", shoes))
     return tuple(found)
+
+
+def _below(region: Mask | None, face: Box | None, faces: float) -> Mask | None:
+    """The region as far as it is so many faces' heights below the chin: joints are also found where none are seen."""
+    if region is None or face is None:
+        return region
+    rows = np.arange(SIDE)[:, None]
+    return np.asarray(region & (rows >= face[3] + faces * (face[3] - face[1])))
 
 
 def _bare_share(body: Body, region: Mask | None, bare: Mask) -> float:

@@ -89,3 +89,11 @@ def test_what_is_behind_does_not_count() -> None:
     body = figure()
     everything = Body(body.rgb, np.zeros_like(body.mask), body.joints, 1.0, (0.0, 0.0))
     assert garments_of(everything, None, skin(), None) == ()
+
+
+def test_of_a_person_shown_in_close_up_no_legs_are_told() -> None:
+    """Pose networks find all joints of every picture; a face that large has its feet far below the picture."""
+    near, far = (98.0, 10.0, 158.0, 80.0), (118.0, 30.0, 138.0, 55.0)
+    regions = [{one.region for one in garments_of(figure(), face, skin(), None)} for face in (near, far)]
+    assert "feet" not in regions[0]
+    assert regions[1] >= {"lower", "feet"}
