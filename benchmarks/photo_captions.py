@@ -61,7 +61,11 @@ def caption_photos(photos: Path, home: Path, tree: Path) -> Path:
         subprocess.run([*command, *arguments], cwd=home, env=env, check=True)
 
     run("profile", "photos")
-    run("index", str(photos / "index.jsonl"), "--base-url", f"http://127.0.0.1:{PORT}/")
+    listed = home / "urls.jsonl"  # without the people's captions: facts would be read out of them
+    paths = [json.loads(line)["path"] for line in (photos / "index.jsonl").open(encoding="utf-8")]
+    lines = (json.dumps({"url": f"http://127.0.0.1:{PORT}/{path}"}) + "\n" for path in paths)
+    listed.write_text("".join(lines), encoding="utf-8")
+    run("index", str(listed.resolve()))
     with subprocess.Popen([*command, "serve", str(photos), "--port", str(PORT)], cwd=home, env=env) as server:
         try:
             time.sleep(3)
