@@ -18,8 +18,9 @@ CHECKED = [
     ("claims", pa.string()),
 ]
 MISSING = "missing"
-# People who saw the picture know more of it than detectors do: their texts are not measured against facts.
-BELIEVED = {"source": ("contradiction", "unsupported")}
+# People who saw the picture know more of it than detectors do: their texts are not measured against facts. They may
+# speak of themselves.
+BELIEVED = {"source": ("contradiction", "unsupported", "remark")}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,16 @@ class Captioning(Section):
     """A captioner beside the template; what it leaves unwritten is the template's."""
 
     captioner: str
+    min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
+    min_faithfulness: Annotated[
+        float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
+    ] = 1.0
+    min_similarity: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="cosine from which two nouns that WordNet does not join name one thing; 0: never"
+        ),
+    ] = 0.65
     model: Annotated[
         str,
         Field(

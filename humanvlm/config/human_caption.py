@@ -17,7 +17,6 @@ class HumanCaption(Captioning):
             "the one that `model` names; endpoint: the server of `endpoint`"
         ),
     ] = "template"
-    min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
     attribute_classifier: Annotated[
         str,
         Field(
@@ -25,15 +24,6 @@ class HumanCaption(Captioning):
             "face_attributes, or the path of an .onnx file; empty: none"
         ),
     ] = ""
-    min_faithfulness: Annotated[
-        float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
-    ] = 1.0
-    min_similarity: Annotated[
-        float,
-        Field(
-            ge=0, le=1, description="cosine from which two nouns that WordNet does not join name one thing; 0: never"
-        ),
-    ] = 0.65
     short_max_words: Annotated[int, Field(ge=12, description="longest short caption, words")] = 70
     detailed_max_words: Annotated[int, Field(ge=12, description="longest detailed caption, words")] = 300
     min_words: Annotated[int, Field(ge=1, description="shortest text of the index that is a caption, words")] = 3

@@ -36,16 +36,6 @@ class HumanCaptionHQ(Captioning):
         Field(min_length=1, description="what makes a kind: facts of the most prominent person and of the picture"),
         AfterValidator(tuple),
     ] = ["gender", "stage", "shot", "people", "place"]
-    min_probability: Annotated[float, Field(ge=0, le=1, description="facts below it are not written, 0 to 1")] = 0.6
-    min_faithfulness: Annotated[
-        float, Field(ge=0, le=1, description="least share of a caption's claims that facts or texts support, 0 to 1")
-    ] = 1.0
-    min_similarity: Annotated[
-        float,
-        Field(
-            ge=0, le=1, description="cosine from which two nouns that WordNet does not join name one thing; 0: never"
-        ),
-    ] = 0.65
     max_words: Annotated[int, Field(ge=12, description="longest fused caption, words")] = 500
     max_turns: Annotated[
         int, Field(ge=1, description="most questions of a picture's conversation, of all kinds alike; 1: its caption")

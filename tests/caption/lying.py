@@ -28,10 +28,14 @@ NEVER = ("five people", "purple", "giraffe", "merkel", "sorry", "think", "{")  #
 
 @dataclass
 class Liar:
-    """What the server was asked. lie(number) names one of LIES, an HTTP status, ``hang``, ``drop``, or None."""
+    """What the server was asked. lie(number) names one of LIES, an HTTP status, ``hang``, ``drop``, or None.
+
+    says: what it replies to a prompt; where that is not given, its draft, as true as that is or as ``lie`` makes it.
+    """
 
     url: str
     lie: Callable[[int], str | None]
+    says: Callable[[str], str] | None = None
     asked: Counter[str] = field(default_factory=Counter)
     answered: Counter[str] = field(default_factory=Counter)
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -60,9 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             if lie and lie.isdigit():
                 self.send(int(lie), {"error": {"message": "not now"}}, {"Retry-After": "0"})
                 return
-            found = DRAFT.search(prompt)
-            text = found["draft"] if found else "A person is in the picture."
-            self.send(200, reply(LIES[lie](text) if lie in LIES else json.dumps({"caption": text})))
+            self.send(200, reply(self.liar.says(prompt) if self.liar.says else retold(prompt, lie)))
             with self.liar.lock:
                 self.liar.answered[prompt] += 1
         except (BrokenPipeError, ConnectionResetError):
@@ -80,6 +82,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+def retold(prompt: str, lie: str | None) -> str:
+    """The draft of a prompt as a reply, as it is or with a lie."""
+    found = DRAFT.search(prompt)
+    text = found["draft"] if found else "A person is in the picture."
+    return LIES[lie](text) if lie in LIES else json.dumps({"caption": text})
+
+
 def reply(text: str) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
     usage = {"prompt_tokens": 100, "completion_tokens": 50}
@@ -87,11 +96,13 @@ def reply(text: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serve(lie: Callable[[int], str | None] = lambda number: None) -> Iterator[Liar]:
+def serve(
+    lie: Callable[[int], str | None] = lambda number: None, says: Callable[[str], str] | None = None
+) -> Iterator[Liar]:
     """A server on a free port of 127.0.0.1 while the block runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    liar = Liar(f"http://127.0.0.1:{server.server_port}/v1", lie)
+    liar = Liar(f"http://127.0.0.1:{server.server_port}/v1", lie, says)
     server.RequestHandlerClass = type("Handler", (Handler,), {"liar": liar})
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

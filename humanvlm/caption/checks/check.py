@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from humanvlm.caption.captioners.base import Style
 from humanvlm.caption.checks.claims import find_in
 from humanvlm.caption.checks.evidence import evidence
-from humanvlm.caption.checks.form import around, form_cuts, language_cuts, merged, thought_cuts
+from humanvlm.caption.checks.form import around, form_cuts, language_cuts, merged, phrase_cuts, thought_cuts
 from humanvlm.caption.checks.people import name_cuts, sensitive_cuts
 from humanvlm.caption.checks.support import support
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
@@ -37,7 +37,7 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
     """What a caption claims, what supports that, and why it may not stay.
 
     texts: of the index, on the same picture; what they say of it is believed, but for the number of people.
-    Faults: empty, too_long, language, repetition, refusal, thought, boilerplate, echo, broken, name, sensitive,
+    Faults: empty, too_long, language, repetition, refusal, thought, boilerplate, remark, echo, broken, name, sensitive,
     contradiction (a fact says otherwise), unsupported (too few of the claims are supported).
     """
     if not any(letter.isalnum() for letter in text):
@@ -56,6 +56,7 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
     cuts = [
         *thoughts,
         *form_cuts(text, words, spans, limits.words, limits.prompts),
+        *phrase_cuts(masked, own, spans),
         *language_cuts(masked, own, spans),
         *name_cuts(own, spans),
         *sensitive_cuts(masked, own, spans),

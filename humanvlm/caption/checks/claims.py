@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from humanvlm.caption.checks.ages import age_of
 from humanvlm.caption.checks.clauses import Clause, close, negate, owner
 from humanvlm.caption.checks.found import Found, Reference
 from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
@@ -30,6 +31,7 @@ _FRONTING = frozenset([",", "a", "an", "the", "is", "are", "there"])
 _DESCRIBING = frozenset(["in", "wearing", "with", "who", "whose", "dressed"])
 _VERBAL = frozenset(["activity", "pose", "expression", "facing"])
 _SUBJECTS = frozenset(["he", "she"])
+SIDES = {"left of": "left", "right of": "right"}
 _NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
 
@@ -83,12 +85,17 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
         previous = row[place - 1].term if place else Term("other", ".")
         if kind == "noun" and not _is_noun(item, clause, previous, following):
             kind = "other"
+        if kind == "relation" and value in SIDES and _is_of_picture(row, place):
+            kind, value = "position", SIDES[value]
+            item = replace(item, term=Term(kind, value))
         if kind in ("other", "number"):
             negate(words, item, last, clause)
         if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
             kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
+        elif (kind == "number" or lower.endswith("-old")) and (age := age_of(words, item, first)):  # a woman of forty
+            yield Found(*span, "age", age, who=clause.who)
         elif kind == "number":
             item = _at_least(words, item, first)
             value = item.term.value
@@ -109,6 +116,9 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             close(clause)
             clause.head, clause.head_kind, clause.whom = "person", "whom", whom
         elif kind == "person":
+            said_of = (clause.copula or clause.predicate) and clause.head_kind == "object" and not clause.lead
+            if said_of and _opens(words, row, first):
+                yield Found(*span, "being", value)  # a car is no person
             person_count = clause.number
             yield from _person(words, item, clause, following)
             if not clause.lead and not clause.predicate:
@@ -128,6 +138,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             yield Found(*span, "pronoun", value, who=clause.who)
             clause.before = lower
             yield from _flush(words, clause)
+        elif kind == "stage" and (following.kind == "number" or previous.value in ("year", "years")):
+            continue  # of an age in years
         elif kind == "stage":
             yield Found(*span, "age", value, who=_ahead(row, place, clause.who))
         elif kind == "decade":
@@ -194,6 +206,17 @@ def _is_noun(item: Item, clause: Clause, previous: Term, following: Term) -> boo
     if value in nouns().verbal:
         return clause.before in _DETERMINERS and not clause.head
     return not (item.term.several and clause.head and nominal and not clause.copula)  # a dog runs
+
+
+def _is_of_picture(row: Sequence[Item], place: int) -> bool:
+    """Whether a side is the picture's: on the left of the photograph."""
+    after = [item.term for item in row[place + 1 : place + 3]]
+    return bool(after) and any(term.kind == "neutral" and term.value in _LISTS["pictures"] for term in after[:2])
+
+
+def _opens(words: Sequence[Token], row: Sequence[Item], first: int) -> bool:
+    """Whether a sentence begins with its subject: not with where somebody is."""
+    return row[0].term.kind in _NOMINAL | {"number", "colour"} or words[first].lower in _DETERMINERS
 
 
 def _at_least(words: Sequence[Token], item: Item, first: int) -> Item:

@@ -29,11 +29,11 @@ _LONGEST_LOOP = 10  # words
 def form_cuts(
     text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]], most: int, prompts: Sequence[str]
 ) -> list[Cut]:
-    """All faults of form but for thoughts and languages.
+    """All faults of form but for thoughts, phrases and languages.
 
     words, spans: tokens and sentences of the answer; most: its most words; prompts: what was asked.
     """
-    found = [*_phrases(text, words, spans), *_broken(text, spans), *_echo(text, spans, prompts)]
+    found = [*_broken(text, spans), *_echo(text, spans, prompts)]
     found += [*_repeated(text, words, spans), *_unfinished(text, spans)]
     return [*found, *_too_long(text, spans, most)]
 
@@ -61,7 +61,9 @@ def _patterns() -> Mapping[str, tuple[frozenset[str], re.Pattern[str]]]:
     }
 
 
-def _phrases(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
+def phrase_cuts(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]) -> Iterator[Cut]:
+    """What is said instead of a caption or around it, by the patterns of phrases.yaml: of an introduction that, else
+    the sentence."""
     plain = text.replace("’", "'")
     first = spans[0][0] if spans else len(text)
     there = parts(words)
@@ -70,7 +72,7 @@ def _phrases(text: str, words: Sequence[Token], spans: Sequence[tuple[int, int]]
             continue
         for match in pattern.finditer(plain, first):
             start, end = match.span()
-            if fault != "boilerplate" or not plain[:end].rstrip().endswith(":"):
+            if fault != "boilerplate" or not plain[:end].rstrip().endswith((":", ",")):
                 start, end = around(spans, start, end)
             yield Cut(start, end, fault)
 

@@ -6,25 +6,17 @@ from importlib.resources import files
 
 import yaml
 
+from humanvlm.caption.checks.colours import HAIR, HAIR_SHADES, UNKNOWN, Answer, family, shares
 from humanvlm.caption.checks.evidence import TEXT, Evidence, candidates, claims_of, kind_of, noun_known
 from humanvlm.caption.checks.found import Found
 from humanvlm.caption.checks.lexicon import word_lists
 from humanvlm.caption.checks.verdict import Claim
-from humanvlm.caption.facts.colour import FAMILIES
 from humanvlm.data.facts import NONE, Garment, Guess, Person
 
 STAGES = ("child", "teenager", "young adult", "middle-aged", "older")
 OPPOSITE = {"left of": "right of", "right of": "left of", "behind": "in front of", "in front of": "behind"}
 OPPOSITE |= {"on": "under", "under": "on"}
-NEAR = frozenset(frozenset(pair.split("/")) for pair in word_lists()["near"])
-HAIR_SHADES = {"dark": ("black", "brown"), "fair": ("blond", "grey")}
 UPRIGHT = frozenset(["standing", "walking", "leaning", "bending"])
-HAIR = {"white": "grey", "yellow": "blond", "beige": "blond", "orange": "red", "dark red": "red"}
-LEAST_SHARE = 0.15  # of a region, for a colour of it
-
-
-Answer = tuple[str, bool]  # what supports it, or ''; whether a fact says otherwise
-UNKNOWN: Answer = ("", False)
 
 
 def support(found: Found, known: Evidence) -> Claim:
@@ -134,41 +126,25 @@ def _apart(claimed: str, own: str, decade: bool) -> int:
     return abs(STAGES.index(own) - STAGES.index(claimed))
 
 
-def family(colour: str) -> str:
-    return FAMILIES.get(colour, colour)
-
-
-def _shares(claimed: str, colours: Sequence[Guess]) -> Answer:
-    """A colour among those of a region; a shade is its family's, and to mix up two that are near is no lie."""
-    own = [guess for guess in colours if guess.probability >= LEAST_SHARE]
-    if claimed == "multi":
-        return ("colour" if len({family(guess.value) for guess in own}) > 2 else ""), False
-    for guess in own:
-        if family(guess.value) == family(claimed):
-            return guess.source or "colour", False
-    far = all(frozenset((family(guess.value), family(claimed))) not in NEAR for guess in own)
-    return "", bool(own) and far
-
-
 def _colour(found: Found, known: Evidence) -> Answer:
     if found.about == "background":
-        return _shares(found.value, known.facts.background)
+        return shares(found.value, known.facts.background)
     if found.about == "hair":
         value = HAIR.get(found.value, family(found.value))
         return _told(found, known, lambda person: person.hair, lambda own, _: own == value)
     if found.about == "headwear":
-        return _answers([_shares(found.value, [p.headwear_colour]) for p in known.facts.people if p.headwear_colour])
+        return _answers([shares(found.value, [p.headwear_colour]) for p in known.facts.people if p.headwear_colour])
     if found.about.startswith("garment "):
         people = candidates(found.who, known)
-        answers = [_shares(found.value, _worn(person, found.about.removeprefix("garment "))) for person in people]
+        answers = [shares(found.value, _worn(person, found.about.removeprefix("garment "))) for person in people]
         by, contradicted = _answers(answers)
         return by, contradicted and known.whole
     things = [thing.colour for thing in known.facts.objects if thing.colour and kind_of(found.about, thing.label)]
     if found.about and things:
-        return _answers([_shares(found.value, [colour]) for colour in things])
+        return _answers([shares(found.value, [colour]) for colour in things])
     if not found.about:
         worn = [garment.colours for person in known.facts.people for garment in person.garments]
-        return _answers([(_shares(found.value, colours)[0], False) for colours in (*worn, known.facts.background)])
+        return _answers([(shares(found.value, colours)[0], False) for colours in (*worn, known.facts.background)])
     return UNKNOWN
 
 
@@ -398,6 +374,7 @@ _RULES: Mapping[str, Callable[[Found, Evidence], Answer]] = {
     "contrast": _contrast,
     "monochrome": _monochrome,
     "sleeves": _sleeves,
+    "being": lambda found, known: ("", True),
     "bare": lambda found, known: UNKNOWN,
     "text": _text,
 }

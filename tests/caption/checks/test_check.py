@@ -20,6 +20,8 @@ TRUE_CAPTIONS = (
     "A sign reads “NO PARKING”, and two dogs are beside a bike.".replace("A sign reads", "The words"),
     "A lady in a jacket faces the camera. The light is bright.",
     "A couple stands outside near two animals and a vehicle.",
+    "A woman of thirty is on the left of the photograph, and a man aged sixty-five is on the right.",
+    "You can see a 35-year-old woman, with two dogs on the right of the picture.",
 )
 LIES = {
     "Three people stand in front of a palace.": "contradiction",
@@ -71,6 +73,19 @@ LIES = {
     "一位女士和一位男士站在宫殿前。": "language",
     "A woman stands outdoors. A woman stands outdoors.": "repetition",
     "A woman and a man and a man and a man and a man stand outdoors.": "repetition",
+    "The man is on the left of the picture.": "contradiction",
+    "A bicycle and a dog are both people.": "contradiction",
+    "A woman of seventy stands on the left.": "contradiction",
+    "The woman on the left, aged 62, smiles.": "contradiction",
+    "The man is a Republican.": "sensitive",
+    "The woman on the left is overweight.": "sensitive",
+    "I would say that a woman stands outdoors.": "remark",
+    "Describing people goes against our usage policy.": "remark",
+    "There is no picture here to describe.": "remark",
+    "A woman and a man stand outdoors. Would a shorter version be better?": "remark",
+    "Rewritten: A woman and a man stand outdoors.": "boilerplate",
+    "A woman and a man stand outdoors. place: probably in front of a palace": "echo",
+    "person 1: left of the picture; half-length": "echo",
     "": "empty",
     "…": "empty",
 }

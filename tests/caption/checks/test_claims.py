@@ -28,6 +28,16 @@ def said(text: str) -> list[tuple[str, str, str]]:
         ("Even light falls on the scene.", [("light", "even", "")]),
         ("A dog runs and a man stands.", [("object", "dog", ""), ("gender", "male", ""), ("pose", "standing", "")]),
         ("The picture shows the face of someone.", []),
+        ("A woman of forty.", [("gender", "female", ""), ("age", "40s", "")]),
+        ("A boy aged nine.", [("gender", "male", ""), ("age", "young", ""), ("age", "child", "")]),
+        ("A thirty-year-old man, 35 years old.", [("age", "30s", ""), ("gender", "male", ""), ("age", "30s", "")]),
+        ("A group of four.", [("count", "4", "")]),
+        ("A dog is on the left of the photo.", [("object", "dog", ""), ("position", "left", "dog")]),
+        (
+            "A dog is on the left of a car.",
+            [("object", "dog", ""), ("relation", "left of", "car"), ("object", "car", "")],
+        ),
+        ("The dog is a person.", [("object", "dog", ""), ("being", "any any", "")]),
     ],
 )
 def test_what_a_text_claims(text: str, claims: list[tuple[str, str, str]]) -> None:
