@@ -41,11 +41,12 @@ def make_request(
     prompt: str,
     max_new_tokens: int,
     schema: Mapping[str, Any] | None = None,
+    about: str = "",
 ) -> Request:
     """model, picture: sha256 of the model's identity and of the picture's bytes, which ``read`` gives; '' and None of
-    a question without a picture."""
+    a question without a picture. about: sha256 of the picture that such a question is about."""
     parts = [model, picture, prompt, max_new_tokens, *([dict(schema)] if schema else [])]
-    return Request(digest(parts), read, prompt, max_new_tokens, schema)
+    return Request(digest(parts), read, prompt, max_new_tokens, schema, picture or about)
 
 
 def ask_all(
@@ -114,8 +115,9 @@ def served(replies: Iterable[Reply]) -> dict[str, int]:
 
 def _ask(requests: Sequence[Request], model: Model, store: Predictions) -> Iterator[Reply]:
     """Replies to all requests; those without an error are durable before they are yielded."""
+    about = {request.key: request.about for request in requests}
     for replies in model.answer(requests) if requests else ():
-        store.add(reply for reply in replies if not reply.error)
+        store.add((reply for reply in replies if not reply.error), about)
         yield from replies
 
 

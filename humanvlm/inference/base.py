@@ -15,13 +15,15 @@ CORRUPT = "corrupt_image"
 @dataclass(frozen=True)
 class Request:
     """One question. key: comes back with the reply. picture: reads its file; None: the question is of words alone.
-    prompt: without a chat template. schema: of the JSON object that a server is asked to reply with, where it can."""
+    prompt: without a chat template. schema: of the JSON object that a server is asked to reply with, where it can.
+    about: sha256 of the picture that the reply tells of, shown or not; '' where that is unknown."""
 
     key: str
     picture: Callable[[], bytes] | None = field(repr=False)
     prompt: str
     max_new_tokens: int
     schema: Mapping[str, Any] | None = None
+    about: str = ""
 
     def decoded(self) -> Image.Image:
         """The picture, upright, RGB. Raises ValueError when there is none, or it does not decode or cannot be read any

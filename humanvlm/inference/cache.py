@@ -18,17 +18,17 @@ the number of tokens. So there is nothing to invalidate; what changes has other 
 | a kill at any moment | what had no durable reply; of a torn line, that one |
 | a request that failed | that one |
 
-Delete the file of a model to ask it afresh.
+Delete the file of a model to ask it afresh. A takedown removes the replies that tell of a forgotten picture.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from humanvlm.data.atomic_io import locked, write_json
+from humanvlm.data.atomic_io import locked, write_bytes, write_json
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply
 
@@ -39,6 +39,7 @@ EARLIER = {*SAVED, "text"} - {
     "refusal",
     "prompt_tokens",
 }  # what was saved when only the text of a reply was kept
+PICTURE = "picture"  # of a line: sha256 of the picture that its reply tells of
 
 
 def digest(value: Any) -> str:
@@ -72,11 +73,11 @@ class Predictions:
                 if reply:
                     self.replies.setdefault(reply.key, reply)
 
-    def add(self, replies: Iterable[Reply]) -> None:
-        """Append replies; on return they survive a power cut. Raises UserError naming the file when it cannot be
-        written."""
+    def add(self, replies: Iterable[Reply], about: Mapping[str, str] | None = None) -> None:
+        """Append replies; on return they survive a power cut. about: by key, sha256 of the picture that a reply tells
+        of. Raises UserError naming the file when it cannot be written."""
         fresh = [reply for reply in replies if reply.key not in self.replies]
-        lines = b"".join(json.dumps({name: getattr(reply, name) for name in SAVED}).encode() + b"\n" for reply in fresh)
+        lines = b"".join(_line(reply, (about or {}).get(reply.key, "")) for reply in fresh)
         if not lines:
             return
         try:
@@ -102,11 +103,41 @@ def open_predictions(identity: Mapping[str, Any], part: str = "") -> Predictions
     return Predictions(store_folder() / part, identity)
 
 
+def forget_replies(folder: Path, pictures: Collection[str]) -> Iterator[tuple[Path, int, int]]:
+    """Take the replies that tell of some pictures, and damaged lines, out of every file of a folder of replies.
+
+    pictures: their sha256. Yields of each file with replies how many were taken out, and how many of those that stay do
+    not say of which picture they tell, as earlier ones. Raises UserError when a file cannot be written.
+    """
+    for path in sorted(folder.rglob("*.jsonl")):
+        with locked(path):
+            lines = path.read_bytes().split(b"\n")
+            told = {line: _picture(line) for line in filter(None, lines)}
+            kept = [line for line, picture in told.items() if picture is not None and picture not in pictures]
+            if len(kept) < len(told):
+                write_bytes(path, b"".join(line + b"\n" for line in kept))
+        if told:
+            yield path, len(told) - len(kept), sum(not told[line] for line in kept)
+
+
+def _line(reply: Reply, picture: str) -> bytes:
+    return json.dumps({name: getattr(reply, name) for name in SAVED} | {PICTURE: picture}).encode() + b"\n"
+
+
+def _picture(line: bytes) -> str | None:
+    """sha256 of the picture that a line's reply tells of, '' where it does not say; None of a damaged line."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return str(record.get(PICTURE) or "") if isinstance(record, dict) else None
+
+
 def _reply(record: Any) -> Reply | None:
     """The reply of a line. Raises ValueError when it is none.
 
-    Earlier lines do not tell the prompt's tokens, and the first ones have the text alone. It is what the model said,
-    unless it is empty: that may have been a refusal or a thought, so it is asked again.
+    Earlier lines do not tell the prompt's tokens or the picture, and the first ones have the text alone. It is what the
+    model said, unless it is empty: that may have been a refusal or a thought, so it is asked again.
     """
     if isinstance(record, dict) and record.keys() == EARLIER:
         record = {**record, "raw": record["text"], "refusal": ""}
@@ -114,6 +145,7 @@ def _reply(record: Any) -> Reply | None:
             return None
     if isinstance(record, dict):
         record = {"prompt_tokens": None, **record}
+        record.pop(PICTURE, None)
     if not isinstance(record, dict) or record.keys() != set(SAVED):
         raise ValueError("no reply")
     texts = all(isinstance(record[name], str) for name in ("key", "raw", "finish", "refusal"))

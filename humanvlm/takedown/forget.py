@@ -85,6 +85,7 @@ def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = Fa
         if stones:
             lines += _clean(artifacts, stones)
             lines += copies.remove_pages(root)
+            lines += copies.remove_replies(root, stones)
             for artifact in artifacts:
                 if not artifact.sharded:
                     lines += copies.remove_records(artifact.folder, stones)

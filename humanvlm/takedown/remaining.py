@@ -8,6 +8,7 @@ from typing import Any
 
 from humanvlm.data.hashing import sha256_file
 from humanvlm.data.tombstones import Tombstones
+from humanvlm.inference.cache import forget_replies, store_folder
 
 LISTED = 10
 
@@ -19,6 +20,18 @@ def remove_pages(root: Path) -> Iterator[str]:
         page.unlink()
     if pages:
         yield f"{root / '.state' / 'show'}: {len(pages)} pages removed"
+
+
+def remove_replies(root: Path, stones: Tombstones) -> Iterator[str]:
+    """Delete the kept replies of models that tell of a forgotten picture, and name those that may."""
+    folder = root / store_folder()
+    unknown = 0
+    for path, removed, silent in forget_replies(folder, stones.pictures):
+        unknown += silent
+        if removed:
+            yield f"{path}: {removed:,} replies removed"
+    if unknown:
+        yield f"{folder}: {unknown:,} replies do not say of which picture they tell; delete their files to be sure"
 
 
 def remove_records(folder: Path, stones: Tombstones) -> Iterator[str]:

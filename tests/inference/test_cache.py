@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from humanvlm.inference.base import Reply
-from humanvlm.inference.cache import Predictions, digest, open_predictions
+from humanvlm.inference.cache import Predictions, digest, forget_replies, open_predictions
 
 IDENTITY = {"kind": "test", "weights": "1"}
 REPLIES = [
@@ -147,3 +147,17 @@ def test_earlier_lines_are_read_right_or_asked_again(tmp_path: Path) -> None:
     found = Predictions(tmp_path, IDENTITY)
     assert (list(found.replies), found.damaged) == (["a"], 0)
     assert (found.replies["a"].text, found.replies["a"].raw) == ("Yes", line["text"])
+
+
+def test_replies_that_tell_of_a_picture_are_forgotten(tmp_path: Path) -> None:
+    store = Predictions(tmp_path / "human_caption" / "shard-00000", IDENTITY)
+    store.add([Reply("a", "of one"), Reply("b", "of another"), Reply("c", "of nobody knows")], {"a": "11", "b": "22"})
+    with store.path.open("ab") as file:
+        file.write(b'{"key": "d", "raw": "torn')
+    assert list(forget_replies(tmp_path, {"11"})) == [(store.path, 2, 1)]
+    again = Predictions(store.path.parent, IDENTITY)
+    assert (sorted(again.replies), again.damaged) == (["b", "c"], 0)
+    assert b"of one" not in store.path.read_bytes()
+    assert list(forget_replies(tmp_path, {"11"})) == [(store.path, 0, 1)]
+    again.add([Reply("a", "asked again")], {"a": "11"})
+    assert Predictions(store.path.parent, IDENTITY).replies["a"].raw == "asked again"

@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import read_folder
+from humanvlm.inference.ask import make_request
+from humanvlm.inference.base import Reply
+from humanvlm.inference.cache import open_predictions
 from humanvlm.inspect.pages import write_page
 from humanvlm.pipeline.contract import identity
 
@@ -35,3 +39,27 @@ def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytes
     assert sorted(path.name for path in scores.rglob("*.*")) == ["vqa.jsonl"]
     Path(".dvc").mkdir()
     assert "`dvc gc --workspace`" in forget_url("mirrored")
+
+
+def test_replies_about_a_forgotten_picture_are_removed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was shown, or its facts were told."""
+    monkeypatch.delenv("HUMANVLM_PREDICTIONS", raising=False)
+    rows = {Path(row["url"]).stem: row for row in read_folder(Path("artifacts/human_caption"), ("url", "sha256"))}
+    gone, stays = rows["mirrored"]["sha256"], rows["brighter"]["sha256"]
+    store = open_predictions({"kind": "test"}, "human_caption/shard-00000")
+    requests = [
+        make_request("m", "", None, "A woman in red.", 9, about=gone),
+        make_request("m", gone, bytes, "Describe it.", 9),
+        make_request("m", "", None, "A man in blue.", 9, about=stays),
+    ]
+    about = {request.key: request.about for request in requests}
+    store.add([Reply(request.key, f"says {number}") for number, request in enumerate(requests)], about)
+    said = forget_url("mirrored")
+    assert f"{store.path}: 2 replies removed" in said
+    assert "do not say of which picture" not in said
+    left = store.path.read_text()
+    assert "says 2" in left
+    assert "says 0" not in left
+    assert "says 1" not in left
+    assert gone not in left
+    assert "replies removed" not in forget_url("mirrored")

@@ -76,11 +76,10 @@ class AskedCaptioner:
         prompt = ask_for(style, sheet, self.most_words(style), draft=draft, rewrite=rewrite)
         shown = not rewrite and style != "fused"
         sha256 = (subject.sha256 or hashlib.sha256(subject.picture()).hexdigest()) if shown else ""
+        picture = subject.picture if shown else None
         schema = SCHEMA if self.name == "endpoint" else None
-        limit = self.config.max_new_tokens
-        return make_request(
-            digest(self.model.identity), sha256, subject.picture if shown else None, prompt, limit, schema
-        )
+        identity, limit = digest(self.model.identity), self.config.max_new_tokens
+        return make_request(identity, sha256, picture, prompt, limit, schema, about=subject.sha256)
 
     def most_words(self, style: Style) -> int:
         """Of a text; those of a part leave room for the others in the fused one."""

@@ -1,10 +1,12 @@
 """Captions by a server that lies, refuses and breaks down: nothing is asked twice, nothing lost, no lie stays."""
 
 import itertools
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,13 @@ def test_the_budget_stops_in_one_line_and_a_larger_one_goes_on() -> None:
             write(config(liar, budget_cost=0.05, endpoint=prices), asked)
         assert all(draft.texts for draft in write(config(liar, budget_tokens=400_000), asked))
         assert liar.asked.total() == 40
+
+
+def test_a_kept_reply_says_of_which_picture_it_tells(tmp_path: Path) -> None:
+    with serve() as liar:
+        write(config(liar), [replace(one, sha256=f"{number}" * 64) for number, one in enumerate(subjects(3))])
+    (kept,) = (tmp_path / "replies" / "human_caption" / "00000").glob("*.jsonl")
+    assert sorted(json.loads(line)["picture"][0] for line in kept.read_text().splitlines()) == ["0", "1", "2"]
 
 
 def test_what_is_known_of_the_server_and_the_picture_is_sent() -> None:
