@@ -191,10 +191,10 @@ def words_of(text: str) -> set[str]:
     return set(re.findall(r"[a-z]+", text.lower()))
 
 
-def scenes(count: int, config: HumanScenes) -> Iterator[tuple[Picture, Mapping[str, Any], tuple[str, ...]]]:
+def scenes(count: int, seed: int, config: HumanScenes) -> Iterator[tuple[Picture, Mapping[str, Any], tuple[str, ...]]]:
     """Scenes with their truth and the cleaned text that an index would have of them."""
     for number in range(count):
-        rng = random.Random(7000 + number)
+        rng = random.Random(seed + number)
         planned = plan_scene(rng, False)
         file = BytesIO()
         draw(planned).save(file, "JPEG", quality=planned.quality)
@@ -203,10 +203,10 @@ def scenes(count: int, config: HumanScenes) -> Iterator[tuple[Picture, Mapping[s
         yield detected(np.asarray(Image.open(file).convert("RGB")), config), truth, texts
 
 
-def score_scenes(count: int, config: HumanScenes, read: bool) -> dict[str, Score]:
+def score_scenes(count: int, seed: int, config: HumanScenes, read: bool) -> dict[str, Score]:
     """Scores by kind; read: whether the measurement is given the index's texts."""
     scores: dict[str, Score] = defaultdict(Score)
-    for picture, truth, texts in scenes(count, config):
+    for picture, truth, texts in scenes(count, seed, config):
         facts = facts_of(picture, texts if read else ())
         words, where = BEHIND[truth["background"]]
         right = set(words.split())
@@ -308,6 +308,7 @@ def show(title: str, scores: Mapping[str, Score], errors: bool) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=120, help="scenes of the sample crawl; 0: none")
+    parser.add_argument("--seed", type=int, default=7000, help="of the first scene; the others follow")
     parser.add_argument("--photos", type=Path, help="folder with index.jsonl and captioned photographs")
     parser.add_argument("--limit", type=int, default=300, help="photographs, drawn by a fixed seed")
     parser.add_argument("--instances", type=Path, help="folder with COCO's instances_*.json of some of them")
@@ -316,7 +317,7 @@ def main() -> None:
     config, figures = HumanScenes(), {}
     if options.scenes:
         for title, read in (("scenes, pixels alone", False), ("scenes, with the index's texts", True)):
-            figures[title] = show(title, score_scenes(options.scenes, config, read), options.errors)
+            figures[title] = show(title, score_scenes(options.scenes, options.seed, config, read), options.errors)
     if options.photos:
         instances = coco_instances(options.instances) if options.instances else {}
         scores, seconds = score_photos(options.photos, instances, options.limit, config)

@@ -67,6 +67,7 @@ def main() -> None:
     """Measure, print a table a truth, and as the last line one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=120, help="pictures of the synthetic crawl")
+    parser.add_argument("--seed", type=int, default=7, help="of that crawl")
     parser.add_argument("--data", type=Path, help="a synthetic crawl that is already built")
     parser.add_argument("--photos", type=Path, help="a folder with index.jsonl and tagged photographs")
     parser.add_argument("--min-probability", type=float, default=0.6)
@@ -75,7 +76,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         data = given.data or Path(folder, "data")
         if given.data is None:
-            build_sample(data, scenes=given.scenes, seed=7)
+            build_sample(data, scenes=given.scenes, seed=given.seed)
         tables = {"synthetic": scored(synthetic(data), given.min_probability)}
     if given.photos:
         tables["tagged"] = scored(tagged(given.photos), given.min_probability)

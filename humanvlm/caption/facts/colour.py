@@ -13,7 +13,20 @@ NAMES = (
     *("yellow", "olive", "green", "teal", "light blue", "blue", "dark blue", "purple"),
 )
 FAMILIES = {"dark red": "red", "light blue": "blue", "dark blue": "blue", "teal": "green", "olive": "green"}
+DIM, LIT, MOST = 200, 235, 2.0  # levels of a picture's lightest parts: too dark, as they should be; gain at most
 SIDE = 64  # regions are averaged down to at most this many pixels a side: texture and noise are no colours
+
+
+def exposed(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """An underexposed picture [height, width, 3] as bright as if its lightest hundredth were nearly white; another as
+    it is. Things have their colours in dim light too.
+
+    In gamma-coded levels, which a longer exposure multiplies.
+    """
+    lightest = float(np.percentile(rgb[::4, ::4].max(axis=-1), 99))
+    if lightest >= DIM:
+        return rgb
+    return np.asarray(cv2.convertScaleAbs(rgb, alpha=min(LIT / max(lightest, 1.0), MOST)), dtype=np.uint8)
 
 
 def colour_names(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from humanvlm.caption.facts import attributes, celeba, relations, scene, text
 from humanvlm.caption.facts.attributes import Picture
+from humanvlm.caption.facts.colour import exposed
 from humanvlm.caption.facts.person import describe
 from humanvlm.data.detections import Box, area, box_of, clip, iou
 from humanvlm.data.facts import Facts
@@ -51,6 +52,8 @@ def measure(
     ``celeba.classifier`` takes it, or empty. Raises UserError when there is no such classifier.
     """
     height, width = rgb.shape[:2]
+    light, contrast, monochrome = scene.light_of(rgb)
+    rgb = exposed(rgb)
     found = pair(faces, people, width, height)
     frames = [one.frame(width, height) for one in found]
     joints = [attributes.keypoints(rgb, frame) for frame in frames[:DESCRIBED]]
@@ -67,7 +70,6 @@ def measure(
     related = relations.relate(stances, objects)
     lying_about = [thing for thing in objects if relations.wearer(thing, stances) is None]
     things, setting = scene.surroundings(rgb, lying_about, frames, evidence, texts)
-    light, contrast, monochrome = scene.light_of(rgb)
     return Facts(
         width=width,
         height=height,
@@ -78,7 +80,7 @@ def measure(
         monochrome=monochrome,
         objects=things,
         relations=related,
-        place=scene.place(objects, evidence),
+        place=scene.place(objects, evidence, setting),
         setting=setting,
         background=scene.behind(rgb, covered, frames[DESCRIBED:]),
         text=text.legible(rgb),

@@ -32,7 +32,7 @@ NEGATION = re.compile("no|not|without|never")
 class Noun:
     """A noun that is known: how a caption says it as a place, or that it is a thing; and the labels that agree.
 
-    surface: what colour and texture may tell of it (``surface.surfaces``).
+    surface: what colour and texture may tell of it (``surface.surfaces``). where: indoors, outdoors or empty.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Noun:
     labels: tuple[int, ...]
     thing: bool
     surface: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def lexicon() -> dict[tuple[str, ...], Noun]:
         found[tuple(word.lower().split())] = noun
     text = files("humanvlm.caption.facts").joinpath("said.yaml").read_text(encoding="utf-8")
     for word, entry in yaml.safe_load(text).items():
-        noun = Noun(word, entry["say"], tuple(numbers_of(entry["agrees"])), False, entry.get("surface", ""))
+        agreeing = tuple(numbers_of(entry["agrees"]))
+        noun = Noun(word, entry["say"], agreeing, False, entry.get("surface", ""), entry.get("where", ""))
         for written in (word, *entry.get("also", ())):
             found[tuple(written.split())] = noun
     return found

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import cv2
@@ -21,6 +22,7 @@ NOT_THINGS = {"person", "tie"}
 MOST_THINGS = 8
 LEAST_OUTSIDE = 0.05  # share of the picture outside of the people, below which it is not looked at
 GREY = 127
+LEAST_UNWORN, LEAST_NAMED = 0.3, 1e-3  # shares of a picture's probability, of less of which it is not all that is left
 LEAST_COLOURED = 20  # px, shorter side of the middle of a thing whose colour is named
 SOLID = {
     *("car", "bus", "truck", "train", "boat", "umbrella", "suitcase", "couch", "bed", "dog", "cat", "horse", "cow"),
@@ -44,7 +46,7 @@ CONFUSED = (("bicycle", "motorcycle"), ("dog", "cat", "horse", "cow", "sheep", "
 # Of the logistic curves from what speaks for a place to its probability; most photographs are taken outdoors.
 PLACE_BIAS, PLACE_SLOPE = 0.25, {"indoors": 0.5, "outdoors": 0.9}
 # Exponents: of detections of a score s, and of words whose labels share s, s ** exponent are right (photographs).
-CALIBRATION = {"detected": 0.75, "settings": 0.55, "objects": 0.85, "wider": 1.0}
+CALIBRATION = {"detected": 0.75, "settings": 0.7, "objects": 1.1, "wider": 1.0}
 
 
 def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]) -> tuple[Guess, ...]:
@@ -66,18 +68,34 @@ def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
 
 
 def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
-    """[1000] probabilities of ImageNet's labels: the mean of the whole picture and of it without its people.
+    """[1000] probabilities of ImageNet's labels: of the whole picture and of it without its people, each as far as it
+    shows what has a name here.
 
-    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. As far as the whole
-    picture shows what is worn, it counts less. frames: xyxy px.
+    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. What is worn is no part
+    of the scene. frames: xyxy px.
     """
     seen = attributes.label_probabilities(rgb)
     outside = outside_of(rgb, frames)
     if outside.all() or outside.mean() < LEAST_OUTSIDE:
         return seen
     without = attributes.label_probabilities(np.where(outside[..., None], rgb, np.uint8(GREY)))
-    weight = 1 - sums("worn", seen)["worn"]
-    return np.asarray((weight * seen + without) / (1 + weight), dtype=np.float32)
+    views = np.stack([_unworn(seen), _unworn(without)])
+    named = np.maximum(views[:, _nameable()].sum(axis=1), LEAST_NAMED)
+    return np.asarray(named @ views / named.sum(), dtype=np.float32)
+
+
+def _unworn(probabilities: Floats) -> Floats:
+    """[1000] the probabilities of what is not worn, of a picture that shows some of it."""
+    left = probabilities.copy()
+    left[vocabulary()["worn"]["worn"]] = 0
+    return left / max(float(left.sum()), LEAST_UNWORN)
+
+
+@cache
+def _nameable() -> npt.NDArray[np.intp]:
+    """Numbers of the labels of things and settings."""
+    kinds = ("settings", "objects", "wider")
+    return np.unique(np.concatenate([numbers for kind in kinds for numbers in vocabulary()[kind].values()]))
 
 
 def surroundings(
@@ -170,11 +188,26 @@ def _wider(found: Sequence[Thing], evidence: Floats) -> list[Thing]:
     return wider
 
 
-def place(objects: Sequence[Mapping[str, Any]], evidence: Floats) -> Guess | None:
-    """Indoors or outdoors, by the labels and the detected things that are hardly ever seen elsewhere; None when
-    neither has enough of them.
+@cache
+def _where() -> Mapping[str, str]:
+    """Indoors or outdoors, by the phrase of a setting that is hardly ever elsewhere."""
+    places = {where: set(numbers.tolist()) for where, numbers in vocabulary()["places"].items()}
+    found = dict.fromkeys((surface.WORDS[name] for name in surface.OUTDOORS), "outdoors")
+    for words, numbers in vocabulary()["settings"].items():
+        for where, known in places.items():
+            if known.issuperset(numbers.tolist()):
+                found[words] = where
+    return found | {noun.say: noun.where for noun in said.lexicon().values() if noun.where}
+
+
+def place(objects: Sequence[Mapping[str, Any]], evidence: Floats, setting: Guess | None) -> Guess | None:
+    """Indoors or outdoors, by the labels, the detected things and the settings that are hardly ever seen elsewhere;
+    None when neither has enough of them.
     """
-    share = sums("places", evidence)
+    share, source = sums("places", evidence), LABELS
+    where = _where().get(setting.value) if setting and setting.probability >= SAID else None
+    if setting and where and setting.probability > share[where]:
+        share[where], source = setting.probability, setting.source
     found = {
         where: max((float(one["score"]) for one in objects if one["label"] in labels), default=0.0)
         for where, labels in FOUND_AT.items()
@@ -182,7 +215,7 @@ def place(objects: Sequence[Mapping[str, Any]], evidence: Floats) -> Guess | Non
     sign = 3 * (share["indoors"] - share["outdoors"]) + 1.5 * (found["indoors"] - found["outdoors"]) - PLACE_BIAS
     where = "indoors" if sign > 0 else "outdoors"
     sure = round(1 / (1 + math.exp(-PLACE_SLOPE[where] * abs(sign))), 3)
-    return Guess(where, sure, LABELS) if sure >= SAID else None
+    return Guess(where, sure, source) if sure >= SAID else None
 
 
 def colour_of(rgb: Picture, thing: Thing, frames: Sequence[Box]) -> Guess | None:

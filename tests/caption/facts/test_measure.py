@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from humanvlm.caption.facts import pose
-from humanvlm.caption.facts.colour import NAMES, colour_names, colour_shares
+from humanvlm.caption.facts.colour import LIT, NAMES, colour_names, colour_shares, exposed
 from humanvlm.caption.facts.labels import vocabulary
 from humanvlm.caption.facts.measure import measure, pair
 from humanvlm.data.facts import facts_from_json
@@ -55,6 +55,17 @@ def body(**joints: tuple[float, float]) -> Any:
         for side, joint in enumerate(index[name]):
             points[joint] = (x + 30 * side, y, 0.9)
     return points
+
+
+def test_dim_pictures_show_the_colours_of_the_same_things_in_the_light() -> None:
+    lit = np.full((80, 80, 3), (236, 98, 56), dtype=np.uint8)
+    lit[:20] = 250
+    dim = (lit * 0.55).astype(np.uint8)
+    assert colour_shares(dim[20:])[0].value != colour_shares(lit[20:])[0].value
+    assert colour_shares(exposed(dim)[20:])[0].value == colour_shares(lit[20:])[0].value
+    assert exposed(dim).max() == pytest.approx(LIT, abs=2)
+    assert exposed(lit) is lit
+    assert exposed(np.zeros((9, 9, 3), dtype=np.uint8)).max() == 0
 
 
 def test_postures_follow_the_joints() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from humanvlm.caption.facts import attributes, scene
 from humanvlm.caption.facts.labels import vocabulary
+from humanvlm.data.facts import Guess
 
 Floats = attributes.Floats
 BLANK = np.zeros((90, 100, 3), dtype=np.uint8)
@@ -75,8 +76,28 @@ def test_a_tie_is_no_thing() -> None:
 def test_place_follows_what_is_hardly_seen_elsewhere(
     evidence: Floats, objects: list[dict[str, Any]], expected: str | None
 ) -> None:
-    guess = scene.place(objects, evidence)
+    guess = scene.place(objects, evidence, None)
     assert (guess and guess.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("on grass", "outdoors"),
+        ("in front of a starry sky", "outdoors"),
+        ("by the sea", "outdoors"),
+        ("in a garage", "indoors"),
+        ("in a kitchen", "indoors"),
+        ("in front of a brick wall", None),
+        ("in a restaurant", "indoors"),
+        ("on a stage", "indoors"),
+        ("at a railway station", None),
+    ],
+)
+def test_a_setting_that_is_hardly_ever_elsewhere_tells_the_place(setting: str, expected: str | None) -> None:
+    guess = scene.place([], labels(), Guess(setting, 0.85, "text"))
+    assert (guess and (guess.value, guess.source)) == (expected and (expected, "text"))
+    assert scene.place([], labels(), Guess(setting, 0.5, "text")) is None
 
 
 def test_a_setting_is_of_labels_or_of_the_text_or_unknown() -> None:
@@ -87,6 +108,17 @@ def test_a_setting_is_of_labels_or_of_the_text_or_unknown() -> None:
     assert told is not None
     assert (told.value, told.source) == ("in front of a rocket", "text")
     assert scene.surroundings(BLANK, [], [], labels(), ["photo 12 of 2,310"]) == ((), None)
+
+
+def test_each_view_counts_as_far_as_it_shows_what_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [labels(worn__worn=0.9, objects__dog=0.1), labels(settings__by_the_sea=0.8)]
+    monkeypatch.setattr(attributes, "label_probabilities", lambda rgb: views[int((rgb == scene.GREY).any())])
+    evidence = scene.label_evidence(np.zeros((40, 60, 3), dtype=np.uint8), [(10, 0, 29, 39)])
+    assert evidence[vocabulary()["settings"]["by the sea"]].sum() > 0.5
+    assert evidence[vocabulary()["worn"]["worn"]].sum() == 0
+    views[1] = labels()
+    dog = scene.label_evidence(np.zeros((40, 60, 3), dtype=np.uint8), [(10, 0, 29, 39)])
+    assert dog[vocabulary()["objects"]["dog"]].sum() == pytest.approx(0.1 / scene.LEAST_UNWORN, abs=0.01)
 
 
 def test_people_are_left_out_of_half_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:

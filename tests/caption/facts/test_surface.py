@@ -1,10 +1,11 @@
-"""Grass and starry skies, by colour and texture, and what looks a little like them."""
+"""Grass, starry skies and brick walls, by colour and texture, and what looks a little like them."""
 
+import cv2
 import numpy as np
 import pytest
 
 from humanvlm.caption.facts.attributes import Picture
-from humanvlm.caption.facts.surface import grass, starry, surfaces
+from humanvlm.caption.facts.surface import bricks, grass, starry, surfaces
 
 RNG = np.random.default_rng(5)
 EVERYWHERE = np.ones((240, 320), dtype=bool)
@@ -22,6 +23,35 @@ def night(stars: int, glow: bool = False) -> Picture:
     if glow:
         rgb[80:200, 100:220] = 160
     return rgb
+
+
+def wall(clay: tuple[int, int, int], joint: tuple[int, int, int], turn: float = 0, bond: bool = True) -> Picture:
+    """Courses of bricks, every second one half a brick along, or unbroken planks."""
+    rgb = np.full((400, 500, 3), clay, dtype=np.uint8)
+    for course, y in enumerate(range(0, 400, 24)):
+        rgb[y : y + 4] = joint
+        for x in range(course % 2 * 32, 500, 64) if bond else ():
+            rgb[y : y + 24, x : x + 4] = joint
+    noisy = np.clip(rgb + RNG.normal(0, 4, rgb.shape), 0, 255).astype(np.uint8)
+    turned = cv2.warpAffine(noisy, cv2.getRotationMatrix2D((250, 200), turn, 1), (500, 400))
+    return np.asarray(turned[80:320, 90:410], dtype=np.uint8)
+
+
+CLAY, LIGHT, DARK = (150, 75, 55), (205, 170, 155), (70, 40, 35)
+
+
+@pytest.mark.parametrize("turn", [0, 12, 90])
+@pytest.mark.parametrize("joint", [LIGHT, DARK])
+def test_rectangles_of_clay_that_joints_part_are_a_brick_wall(joint: tuple[int, int, int], turn: float) -> None:
+    assert bricks(wall(CLAY, joint, turn), EVERYWHERE) > 0.6
+    behind = EVERYWHERE.copy()
+    behind[80:, 100:220] = False  # somebody in front
+    assert bricks(wall(CLAY, joint, turn), behind) > 0.6
+
+
+def test_planks_plain_walls_and_other_colours_are_no_bricks() -> None:
+    others = wall(CLAY, LIGHT, bond=False), wall(CLAY, CLAY), wall((60, 90, 150), (200, 200, 210)), meadow(), night(400)
+    assert [bricks(rgb, EVERYWHERE) for rgb in others] == [0] * 5
 
 
 def test_rough_green_is_grass_and_smooth_green_is_none() -> None:
