@@ -145,6 +145,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
         elif kind == "decade":
             yield Found(*span, "age", value, who=clause.who)
         elif kind == "position":
+            yield from _flush(words, clause)
             if place == 0 or (words[item.first - 1].lower in _OPENING and following.value in _FRONTING):
                 clause.fronted = item
                 continue

@@ -1,144 +1,182 @@
-"""The short caption: one or two sentences as people write them under pictures."""
+"""The short caption: one sentence of the most telling facts, in the order in which people caption pictures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from humanvlm.caption.template import people, surroundings
 from humanvlm.caption.template.cast import counted_by_noun, counted_people
-from humanvlm.caption.template.compose import say
 from humanvlm.caption.template.english import article, join, plural, sentence, word_count
-from humanvlm.caption.template.sheet import Clause, Sheet, having, wearing
+from humanvlm.caption.template.sheet import Sheet
 from humanvlm.caption.template.story import shared_facts
 from humanvlm.caption.template.words import PLACES, POSES
 from humanvlm.data.facts import Person
 
-MOST_WORN = 3  # things named in one breath
+USUAL = (14, 15, 16, 17, 18)  # most words of a caption, where that much is known: people write about thirteen
+LEAST = 3  # words of a sentence
+MANY = 4  # people from whom on detectors seldom count right: a group
+CROWD = 13  # people that nobody counts
 
-
-@dataclass(frozen=True)
-class Line:
-    """Parts of a sentence; who is never empty. does, doing: the action as a predicate and as a free phrase."""
-
-    who: str
-    many: bool = False
-    looks: str = ""  # with short hair
-    dressed: str = ""  # in a red coat
-    does: str = ""
-    doing: str = ""
-    where: str = ""
+Parts = Mapping[str, str]  # of the sentence: looks, dressed, does, doing, aside, things, where
+Telling = Iterator[dict[str, str]]  # parts that are told together, the most telling first; longer ones replace shorter
 
 
 def short(sheet: Sheet, most: int) -> str:
-    """One or two sentences of at most ``most`` words; details are left out until it fits, down to a count of people."""
+    """A sentence of about a dozen words, at most ``most``, down to a count of people."""
+    count, described = sheet.facts.people_count, sheet.facts.people
+    if not described:
+        who, telling = how_many(sheet) if count else "a scene without people", _around(sheet, set())
+    elif count == 1:
+        who, telling = article(_described(sheet, described[0])), _one(sheet, described[0])
+    elif count == 2 == len(described):
+        who, telling = _two(sheet)
+    else:
+        who, telling = how_many(sheet), _several(sheet)
+    parts = _fitting(who, telling, min(USUAL[int(sheet.random.random() * len(USUAL))], most))
+    counts = [one for one in (counted_by_noun(sheet), counted_people(sheet)) if one and count]
+    bare = [sentence(f"{one} {'is' if count == 1 else 'are'} in the picture") for one in counts]
+    candidates = (told(sheet, who, count > 1, parts), *bare, "A scene without people.")
+    return next((text for text in candidates if LEAST <= word_count(text) <= most), "")
+
+
+def how_many(sheet: Sheet) -> str:
+    """A person; two women and a man; three people; a group of women; a crowd of people."""
+    count, nouns = sheet.facts.people_count, {sheet.noun(person) for person in sheet.facts.people}
+    if count < MANY:
+        return counted_by_noun(sheet) or counted_people(sheet)
+    alike = len(nouns) == 1 and count == len(sheet.facts.people)
+    return f"a {'crowd' if count >= CROWD else 'group'} of {plural(nouns.pop()) if alike else 'people'}"
+
+
+def _fitting(who: str, telling: Telling, most: int) -> Parts:
+    """The parts as far as they have room in ``most`` words, with the subject and a verb."""
+    parts = dict[str, str]()
+    for more in telling:
+        longer = {**parts, **more}
+        if word_count(" ".join((who, *(text for name, text in longer.items() if name != "does")))) <= most:
+            parts = longer
+    return parts
+
+
+def _one(sheet: Sheet, person: Person) -> Telling:
     taken = set[str]()
-    first, second = _lines(sheet, taken)
-    extra = surroundings.thing_sentences(sheet, taken)[:1]
-    if extra and (not second or sheet.chance(0.6)):
-        found = surroundings.things(sheet, taken)[:2]
-        if sheet.chance(0.6):
-            names = join([surroundings.thing_phrase(sheet, thing) for thing in found])
-            first, second = f"{first[:-1]}, with {names}{sheet.pick('', ' in the scene', ' in view')}.", second
-        else:
-            second = extra[0]
-    several = sheet.facts.people_count != 1
-    counts = [who for who in (counted_by_noun(sheet), counted_people(sheet)) if who and sheet.facts.people_count]
-    bare = [sentence(f"{who} {'are' if several else 'is'} in the picture") for who in counts] or [
-        "A scene without people."
-    ]
-    candidates = (f"{first} {second}".strip(), first, *bare)
-    return next((text for text in candidates if word_count(text) <= most), "")
-
-
-def _lines(sheet: Sheet, taken: set[str]) -> tuple[str, str]:
-    """The first sentence, and one for what did not go into it; or an empty one."""
-    facts, where = sheet.facts, sheet.sure(sheet.facts.setting)
-    if not where and sheet.chance(0.5):  # people who caption seldom say no more than outdoors
-        where = sheet.sure(facts.place)
-    if not facts.people:
-        who = counted_people(sheet) if facts.people_count else "a scene without people"
-        return sentence(f"{who} {where}" if where else f"a picture of {who}" if facts.people_count else who), ""
-    if facts.people_count == 1:
-        return _one(sheet, where, taken)
-    if facts.people_count == 2 == len(facts.people):
-        return _two(sheet, where, taken), ""
-    return _several(sheet, where)
-
-
-def _one(sheet: Sheet, where: str, taken: set[str]) -> tuple[str, str]:
-    person = sheet.facts.people[0]
-    looks, worn, later = people.features(sheet, person), _worn(sheet, person), list[Clause]()
-    if looks and worn and sheet.chance(0.8):
-        later, looks = [having(join(looks))] if sheet.chance(0.4) else [], []
-    if len(worn) > MOST_WORN:
-        later, worn = [*later, wearing(join(worn[MOST_WORN:]))], worn[:MOST_WORN]
     acts = people.action(sheet, person, people.relation_phrases(sheet, 0, {}, taken))
-    turn = people.turned(sheet, person)
-    does, rest = (acts[:1], [*acts[1:], *turn]) if acts else (turn, []) if sheet.chance(0.5) else ([], turn)
-    known = len(does) + len(worn) + len(looks)
-    if not known:
-        does = does or people.framing(sheet, person, placed=False)[:1]
-    elif not where and sheet.chance(0.9 if known == 1 else 0.3):
-        where = surroundings.against(sheet) if does or sheet.chance(0.7) else PLACES.get(person.position, "")
-    line = Line(
-        who=article(_described(sheet, person)),
-        looks=f"with {join(looks)}" if looks else "",
-        dressed=_dressed(sheet, person, worn),
-        does=does[0].one if does else "",
-        doing=does[0].free if does else "",
-        where=where,
-    )
-    later += rest
-    if not later or (not worn and sheet.chance(0.3)):
-        return told(sheet, line), ""
-    pronoun, noun = sheet.pronouns(person).subject, sheet.noun(person)
-    subject = pronoun if pronoun != "they" or sheet.chance(0.5) else f"the {noun}"
-    return told(sheet, line), say(sheet, subject, later[:3])
+    worn, looks, turn = _worn(sheet, person), people.features(sheet, person), people.turned(sheet, person)
+    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken)
+    if (looks or turn) and sheet.chance(0.25):
+        objects = ""
+    if acts:
+        yield {"does": acts[0].one, "doing": acts[0].free}
+    if setting:
+        yield {"where": setting}
+    yield {"dressed": _dressed(sheet, person, worn[:1])}
+    if objects:
+        yield {"things": objects}
+    more = [
+        *({"dressed": _dressed(sheet, person, worn[:count])} for count in range(2, len(worn) + 1)),
+        *([{"looks": f"with {looks[0]}"}] if looks and not objects else []),
+        *([{"does": turn[0].one, "doing": turn[0].free}] if turn and not acts and not objects else []),
+    ]
+    yield from more if sheet.chance(0.6) else reversed(more)
+    yield from _rest(sheet, bool(setting), len(acts) + len(worn) + len(more) + bool(objects))
 
 
-def _two(sheet: Sheet, where: str, taken: set[str]) -> str:
+def _rest(sheet: Sheet, placed: bool, known: int) -> Telling:
+    """What people seldom write: outdoors, the background, the part of the picture; told where little else is known."""
+    place, backdrop = sheet.sure(sheet.facts.place), surroundings.against(sheet)
+    if placed:
+        return
+    if backdrop and known < 3 and (not place or sheet.chance(0.7)):
+        yield {"where": backdrop}
+    elif place:
+        yield {"where": place}
+    elif known < 2 and len(sheet.facts.people) == sheet.facts.people_count == 1:
+        yield {"where": PLACES.get(sheet.facts.people[0].position, "")}
+
+
+def _around(sheet: Sheet, taken: set[str]) -> Telling:
+    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken)
+    if setting:
+        yield {"where": setting}
+    if objects:
+        yield {"things": objects}
+    yield from _rest(sheet, bool(setting), bool(objects))
+
+
+def _two(sheet: Sheet) -> tuple[str, Telling]:
     """Both at once where they look alike, else one by one from left to right."""
     pair = sorted(enumerate(sheet.facts.people), key=lambda item: (item[1].box[0] + item[1].box[2], item[0]))
-    persons = [person for _, person in pair]
-    nouns = [_described(sheet, person) for person in persons]
-    worn = [_dressed(sheet, person, _worn(sheet, person)[:2]) for person in persons]
+    nouns, taken = [_described(sheet, person) for _, person in pair], set[str]()
     does, doing = _posture(sheet)
-    if nouns[0] == nouns[1] and (worn[0] == worn[1] or not all(worn)):
-        dressed = worn[0] if worn[0] == worn[1] else ""
-        alike = Line(f"two {plural(nouns[0])}", True, "", dressed, does, doing, where or surroundings.against(sheet))
-        return told(sheet, alike)
-    apart = persons[0].position != persons[1].position
-    sides = [PLACES.get(person.position, "") if apart else "" for person in persons]
-    names = [f"{article(noun)} {text}".strip() for noun, text in zip(nouns, worn, strict=True)]
-    acts = [people.action(sheet, person, people.relation_phrases(sheet, index, {}, taken)) for index, person in pair]
-    if all(acts) and not does:
-        each = [f"{name} {act[0].one} {side}" for name, act, side in zip(names, acts, sides, strict=True)]
-        return sentence(f"{each[0]}, {sheet.pick('and', 'while')} {each[1]}{f', {where}' if where else ''}")
-    if apart and sheet.chance(0.5 if where or does else 1):
-        names = [f"{name} {side}" for name, side in zip(names, sides, strict=True)]
-    return told(sheet, Line(join(names), True, does=does, doing=doing, where=where or surroundings.against(sheet)))
+    traits = [_trait(sheet, index, person, taken, bool(does)) for index, person in pair]
+    act = {"does": does, "doing": doing} if does else {}
+
+    def telling(first: dict[str, str]) -> Telling:
+        if act:
+            yield act
+        if first:
+            yield first
+        yield from _around(sheet, taken)
+
+    both = join([f"{article(noun)} {trait}".strip() for noun, trait in zip(nouns, traits, strict=True)])
+    if nouns[0] != nouns[1]:
+        return both, telling({})
+    who = f"two {plural(nouns[0])}"
+    alike = traits[0] if traits[0] == traits[1] else _alike(sheet, *(person for _, person in pair))
+    if alike or not any(traits):
+        return who, telling({"dressed": alike})
+    if all(traits) and sheet.chance(0.6):
+        return both, telling({})
+    one, other = sorted(traits, key=lambda trait: not trait)
+    aside = f"one {one} and {sheet.pick('one', 'the other')} {other}" if other else f"one {one}"
+    return who, telling({"aside": aside})
 
 
-def _several(sheet: Sheet, where: str) -> tuple[str, str]:
-    """How many, and one sentence on the most prominent of them."""
-    main, (does, doing) = sheet.facts.people[0], _posture(sheet)
-    kinds = counted_by_noun(sheet)
-    first = told(
-        sheet,
-        Line(kinds or counted_people(sheet), True, does=does, doing=doing, where=where or surroundings.against(sheet)),
-    )
-    noun, worn = sheet.noun(main), _worn(sheet, main)[:MOST_WORN]
-    clauses = [*people.action(sheet, main, [], pose=not does)[:1], *([wearing(join(worn))] if worn else [])]
-    if not clauses:
-        return first, ""
-    if kinds and noun != "person" and [sheet.noun(person) for person in sheet.facts.people].count(noun) == 1:
-        return first, say(sheet, f"the {noun}", clauses)
-    if noun == "person":
-        return first, say(sheet, sheet.pick("one of them", "the most prominent of them"), clauses)
-    one = sheet.pick("one of them", "the most prominent of them", "among them")
-    who = article(_described(sheet, main))
-    if one == "among them":
-        return first, sentence(f"among them is {who}, {join([clause.free for clause in clauses])}")
-    return first, sentence(f"{one}, {who}, {join([clause.one for clause in clauses])}")
+def _several(sheet: Sheet) -> Telling:
+    """What all of them do, or one of them does or wears, and where."""
+    taken = set[str]()
+    does, doing = _posture(sheet)
+    if does:
+        yield {"does": does, "doing": doing}
+    if setting := sheet.sure(sheet.facts.setting):
+        yield {"where": setting}
+    described = list(enumerate(sheet.facts.people))
+    busy = [(index, person) for index, person in described if sheet.sure(person.activity)]
+    aside = next((trait for one in busy or described if (trait := _trait(sheet, *one, taken, bool(does)))), "")
+    if objects := _things(sheet, taken):
+        yield {"things": objects}
+    if aside:
+        yield {"aside": f"{sheet.pick('one', 'one of them')} {aside}"}
+    yield from _rest(sheet, bool(setting), bool(objects) + bool(aside) + bool(does))
+
+
+def _trait(sheet: Sheet, index: int, person: Person, taken: set[str], posed: bool) -> str:
+    """What tells a person from others: riding a bicycle; in a red top; with a beard."""
+    acts = people.action(sheet, person, people.relation_phrases(sheet, index, {}, taken), pose=False)
+    if acts and sheet.sure(person.activity):
+        return acts[0].free
+    if dressed := _dressed(sheet, person, _worn(sheet, person)[: 1 + sheet.chance(0.25)]):
+        return dressed
+    if acts and not posed:
+        return acts[0].free
+    looks = people.features(sheet, person)
+    return f"with {looks[0]}" if looks else ""
+
+
+def _alike(sheet: Sheet, first: Person, second: Person) -> str:
+    """What both do, or all that both wear; empty where they differ."""
+    doing, worn = sheet.sure(first.activity), _worn(sheet, first)
+    if doing != sheet.sure(second.activity):
+        return ""
+    if people.one_colour(sheet, first) != people.one_colour(sheet, second) or worn != _worn(sheet, second):
+        return ""
+    return doing or _dressed(sheet, first, worn[:1])
+
+
+def _things(sheet: Sheet, taken: set[str]) -> str:
+    """With a dog and two cars; not what the place or an activity is named by."""
+    told = " ".join(sheet.sure(guess) for guess in (sheet.facts.setting, *(one.activity for one in sheet.facts.people)))
+    found = [thing for thing in surroundings.things(sheet, taken) if thing.label not in told][:2]
+    return f"with {join([surroundings.thing_phrase(sheet, thing) for thing in found])}" if found else ""
 
 
 def _posture(sheet: Sheet) -> tuple[str, str]:
@@ -153,55 +191,41 @@ def _described(sheet: Sheet, person: Person) -> str:
 
 
 def _worn(sheet: Sheet, person: Person) -> list[str]:
-    """Clothes but shoes, what is on the head, ties and bags: of legs, only garments whose kind is known."""
-    telling = [
-        garment
-        for garment in person.garments
-        if garment.region in ("upper", "whole") or (garment.region == "lower" and sheet.sure(garment.kind))
-    ]
-    clothes, head = people.garments(sheet, replace(person, garments=tuple(telling))), people.on_head(sheet, person)
+    """What is worn but shoes, what tells most first: of legs, only garments whose kind is known."""
+    telling = [one for one in person.garments if one.region in ("upper", "whole") or sheet.sure(one.kind)]
+    clothes = people.garments(sheet, replace(person, garments=tuple(telling)))
     if people.one_colour(sheet, person):  # what is all in one colour is said so
         clothes = []
-    worn = [*clothes, *head] if sheet.chance(0.6) else [*head, *clothes]
-    return [*worn, *people.accessories(sheet, person, False), *people.accessories(sheet, person, True)]
+    carried = [*people.accessories(sheet, person, False), *people.accessories(sheet, person, True)]
+    return [*clothes[:1], *people.on_head(sheet, person), *clothes[1:], *carried]
 
 
-def _dressed(sheet: Sheet, person: Person, worn: Sequence[str]) -> str:
+def _dressed(sheet: Sheet, person: Person, worn: list[str]) -> str:
     """In an orange top and glasses; in red; dressed all in black, with a hat."""
-    if colour := people.one_colour(sheet, person):
+    if colour := people.one_colour(sheet, person):  # its garments are not told one by one
         return f"{sheet.pick('all in', 'dressed all in')} {colour}{f', with {join(worn)}' if worn else ''}"
     if not worn:
         return ""
     colour = people.bare_colours(sheet, person)
-    if colour and len(worn) == 1 and sheet.chance(0.7):
+    if colour and len(worn) == 1 and sheet.chance(0.25):
         return f"{sheet.pick('in', 'dressed in', 'wearing')} {colour}"
-    return f"{sheet.pick('in', 'wearing')} {join(worn)}"
+    return f"{sheet.pick('in', 'in', 'wearing')} {join(worn)}"
 
 
-def told(sheet: Sheet, line: Line) -> str:
-    """One of the orders in which looks, clothes, action and place are told."""
-    where, backdrop = line.where, line.where.endswith("background")
-    who = f"{line.who} {line.looks}".strip()
-    full = f"{who} {line.dressed}".strip()
-    if line.looks and line.dressed:
-        full = sheet.pick(full, f"{who}, {line.dressed},", f"{line.who} {line.dressed}, {line.looks},")
-    bare = full.rstrip(",")
-    if line.does:
-        gap = ", " if where and (backdrop or " and " in line.does or line.does.count(" ") > 4) else " "
-        aside = "" if line.doing.split(" ", 1)[0] in POSES or bare == line.who else ","
-        orders = [f"{full} {line.does}{gap}{where}"] * 3 + [f"{bare}{aside} {line.doing}{gap}{where}"]
-        if line.dressed:
-            orders.append(f"{who} {line.does}{gap}{where}, {line.dressed}")
-            orders.append(f"{line.dressed}, {who} {line.does}{gap}{where}")
-        if where and not backdrop:
-            orders.append(f"{where}, {full} {line.does}")
-        return sentence(sheet.pick(*orders))
-    if not where:
-        return sentence(sheet.pick(bare, bare, f"a picture of {bare}", f"a photograph of {bare}"))
-    be = ("appear" if line.many else "appears") if backdrop else "are" if line.many else "is"
-    orders = [f"{full} {be} {where}", f"{full} {be} {where}", f"{bare} {where}"]
-    orders += [] if backdrop else [f"{where} {be} {bare}"]
-    orders += [f"there are {bare} {where}", f"{where}, there are {bare}"] if line.many else []
-    if line.dressed:
-        orders += [f"{who} {where}, {line.dressed}", f"{who} {be} {where}, {line.dressed}"]
+def told(sheet: Sheet, who: str, many: bool, parts: Parts) -> str:
+    """One of the orders in which people tell looks, clothes, action, things and place."""
+    looks, dressed, does, doing, aside, things, where = (
+        parts.get(name, "") for name in ("looks", "dressed", "does", "doing", "aside", "things", "where")
+    )
+    be, there = "are" if many else "is", "there is" if who.startswith("a") else "there are"
+    plain, tail = f"{who} {looks}", f"{things} {where}"
+    full = f"{plain}, {aside}," if aside else f"{plain} {dressed}"
+    acts = f"{does} {tail}" if does else f"{be} {where} {things}" if where else tail
+    orders = [f"{full} {acts}"] * 3 + [f"{full} {doing} {tail}"]
+    if aside:
+        orders += [f"{plain} {acts}, {aside}"] * 2
+    if dressed and (does or where):
+        orders.append(f"{plain} {acts}{'' if dressed.startswith('wearing') else ','} {dressed}")
+    if where and not does:
+        orders.append(f"{there} {full} {tail}")
     return sentence(sheet.pick(*orders))

@@ -181,6 +181,8 @@ def format_sentence(sheet: Sheet) -> str:
 
 
 def against(sheet: Sheet) -> str:
-    """Against a green background; empty when its colours are unknown."""
+    """In front of a green background; empty when its colours are unknown."""
     colours = backdrop(sheet)
-    return f"{sheet.pick('against', 'before')} {article(f'{colours} background')}" if colours else ""
+    return (
+        f"{sheet.pick('in front of', 'in front of', 'against')} {article(f'{colours} background')}" if colours else ""
+    )

@@ -76,7 +76,7 @@ HEADS = {  # after "with her head"
 TURNS = {  # singular, plural, participle
     "camera": (
         ("faces the camera", "face the camera", "facing the camera"),
-        ("looks towards the camera", "look towards the camera", "looking towards the camera"),
+        ("looks at the camera", "look at the camera", "looking at the camera"),
     ),
     "left": (
         ("is turned to the left", "are turned to the left", "turned to the left"),
@@ -165,7 +165,7 @@ SAID: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "age": {value: (word,) for value, word in DECADES.items()},
     "expression": {"happy": ("smile", "smiling", "smiles"), "neutral": ("neutral expression",)},
     "facing": {
-        "camera": ("facing the camera", "faces the camera", "looks towards the camera"),
+        "camera": ("facing the camera", "faces the camera", "looks at the camera"),
         "left": ("turned to the left", "faces left", "looking to the left"),
         "right": ("turned to the right", "faces right", "looking to the right"),
         "away": ("seen from behind", "facing away"),

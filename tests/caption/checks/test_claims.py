@@ -19,6 +19,8 @@ def said(text: str) -> list[tuple[str, str, str]]:
         ("A red dress.", [("colour", "red", "garment whole"), ("garment", "dress", "whole")]),
         ("The dress is red.", [("garment", "dress", "whole"), ("colour", "red", "garment whole")]),
         ("She is in red.", [("gender", "female", ""), ("colour", "red", "garment any")]),
+        ("A person in red on grass.", [("colour", "red", "garment any"), ("place", "grass", "")]),
+        ("A person in red on the left.", [("colour", "red", "garment any"), ("position", "left", "")]),
         ("Long brown hair.", [("colour", "brown", "hair"), ("hair", "long", "")]),
         ("A mostly green background.", [("colour", "green", "background")]),
         ("Orange dominates the background.", [("colour", "orange", "")]),

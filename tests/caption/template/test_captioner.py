@@ -26,13 +26,13 @@ def one(**fields: Any) -> Facts:
     return Facts(640, 480, 1, (person,), "even", "medium", False)
 
 
-def test_four_kinds_of_people_do_not_fit_into_twelve_words() -> None:
+def test_four_kinds_of_people_are_a_group() -> None:
     guesses: list[dict[str, Any]] = [{"stage": Guess("child", 1.0)}, {"stage": Guess("teenager", 1.0)}]
     guesses += [{"gender": Guess("female", 1.0)}, {"gender": Guess("male", 1.0)}]
     people = tuple(Person((0.0, 0.0, 0.0, 0.0), None, "left", "close-up", **guess) for guess in guesses)
     facts = Facts(640, 480, 4, people, "dim", "low", False, setting=Guess("in front of a triumphal arch", 1.0))
     short = texts(facts, limits=dict.fromkeys(STYLES, SMALLEST_LIMIT))["short"]
-    assert short == "Four people are in the picture."
+    assert "a group of people" in short.lower()
 
 
 @settings(max_examples=200, deadline=None)
@@ -163,7 +163,7 @@ def test_two_alike_are_counted_and_two_unlike_are_told_apart() -> None:
     unlike = Facts(64, 48, 2, (woman, man), "even", "medium", False)
     for key in "abcdefgh":
         assert "two men" in texts(alike, key)["short"].lower()
-        assert re.search(r"a man on the left and a woman on the right", texts(unlike, key)["short"], re.IGNORECASE)
+        assert re.search(r"a man and a woman", texts(unlike, key)["short"], re.IGNORECASE)
 
 
 @pytest.mark.parametrize("key", list("abcdefghij"))

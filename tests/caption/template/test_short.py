@@ -1,0 +1,80 @@
+"""The short caption: one sentence, what it tells first, and what it leaves to the others."""
+
+import re
+import statistics
+from dataclasses import replace
+
+import pytest
+
+from humanvlm.caption.captioners.base import Subject
+from humanvlm.caption.template.captioner import TemplateCaptioner
+from humanvlm.caption.template.english import word_count
+from humanvlm.caption.template.short import CROWD, USUAL
+from humanvlm.data.facts import Facts, Garment, Guess, Person, Thing
+from tests.caption.template.sheets import picture
+
+KEYS = [str(number) for number in range(30)]
+
+
+def short(facts: Facts, key: str, most: int = 70) -> str:
+    return TemplateCaptioner(7, 0.6, {"short": most}).write([Subject(key, facts)], ["short"])[0].texts["short"]
+
+
+def sure(value: str) -> Guess:
+    return Guess(value, 0.9)
+
+
+def person(left: float = 0.0, activity: str = "", colour: str = "", noun: str = "") -> Person:
+    worn = (Garment("upper", (sure(colour),)),) if colour else ()
+    return Person(
+        *((left, 0.0, left + 9, 9.0), None, "left", "partial"),
+        gender=sure(noun) if noun else None,
+        activity=sure(activity) if activity else None,
+        garments=worn,
+    )
+
+
+def facts(*people: Person, count: int = 0, setting: str = "", objects: tuple[Thing, ...] = ()) -> Facts:
+    place = sure(setting) if setting else None
+    size = (640, 480, count or len(people))
+    return Facts(*size, people, "even", "medium", False, objects=objects, setting=place)
+
+
+def test_it_is_one_sentence_as_long_as_people_write() -> None:
+    texts = [short(picture(number), str(number)) for number in range(1000)]
+    assert all(re.fullmatch(r"[^.]+\.", text) for text in texts)
+    assert 10 <= statistics.mean(map(word_count, texts)) <= 16
+    assert sum(word_count(text) > max(USUAL) + 4 for text in texts) <= 20  # two people with names of their own
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_activity_clothes_and_place_come_first(key: str) -> None:
+    rider = person(activity="riding a bicycle", colour="red", noun="female")
+    text = short(facts(rider, setting="on a street", objects=(Thing("bicycle", 3, "left", 0.9),)), key)
+    for words in ("woman", "red", "riding a bicycle", "on a street"):
+        assert words in text
+    assert text.count("bicycle") == 1  # what is ridden is not told again
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_what_one_of_several_does_is_told(key: str) -> None:
+    others = [person(10.0 * place) for place in range(1, 4)]
+    assert re.search(r"\bone (of them )?riding a horse", short(facts(*others, person(50.0, "riding a horse")), key))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("count", "words"), [(3, "three people"), (4, "group of people"), (CROWD, "crowd of people")])
+def test_many_people_are_not_counted(key: str, count: int, words: str) -> None:
+    assert words in short(facts(*(person(10.0 * place) for place in range(3)), count=count), key).lower()
+    women = tuple(person(10.0 * place, noun="female") for place in range(count))
+    assert words.replace("people", "women") in short(facts(*women), key).lower()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_two_alike_are_told_at_once(key: str) -> None:
+    text = short(facts(person(colour="red"), person(20.0, colour="red")), key)
+    assert re.search("two people[^,]* red", text, re.IGNORECASE)
+    assert text.count("red") == 1
+    bearded = replace(person(), beard=sure("beard"))
+    assert re.fullmatch(r"(There are t|T)wo people, one with a beard\.", short(facts(person(), bearded), key))
+    assert re.search("red.*blue", short(facts(person(colour="red"), person(20.0, colour="blue")), key))
