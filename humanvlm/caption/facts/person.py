@@ -23,7 +23,10 @@ LEAST_BODY = 48  # px; of smaller ones the label network is not asked
 FRONTAL = 0.36  # a nose farther from the middle between the eyes, in eye distances, is a face turned away
 TOLD_APART = (13, 60)  # apparent ages at which the gender classifier is believed
 STAGES = {"child": (0, 13), "teenager": (13, 20), "young adult": (20, 36), "middle-aged": (36, 60), "older": (60, 81)}
-LABELLED_HEAD = (slice(10, 220), slice(28, 228))  # rows and columns of the head crop that the label network sees
+LABELLED_HEAD = (
+    slice(10, 170),
+    slice(48, 208),
+)  # rows, columns of the head crop that the label network sees: no clothes
 
 
 def describe(
