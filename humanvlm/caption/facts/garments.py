@@ -1,6 +1,6 @@
 """What is worn on the parts of a body: where its joints are, in the colours of the person's mask without skin."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ SKIN = 14.0  # CIE Lab distance, lightness counting a third, within which a pixe
 TORSO_SKIN = 9.0  # the same for the torso, of which little is bare: brown and beige clothes are not skin
 SKIN_NAMES = {"brown", "beige", "pink"}  # of colours, that skin may have too
 BARE = 0.5  # share of the trunk with the skin's colour above which it may be bare
+SHADED = 0.5  # of white to grey, from which on the grey is a shadow
 LEAST_PIXELS = 40  # of the crop, to speak of a garment's colour
 LEAST_LIMB = 12.0  # px of the crop; of shorter limbs, sleeves are not told
 SLEEVE = "colour"
@@ -76,7 +77,16 @@ def _colours(body: Body, region: Mask | None, bare: Mask) -> tuple[Guess, ...]:
         return ()
     rows, columns = np.flatnonzero(cloth.any(axis=1)), np.flatnonzero(cloth.any(axis=0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    return tuple(Guess(one.value, one.probability, "colour") for one in colour_shares(body.rgb[part], cloth[part]))
+    return _whitened({one.value: one.probability for one in colour_shares(body.rgb[part], cloth[part])})
+
+
+def _whitened(shares: Mapping[str, float]) -> tuple[Guess, ...]:
+    """Colours, largest share first; the shadows of white cloth, which are grey, count as white."""
+    white, grey = shares.get("white", 0.0), shares.get("grey", 0.0)
+    if white and grey and white >= SHADED * grey:
+        shares = {name: share for name, share in shares.items() if name != "grey"} | {"white": round(white + grey, 3)}
+    ranked = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    return tuple(Guess(name, share, "colour") for name, share in ranked)
 
 
 def _torso(body: Body, face: Box | None) -> Mask | None:

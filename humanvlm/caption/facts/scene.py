@@ -46,7 +46,7 @@ CONFUSED = (("bicycle", "motorcycle"), ("dog", "cat", "horse", "cow", "sheep", "
 # Of the logistic curves from what speaks for a place to its probability; most photographs are taken outdoors.
 PLACE_BIAS, PLACE_SLOPE = 0.25, {"indoors": 0.5, "outdoors": 0.9}
 # Exponents: of detections of a score s, and of words whose labels share s, s ** exponent are right (photographs).
-CALIBRATION = {"detected": 0.75, "settings": 0.7, "objects": 1.1, "wider": 1.0}
+CALIBRATION = {"detected": 0.75, "settings": 0.7, "objects": 1.1, "wider": 0.75}
 
 
 def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]) -> tuple[Guess, ...]:

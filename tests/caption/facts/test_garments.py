@@ -4,7 +4,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 
+from humanvlm.caption.facts import garments
 from humanvlm.caption.facts.colour import lab_of
 from humanvlm.caption.facts.crops import Body
 from humanvlm.caption.facts.garments import garments_of
@@ -97,3 +99,17 @@ def test_of_a_person_shown_in_close_up_no_legs_are_told() -> None:
     regions = [{one.region for one in garments_of(figure(), face, skin(), None)} for face in (near, far)]
     assert "feet" not in regions[0]
     assert regions[1] >= {"lower", "feet"}
+
+
+@pytest.mark.parametrize(
+    ("white", "grey", "expected"),
+    [
+        (0.4, 0.6, {"white": 1.0}),
+        (0.6, 0.4, {"white": 1.0}),
+        (0.2, 0.8, {"grey": 0.8, "white": 0.2}),
+        (0.0, 1.0, {"grey": 1.0}),
+    ],
+)
+def test_shadows_of_white_cloth_are_white(white: float, grey: float, expected: dict[str, float]) -> None:
+    shares = {name: share for name, share in (("white", white), ("grey", grey)) if share}
+    assert {colour.value: colour.probability for colour in garments._whitened(shares)} == expected
