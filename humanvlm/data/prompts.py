@@ -1,6 +1,8 @@
 """The instructions that captions, training, evaluation and serving share; multiple choice words its own in its task."""
 
 IMAGE_TOKEN = "<image>"  # noqa: S105
+# What people write about a picture, and what a captioner writes, are two styles: each has its own question.
+CAPTION = "Provide a one-sentence caption for the picture."
 SHORT_CAPTION = "Describe the picture in one sentence."
 DETAILED_CAPTION = "Describe the picture in detail."
 HQ_CAPTION = "Describe the picture in detail: the face, the body and the background of each person."

@@ -18,47 +18,52 @@ from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
-TASKS = {"caption": 3, "vqa": 4, "rec": 3, "reg": 2, "attributes": 3}
-PER_SCENE = 2
+TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 2}  # rows a picture
+DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10
 SECOND_ANSWERS = 2
 
 
 def instructions(image: str, truth: Truth, rng: random.Random) -> list[dict[str, Any]]:
-    """PER_SCENE rows of different tasks about one picture."""
-    tasks: list[str] = []
-    while len(tasks) < PER_SCENE:
-        task = rng.choices(list(TASKS), weights=list(TASKS.values()))[0]
-        if task not in tasks:
-            tasks.append(task)
-    rows = []
-    for task in tasks:
-        prompt, reply = _turn(task, truth, rng)
-        conversation = [
-            {"from": "human", "value": f"{prompts.IMAGE_TOKEN}\n{prompt}"},
-            {"from": "gpt", "value": reply},
-        ]
-        name = image.rpartition("/")[2].partition(".")[0]
-        rows.append({"id": f"{name}-{task}", "image": image, "task": task, "conversations": conversation})
-    return rows
+    """Rows about one picture, as many of each task as TASKS says, in random order."""
+    turns = [(task, *turn) for task in TASKS for turn in _turns(task, truth, rng)]
+    rng.shuffle(turns)
+    name = image.rpartition("/")[2].partition(".")[0]
+    return [
+        {
+            "id": f"{name}-{number}-{task}",
+            "image": image,
+            "task": task,
+            "conversations": [
+                {"from": "human", "value": f"{prompts.IMAGE_TOKEN}\n{question}"},
+                {"from": "gpt", "value": reply},
+            ],
+        }
+        for number, (task, question, reply) in enumerate(turns)
+    ]
 
 
-def _turn(task: str, truth: Truth, rng: random.Random) -> tuple[str, str]:
-    person = rng.choice(truth["people"])
-    box = prompts.format_box(person["box"], truth["width"], truth["height"])
-    if task == "caption":
-        if rng.random() < 0.5:
-            return prompts.SHORT_CAPTION, rng.choice(texts.captions(truth)[:3])
-        return prompts.DETAILED_CAPTION, texts.detailed(truth)
+def _turns(task: str, truth: Truth, rng: random.Random) -> list[tuple[str, str]]:
+    """Questions and replies of one task about a picture, no question twice."""
+    count = TASKS[task]
     if task == "vqa":
-        question = rng.choice(texts.questions(truth))
-        return prompts.QUESTION.format(question=question.question), question.answers[0]
-    if task == "rec":
-        return prompts.FIND.format(expression=rng.choice(texts.expressions(person, truth))), box
-    if task == "reg":
-        return prompts.REFER.format(box=box), rng.choice(texts.expressions(person, truth)[:3])
-    attribute = rng.choice(texts.attributes(truth, rng))
-    return prompts.YES_NO.format(question=attribute.question), "yes" if attribute.answer else "no"
+        asked = rng.sample(texts.questions(truth), count)
+        return [(prompts.QUESTION.format(question=one.question), one.answers[0]) for one in asked]
+    if task == "attributes":
+        named = rng.sample(texts.attributes(truth, rng), count)
+        return [(prompts.YES_NO.format(question=one.question), "yes" if one.answer else "no") for one in named]
+    if task == "caption":
+        detailed = (prompts.DETAILED_CAPTION, texts.detailed(truth))
+        short = (prompts.CAPTION, rng.choice(texts.captions(truth)[:3]))
+        return [detailed if rng.random() < DETAILED else short for _ in range(count)]
+    found = []
+    for person in rng.sample(truth["people"], min(count, len(truth["people"]))):
+        box = prompts.format_box(person["box"], truth["width"], truth["height"])
+        if task == "rec":
+            found.append((prompts.FIND.format(expression=rng.choice(texts.expressions(person, truth))), box))
+        else:
+            found.append((prompts.REFER.format(box=box), rng.choice(texts.expressions(person, truth)[:3])))
+    return found
 
 
 def benchmarks(shown: Shown, seed: int) -> dict[str, list[dict[str, Any]]]:

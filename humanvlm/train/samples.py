@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from humanvlm.data.image import DecodeError, decode
-from humanvlm.data.prompts import DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
+from humanvlm.data.prompts import CAPTION, DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
 from humanvlm.data.shards import RandomRows, find_shards, list_shards, read_folder, read_rows
 from humanvlm.errors import UserError
 
@@ -42,7 +42,7 @@ def caption_samples(folder: Path, caption: str) -> Samples:
     A picture of the test split counts once as ``held_out``; an empty text as ``no_caption``.
     """
     columns = ("split", "captions" if caption == "all" else caption)
-    prompt = DETAILED_CAPTION if caption == "detailed" else SHORT_CAPTION
+    prompt = {"detailed": DETAILED_CAPTION, "all": CAPTION}.get(caption, SHORT_CAPTION)
     return _from_shards(folder, columns, prompt)
 
 

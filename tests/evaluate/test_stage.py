@@ -96,7 +96,7 @@ def test_a_change_asks_again_exactly_what_it_concerns(
     report["outputs"] = [asdict(file) for file in artifact_files(other)]
     (other / "report.json").write_text(json.dumps(report))
     assert made(stage2_checkpoint=other) == 7
-    monkeypatch.setattr(prompts, "SHORT_CAPTION", "What do you see?")
+    monkeypatch.setattr(prompts, "CAPTION", "What do you see?")
     assert made("bootstrap=12") == 5
 
 

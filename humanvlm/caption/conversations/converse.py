@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = (
     *("caption", "vqa", "count", "rec", "reg", "table", "keypoints", "yes_no", "object", "unanswerable"),
 )
 CAPTIONS: Mapping[str, tuple[str, ...]] = {
-    "short": (SHORT_CAPTION, "What does the picture show, in one sentence?", "Give a short caption of the picture."),
+    "short": (SHORT_CAPTION, "What does the picture show, in one sentence?"),
     "detailed": (DETAILED_CAPTION, "What can be seen in the picture?"),
     "face": ("Describe the faces in the picture.", "How do the faces look?"),
     "body": ("Describe what the people wear and how they hold themselves.", "Describe the people below their faces."),

@@ -141,11 +141,11 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
     names = coco_names(source)
     for image, texts in references.items():
         picture = source_picture(task, source, image, {"file_name": names.get(image, image)})
-        yield Sample(image, task, image, picture, prompts.SHORT_CAPTION, tuple(texts))
+        yield Sample(image, task, image, picture, prompts.CAPTION, tuple(texts))
 
 
 def sample(row: Row, folder: Path) -> Sample:
-    return own_sample(row, folder, "captions", prompts.SHORT_CAPTION, row["references"])
+    return own_sample(row, folder, "captions", prompts.CAPTION, row["references"])
 
 
 def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:

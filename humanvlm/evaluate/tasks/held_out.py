@@ -28,7 +28,7 @@ def held_out(human_caption: Path) -> Iterator[Sample]:
             if row["split"] == "test":
                 slices = slices_of(facts_from_json(row["facts"])) if row.get("facts") else {}
                 yield Sample(
-                    row["id"], "holdout", row["id"], ShardPicture(shard, number), prompts.SHORT_CAPTION,
+                    row["id"], "holdout", row["id"], ShardPicture(shard, number), prompts.CAPTION,
                     tuple(_references(row)), slices=slices,
                 )  # fmt: skip
 
