@@ -1,0 +1,144 @@
+"""A projector that begins with words: its hidden units are detectors of words, its output their embeddings.
+
+A new projector says noise to the language model, and finding out of gradients through a frozen model which word a
+feature means costs most of stage 1. Captions tell it directly: a word of a picture's texts is somewhere in the picture.
+So one linear detector a word is learnt from a frozen tower's features by multiple-instance learning (Fang et al. 2015,
+arXiv 1411.4952), which costs no pass through the language model, and written into the two-layer GELU projector: the
+first layer detects, the second adds up the embeddings of what was detected. Training goes on from there.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch.nn import functional
+
+WORD = re.compile(r"[^\W\d_]{3,}")
+LEAST_PICTURES = 50  # fewer teach no detector
+MOST_PICTURES = 20_000
+RARE, COMMON = 5, 0.9  # words in fewer pictures than that, or in a larger share of them, tell nothing
+BATCH = 64
+SHARPNESS = 2.0  # of the soft maximum over the cells of a picture
+LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.1
+NOISE = 1e-3  # of the weights that no detector takes, so that they can learn
+
+
+class Features(Protocol):
+    """A frozen tower's features of pictures."""
+
+    def __call__(self, pictures: Sequence[int]) -> torch.Tensor:
+        """[len(pictures), T, D] float32."""
+
+
+@dataclass(frozen=True)
+class Detectors:
+    """Linear detectors on a tower's features: the log odds of ``words[w]`` in a cell are ``weight[w] @ cell + bias[w]``
+    above those of the word anywhere. gain: how many nats a picture each saves on pictures not learnt from."""
+
+    words: tuple[str, ...]
+    weight: torch.Tensor  # [W, D]
+    bias: torch.Tensor  # [W]
+    gain: torch.Tensor  # [W]
+
+
+def words_of(text: str) -> set[str]:
+    """Words of three letters or more, in lower case."""
+    return set(WORD.findall(text.lower()))
+
+
+def learn_detectors(
+    features: Features, documents: Sequence[set[str]], limit: int, steps: int, seed: int
+) -> Detectors | None:
+    """The ``limit`` best detectors of words of ``documents`` (the words said of each picture), best first.
+
+    A tenth of the pictures is held out: detectors that save nothing there are left out. None when there are too few
+    pictures, or no detector is left.
+    """
+    random = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(documents), generator=random)[:MOST_PICTURES].tolist()
+    words = _candidates([documents[picture] for picture in chosen], 2 * limit)
+    if len(chosen) < LEAST_PICTURES or not words:
+        return None
+    said = torch.tensor([[word in documents[picture] for word in words] for picture in chosen], dtype=torch.float32)
+    tenth = max(1, len(chosen) // 10)
+    known = features(chosen[: min(len(chosen), 4 * BATCH)])
+    mean, scale = known.mean((0, 1)), known.std((0, 1)) + 1e-3
+    prior = torch.logit(said[tenth:].mean(0).clamp(1e-3, 1 - 1e-3))
+    weight = torch.zeros(len(words), known.shape[-1], requires_grad=True)
+    bias = prior.clone().requires_grad_(True)
+    optimizer = torch.optim.AdamW([weight, bias], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    with torch.enable_grad():
+        for _ in range(steps):
+            rows = tenth + torch.randint(len(chosen) - tenth, (BATCH,), generator=random)
+            cells = (features([chosen[row] for row in rows.tolist()]) - mean) / scale
+            loss = functional.binary_cross_entropy_with_logits(_anywhere(cells, weight, bias), said[rows])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    with torch.no_grad():
+        gain = _gain((features(chosen[:tenth]) - mean) / scale, weight, bias, prior, said[:tenth])
+        best = gain.argsort(descending=True, stable=True)[:limit]
+        best = best[gain[best] > 0]
+        if not len(best):
+            return None
+        learnt = weight[best] / scale
+        return Detectors(
+            tuple(words[index] for index in best.tolist()),
+            learnt,
+            bias[best] - learnt @ mean - prior[best],
+            gain[best],
+        )
+
+
+def _candidates(documents: Sequence[set[str]], limit: int) -> list[str]:
+    """The commonest words that are neither rare nor in nearly every picture."""
+    counts = Counter(word for words in documents for word in sorted(words))
+    kept = [(count, word) for word, count in counts.items() if RARE <= count <= COMMON * len(documents)]
+    return [word for _, word in sorted(kept, key=lambda pair: (-pair[0], pair[1]))[:limit]]
+
+
+def _anywhere(cells: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
+    """Log odds [B, W] that a picture shows each word: a soft maximum over its cells [B, T, D]."""
+    odds = SHARPNESS * (cells @ weight.T + bias)
+    return (torch.logsumexp(odds, 1) - math.log(cells.shape[1])) / SHARPNESS
+
+
+def _gain(
+    cells: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, prior: torch.Tensor, said: torch.Tensor
+) -> torch.Tensor:
+    loss = functional.binary_cross_entropy_with_logits
+    plain = loss(prior.expand_as(said), said, reduction="none")
+    return (plain - loss(_anywhere(cells, weight, bias), said, reduction="none")).mean(0)
+
+
+@torch.no_grad()
+def write_detectors(
+    projector: Any,
+    detectors: Detectors,
+    cells: torch.Tensor,
+    embeddings: torch.Tensor,
+    pieces: Callable[[str], Sequence[int]],
+    seed: int,
+) -> None:
+    """Write detectors into a projector: ``linear_1`` [H, D], GELU, ``linear_2`` [E, H] with H >= the detectors.
+
+    cells: some features [N, T, D], which set the scale: a projected cell is as long as a token's embedding is on
+    average. embeddings [V, E]: the language model's. pieces: a word's token ids, as it stands inside a sentence.
+    """
+    first, second, count = projector.linear_1, projector.linear_2, len(detectors.words)
+    random = torch.Generator().manual_seed(seed)
+    for parameter in projector.parameters():
+        parameter.copy_(NOISE * torch.randn(parameter.shape, generator=random))
+    spread = (cells @ detectors.weight.T + detectors.bias).std()
+    first.weight[:count] = detectors.weight / spread
+    first.bias[:count] = detectors.bias / spread
+    words = torch.stack([embeddings[list(pieces(word))].float().mean(0) for word in detectors.words])
+    centre = words.mean(0)
+    second.weight[:, :count] = (words - centre).T
+    length = embeddings.float().norm(dim=1).mean() / projector(cells).norm(dim=-1).mean()
+    second.weight.mul_(length)
+    second.bias.copy_(centre)

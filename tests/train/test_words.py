@@ -1,0 +1,91 @@
+"""Word detectors, and a projector that begins with them."""
+
+import torch
+
+from humanvlm.train.words import Detectors, learn_detectors, words_of, write_detectors
+
+WORDS = ("hat", "dog", "tree", "boat")
+DIM, CELLS = 24, 9
+
+
+def world(pictures: int, seed: int = 0) -> tuple[torch.Tensor, list[set[str]]]:
+    """Pictures whose words stand in one cell each, as a direction of that word; ``the`` is said of all."""
+    random = torch.Generator().manual_seed(seed)
+    directions = 4 * torch.eye(len(WORDS), DIM)
+    features = torch.randn(pictures, CELLS, DIM, generator=random)
+    documents = []
+    for picture in range(pictures):
+        shown = [index for index in range(len(WORDS)) if torch.rand((), generator=random) < 0.4]
+        for index in shown:
+            features[picture, int(torch.randint(CELLS, (), generator=random))] += directions[index]
+        coin = {"noise"} if torch.rand((), generator=random) < 0.5 else set()
+        documents.append({WORDS[index] for index in shown} | {"the"} | coin)
+    return features, documents
+
+
+def learnt(limit: int = 8, seed: int = 1) -> tuple[Detectors | None, torch.Tensor]:
+    features, documents = world(400)
+    return learn_detectors(lambda pictures: features[list(pictures)], documents, limit, 200, seed), features
+
+
+def test_words_are_letters_in_lower_case() -> None:
+    assert words_of("A HAT, two red-haired men; 3D's été") == {"hat", "two", "red", "haired", "men", "été"}
+
+
+def test_detectors_are_of_what_is_seen_and_best_first() -> None:
+    found, _ = learnt()
+    assert found is not None
+    assert set(WORDS) <= set(found.words)
+    assert "the" not in found.words  # said of every picture
+    assert set(found.words[: len(WORDS)]) == set(WORDS)  # a coin's word saves nothing worth a place before these
+    assert (found.gain > 0).all()
+    assert (found.gain.diff() <= 0).all()
+
+
+def test_no_more_detectors_than_asked_for() -> None:
+    found, _ = learnt(limit=2)
+    assert found is not None
+    assert len(found.words) == 2
+
+
+def test_the_same_seed_gives_the_same_detectors() -> None:
+    one, other = learnt()[0], learnt()[0]
+    assert one is not None
+    assert other is not None
+    assert one.words == other.words
+    assert torch.equal(one.weight, other.weight)
+
+
+def test_few_pictures_or_words_teach_nothing() -> None:
+    features, documents = world(20)
+    assert learn_detectors(lambda pictures: features[list(pictures)], documents, 8, 5, 1) is None
+    features, _ = world(80)
+    assert learn_detectors(lambda pictures: features[list(pictures)], [{"the"}] * 80, 8, 5, 1) is None
+
+
+def test_a_projected_cell_points_to_the_word_that_it_shows() -> None:
+    found, features = learnt()
+    assert found is not None
+    embeddings = torch.randn(50, 16, generator=torch.Generator().manual_seed(3))
+    ids = {word: [10 * index, 10 * index + 1] for index, word in enumerate(found.words)}
+
+    class Projector(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear_1, self.linear_2 = torch.nn.Linear(DIM, 12), torch.nn.Linear(12, 16)
+
+        def forward(self, cells: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.linear_2(torch.nn.functional.gelu(self.linear_1(cells)))
+            return out
+
+    projector = Projector()
+    write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 5)
+    lengths = projector(features[:64]).detach().norm(dim=-1)
+    assert abs(float(lengths.mean() / embeddings.norm(dim=1).mean()) - 1) < 0.35
+    centre = projector(torch.zeros(1, DIM))
+    means = {word: embeddings[ids[word]].mean(0) for word in found.words}
+    middle = torch.stack(list(means.values())).mean(0)
+    for index, word in enumerate(WORDS):
+        moved = projector(4 * torch.eye(len(WORDS), DIM)[index : index + 1]) - centre
+        near = {w: float(torch.cosine_similarity(moved, (mean - middle)[None])) for w, mean in means.items()}
+        assert max(near, key=near.__getitem__) == word
