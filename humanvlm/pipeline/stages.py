@@ -55,7 +55,7 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 PICTURE = _in("data", "image.py jpeg.py")
 DRAWN = _in("inspect", "cards.py plots.py")
 DESCRIBED = _in("inspect", "columns.yaml croissant.py")
-WEIGHTS = _in("weights", "catalog.py models.yaml run.py")
+WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (

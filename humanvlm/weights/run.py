@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from humanvlm.weights.catalog import ModelError, model_file
+from humanvlm.weights.tflite import with_float_weights
 
 Array = NDArray[Any]
 
@@ -74,7 +75,8 @@ class _LiteRt:
     def __init__(self, path: Path) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        self._interpreter: Any = Interpreter(str(path), num_threads=1)
+        model = with_float_weights(path.read_bytes())
+        self._interpreter: Any = Interpreter(model_content=model, num_threads=1)
         self._interpreter.allocate_tensors()
         self._inputs = [entry["index"] for entry in self._interpreter.get_input_details()]
         self._outputs = [entry["index"] for entry in self._interpreter.get_output_details()]

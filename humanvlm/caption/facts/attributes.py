@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 EXPRESSIONS = ("angry", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
 CHANNEL_MEANS = np.array([122.782, 117.001, 104.298], dtype=np.float32)  # age and gender models, RGB
 
+LABELLED = 280  # px, the side of what the label network sees
+
 # Right eye, left eye, nose tip, mouth centre in the unit square of a chip. The first frame is that of the age and
 # gender models' aligner (margin of 0.2 a side); the second is wider: of those tried, it tells expressions best.
 CHIP_POINTS = np.array([[0.305, 0.301], [0.681, 0.301], [0.493, 0.514], [0.493, 0.721]], dtype=np.float32)
@@ -99,7 +101,7 @@ def keypoints(rgb: Picture, box: Sequence[float]) -> Floats:
 
 def label_probabilities(rgb: Picture) -> Floats:
     """[1000] probabilities of ImageNet's labels for the whole picture, squeezed into a square."""
-    squeezed = cv2.resize(rgb, (280, 280), interpolation=cv2.INTER_AREA)
+    squeezed = cv2.resize(rgb, (LABELLED, LABELLED), interpolation=cv2.INTER_AREA)
     counts = network("efficientnet-lite3")(squeezed[None])[0].reshape(-1)  # uint8, in 256ths
     return np.asarray(counts / 256, dtype=np.float32)
 

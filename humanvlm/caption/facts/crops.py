@@ -154,5 +154,5 @@ def patch(values: npt.NDArray[np.float32], point: npt.ArrayLike, reach: int = 4)
 
 def like(lab: Floats, colour: Floats, reach: float) -> Mask:
     """Which pixels of a CIE Lab picture have a colour, within what shading does to it: lightness counts a third."""
-    lightness, a, b = np.moveaxis(lab - colour, -1, 0)
-    return np.asarray((lightness / 3) ** 2 + a**2 + b**2 < reach**2)
+    away = (lab - colour) * np.array([1 / 3, 1, 1], dtype=np.float32)
+    return np.asarray(np.einsum("...i,...i", away, away) < reach**2)

@@ -12,7 +12,7 @@ from humanvlm.data.detections import Box, area, box_of, clip, iou
 from humanvlm.data.facts import Facts
 
 DESCRIBED = 4  # people described one by one; the others are only counted
-DRESSED = 2  # people whose clothes and head are asked of the label network, which takes longest
+DRESSED = 2  # people whose head is asked of the label network, which takes longest; clothes of the first alone
 SAME = 0.42  # a faceless body that overlaps one with a face this much (IoU) is the same person, detected twice
 
 
@@ -61,7 +61,7 @@ def measure(
     described = []
     for number, (one, frame, points) in enumerate(zip(found[:DESCRIBED], frames, joints, strict=False)):
         others = [other for other in frames if other != frame]
-        described.append(describe(rgb, frame, one.face, points, others, number < DRESSED, classifier))
+        described.append(describe(rgb, frame, one.face, points, others, number < DRESSED, number == 0, classifier))
     persons = tuple(person for person, _ in described)
     covered = [body.cover(width, height) for _, body in described]
     evidence = scene.label_evidence(rgb, frames)

@@ -12,7 +12,7 @@ from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.celeba import Classifier
 from humanvlm.caption.facts.crops import Body, Head, body_of, head_of, skin_of
 from humanvlm.caption.facts.garments import garments_of
-from humanvlm.caption.facts.head import Looks, looks_of
+from humanvlm.caption.facts.head import LEAST_HEAD, Looks, looks_of
 from humanvlm.caption.facts.labels import best_guess
 from humanvlm.caption.facts.scene import third
 from humanvlm.data.detections import Box
@@ -36,12 +36,14 @@ def describe(
     joints: pose.Points,
     others: Sequence[Box],
     dressed: bool,
+    largest: bool,
     classifier: Classifier | None = None,
 ) -> tuple[Person, Body]:
     """A person and the crop of the body that it was measured in.
 
     frame: the body's xyxy px box. face: the row of its face, if one was found. joints: [17, 3] keypoints. others:
-    boxes of the other people. dressed: whether the label network, which takes longest, is asked about head and clothes.
+    boxes of the other people. dressed, largest: whether the label network, which takes longest, is asked about the
+    head, and about the clothes, of which a close-up shows no more than a collar.
     classifier: of further attributes of faces that are large and frontal enough for the others.
     """
     height, width = rgb.shape[:2]
@@ -55,15 +57,16 @@ def describe(
     head = None if face is None else head_of(rgb, face["points"])
     body = body_of(rgb, frame, joints, others)
     kind = None
-    if dressed and min(frame[2] - frame[0], frame[3] - frame[1]) >= LEAST_BODY:
+    shot = _shot(frame, box, joints, height)
+    if largest and shot != "close-up" and min(frame[2] - frame[0], frame[3] - frame[1]) >= LEAST_BODY:
         x0, y0, x1, y1 = (round(value) for value in frame)
         kind = best_guess("garments", attributes.label_probabilities(rgb[y0:y1, x0:x1]))
-    looks = _looks(head, look) if dressed and head else Looks()
+    looks = _looks(head, look) if dressed and head and head.eye_distance >= LEAST_HEAD else Looks()
     person = Person(
         box=_rounded(frame),
         face=_rounded(box) if box else None,
         position=third((anchor[0] + anchor[2]) / 2, width),
-        shot=_shot(frame, box, joints, height),
+        shot=shot,
         size=round((frame[2] - frame[0]) * (frame[3] - frame[1]) / (width * height), 3),
         facing=look.facing if face else pose.turned_away(joints),
         head=looks.head,

@@ -15,12 +15,14 @@ from humanvlm.caption.facts import attributes, said, surface
 from humanvlm.caption.facts.attributes import Floats, Picture
 from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.caption.facts.labels import sums, vocabulary
-from humanvlm.data.detections import Box, clip
+from humanvlm.data.detections import Box, box_of, clip
 from humanvlm.data.facts import Guess, Thing
 
 NOT_THINGS = {"person", "tie"}
 MOST_THINGS = 8
 LEAST_OUTSIDE = 0.05  # share of the picture outside of the people, below which it is not looked at
+MUCH_COVERED = 0.3  # share that people cover, from which on the labels are first asked of a picture without them
+NAMES_ENOUGH = 0.3  # share of the labels that have a name here, at which one look is enough
 GREY = 127
 LEAST_UNWORN, LEAST_NAMED = 0.3, 1e-3  # shares of a picture's probability, of less of which it is not all that is left
 LEAST_COLOURED = 20  # px, shorter side of the middle of a thing whose colour is named
@@ -68,18 +70,24 @@ def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
 
 
 def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
-    """[1000] probabilities of ImageNet's labels: of the whole picture and of it without its people, each as far as it
-    shows what has a name here.
+    """[1000] probabilities of ImageNet's labels of what is around the people.
 
-    Whoever stands in front draws most of the probability; greyed out, what is behind is seen. What is worn is no part
-    of the scene. frames: xyxy px.
+    Whoever stands in front draws most of the probability: where people cover much of the picture they are greyed out,
+    so that what is behind is seen. Where that look finds little that has a name here, the other one is asked as well,
+    and each counts as far as it names something. What is worn is no part of the scene. frames: xyxy px.
     """
-    seen = attributes.label_probabilities(rgb)
-    outside = outside_of(rgb, frames)
+    whole = cv2.resize(rgb, (attributes.LABELLED, attributes.LABELLED), interpolation=cv2.INTER_AREA)
+    height, width = rgb.shape[:2]
+    scale = np.array([attributes.LABELLED / width, attributes.LABELLED / height] * 2)
+    outside = outside_of(whole, [box_of((np.asarray(frame) * scale).tolist()) for frame in frames])
     if outside.all() or outside.mean() < LEAST_OUTSIDE:
-        return seen
-    without = attributes.label_probabilities(np.where(outside[..., None], rgb, np.uint8(GREY)))
-    views = np.stack([_unworn(seen), _unworn(without)])
+        return attributes.label_probabilities(whole)
+    without = np.where(outside[..., None], whole, np.uint8(GREY))
+    looks = (whole, without) if outside.mean() > 1 - MUCH_COVERED else (without, whole)
+    first = _unworn(attributes.label_probabilities(looks[0]))
+    if first[_nameable()].sum() >= NAMES_ENOUGH:
+        return first
+    views = np.stack([first, _unworn(attributes.label_probabilities(looks[1]))])
     named = np.maximum(views[:, _nameable()].sum(axis=1), LEAST_NAMED)
     return np.asarray(named @ views / named.sum(), dtype=np.float32)
 

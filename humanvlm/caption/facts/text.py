@@ -17,11 +17,12 @@ from humanvlm.data.facts import Guess
 from humanvlm.weights.run import network
 
 DETECTOR, READER = "pp-ocrv6-det-small", "pp-ocrv6-rec-small"
-# Longer side, px, at which it is seen whether there may be text (10 ms), and at which it is found (50 ms). One in seven
+# Longer side, px, at which it is seen whether there may be text (10 ms), and at which it is found (50 ms). One in 12
 # photographs passes; about half of the words that a look at every picture would find are found, the larger ones.
 GLANCE, LOOK = 160, 512
 IS_TEXT, IS_LINE = 0.3, 0.5  # probability of a pixel, and the mean of a line's pixels
 MOST_SHARE = 0.15  # of the picture, that a line of text may have at a glance
+LEAST_LONG = 3.0  # times its height, that a line of text is long at a glance; faces, wheels and windows are not
 UNCLIP = 1.6  # the detector's regions are shrunk: their area over their perimeter times this is added around
 MOST_LINES = 8  # read, the largest first
 LEAST_CONFIDENCE = 0.8
@@ -59,7 +60,10 @@ def lines(rgb: Picture) -> list[Line]:
 def glance(rgb: Picture) -> bool:
     """Whether a small copy of the picture has a region that may be text, which most have not."""
     found = _text_map(rgb, GLANCE)
-    return any(width * height <= MOST_SHARE * found.size for _, (width, height), _ in _regions(found))
+    return any(
+        width * height <= MOST_SHARE * found.size and max(width, height) >= LEAST_LONG * min(width, height)
+        for _, (width, height), _ in _regions(found)
+    )
 
 
 def _words(line: Line) -> list[str]:

@@ -121,24 +121,30 @@ def test_each_view_counts_as_far_as_it_shows_what_has_a_name(monkeypatch: pytest
     assert dog[vocabulary()["objects"]["dog"]].sum() == pytest.approx(0.1 / scene.LEAST_UNWORN, abs=0.01)
 
 
-def test_people_are_left_out_of_half_of_the_evidence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("named", [0.9, 0.05])
+def test_people_who_cover_much_are_left_out_of_the_first_look(monkeypatch: pytest.MonkeyPatch, named: float) -> None:
     asked = []
 
     def remember(rgb: attributes.Picture) -> Floats:
         asked.append(rgb)
-        return np.full(1000, 1e-3, dtype=np.float32)
+        return labels(settings__by_the_sea=named)
 
     monkeypatch.setattr(attributes, "label_probabilities", remember)
-    rgb = np.full((40, 60, 3), 200, dtype=np.uint8)
-    scene.label_evidence(rgb, [(10, 0, 29, 39)])
-    whole, without = asked
-    assert (whole == 200).all()
-    assert (without[:, 10:30] == scene.GREY).all()
-    assert (without[:, 30:] == 200).all()
+    rgb = np.full((400, 600, 3), 200, dtype=np.uint8)
+    scene.label_evidence(rgb, [(300, 0, 599, 399)])
+    assert len(asked) == (1 if named >= scene.NAMES_ENOUGH else 2)
+    without = asked[0]
+    assert without.shape == (280, 280, 3)
+    assert (without[:, :139] == 200).all()
+    assert (without[:, 141:] == scene.GREY).all()
+    assert (rgb == 200).all()
     asked.clear()
-    scene.label_evidence(rgb, [(0, 0, 59, 39)])  # nothing is left outside
+    scene.label_evidence(rgb, [(300, 0, 400, 399)])  # most is seen
+    assert (asked[0] == 200).all()
+    asked.clear()
+    scene.label_evidence(rgb, [(0, 0, 599, 399)])  # nothing is left outside
     scene.label_evidence(rgb, [])
-    assert len(asked) == 2
+    assert [(seen == 200).all() for seen in asked] == [True] * 2
 
 
 def test_a_detection_is_called_what_the_labels_clearly_see_of_its_kind() -> None:

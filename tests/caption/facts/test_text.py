@@ -42,6 +42,15 @@ def test_a_picture_without_text_costs_a_glance(monkeypatch: pytest.MonkeyPatch) 
         assert text.legible(rgb) == ()
 
 
+def test_what_is_as_high_as_long_is_no_text_at_a_glance(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = np.zeros((160, 160), dtype=np.float32)
+    monkeypatch.setattr(text, "_text_map", lambda rgb, side: found)
+    found[20:60, 20:60] = 1
+    assert not text.glance(np.zeros((160, 160, 3), dtype=np.uint8))
+    found[100:110, 20:60] = 1
+    assert text.glance(np.zeros((160, 160, 3), dtype=np.uint8))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
