@@ -175,7 +175,7 @@ def tell(subject: Subject, index: int) -> Told:
 
 
 def truth(subject: Subject, index: int, random: Random) -> str:
-    """A true caption of the sheet: sentences of the tests where everybody is described, or the template's, reworded."""
+    """A true caption of the whole sheet: the tests' sentences where everybody is described, or the template's."""
     plain = {"young adult", "middle-aged", "older"}
     described = all(
         person.garments and person.gender and person.pose and person.hair and person.stage
@@ -184,7 +184,7 @@ def truth(subject: Subject, index: int, random: Random) -> str:
     stages = {person.stage.value for person in subject.facts.people if person.stage}
     if index % 4 < 2 and described and stages <= plain and subject.facts.background:
         return true_caption(subject.facts, random)
-    other = TemplateCaptioner(1000 + index, LEAST, {STYLE: random.choice((40, 90, 200))})
+    other = TemplateCaptioner(1000 + index, LEAST, {STYLE: 300})
     text = other.write([subject], (STYLE,))[0].texts[STYLE]
     for pattern, words in random.sample(REWORDED, 3):
         text = re.sub(pattern, words, text, count=1)

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ CHECKED = [
     *((name, pa.int32()) for name in ("claims_supported", "claims_unsupported")),
     ("claims", pa.string()),
 ]
-MISSING = "missing"
+MISSING, LOSES = "missing", "loses"
 # People who saw the picture know more of it than detectors do: their texts are not measured against facts. They may
 # speak of themselves.
 BELIEVED = {"source": ("contradiction", "unsupported", "remark")}
@@ -65,27 +66,50 @@ def accept(
     texts, verdicts = dict[Style, str](), dict[Style, Verdict]()
     repaired, replaced = dict[Style, str](), dict[Style, str]()
     for style, limit in limits.items():
+        standard = _Standard(subject, template, style, limit)
         text = draft.texts.get(style, "")
-        verdict = check(text, style, subject.facts, subject.texts, limit)
-        faults = _faults(verdict, believed) if text else (draft.reason or MISSING,)
+        verdict, faults = standard.judge(text, believed) if text else (Verdict(), (draft.reason or MISSING,))
         if text and faults:
             mended = repair(text, verdict)
-            judged = check(mended, style, subject.facts, subject.texts, limit)
-            if mended and not _faults(judged, believed):
+            judged, left = standard.judge(mended, believed)
+            if mended and not left:
                 text, verdict = mended, judged
                 repaired[style], faults = ", ".join(faults), ()
-        if faults:
-            written = template.write([subject], [style])[0].texts[style]
-            if written != text:
-                replaced[style] = ", ".join(faults)
-                text, verdict = written, check(written, style, subject.facts, subject.texts, limit)
+        if faults and standard.text != text:
+            replaced[style] = ", ".join(faults)
+            text, verdict = standard.text, standard.verdict
         texts[style], verdicts[style] = text, verdict
     writer = template.name if len(replaced) == len(limits) else captioner
     return Accepted(writer, texts, verdicts, repaired, replaced)
 
 
-def _faults(verdict: Verdict, believed: Collection[str]) -> tuple[str, ...]:
-    return tuple(fault for fault in verdict.faults if fault not in believed)
+@dataclass(frozen=True)
+class _Standard:
+    """What a caption of a style is held against, and gives way to: the template's."""
+
+    subject: Subject
+    template: Captioner
+    style: Style
+    limit: Limits
+
+    @cached_property
+    def text(self) -> str:
+        return self.template.write([self.subject], [self.style])[0].texts[self.style]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        limit = replace(self.limit, min_coverage=0.0)
+        return check(self.text, self.style, self.subject.facts, self.subject.texts, limit)
+
+    def judge(self, text: str, believed: Collection[str]) -> tuple[Verdict, tuple[str, ...]]:
+        """What checking says of a text, and its faults but for those that are believed; ``loses`` where it has no other
+        and tells much less than the template does."""
+        verdict = check(text, self.style, self.subject.facts, self.subject.texts, self.limit)
+        faults = tuple(fault for fault in verdict.faults if fault not in believed)
+        least = self.limit.min_coverage
+        if not faults and least and len(verdict.told) < least * len(self.verdict.told):
+            return verdict, (LOSES,)
+        return verdict, faults
 
 
 def _reasons(changed: Mapping[Style, str], names: Mapping[str, Style]) -> str:

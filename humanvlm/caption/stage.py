@@ -106,9 +106,10 @@ def template_of(config: HumanCaption) -> TemplateCaptioner:
 
 def limits_of(config: HumanCaption | HumanCaptionHQ, words: Mapping[Style, int]) -> dict[Style, Limits]:
     """What captions must keep to, by style."""
+    asked = config.captioner in ("model", "endpoint")
     shared = {name: getattr(config, name) for name in ("min_probability", "min_faithfulness", "min_similarity")}
-    prompts = wordings() if config.captioner in ("model", "endpoint") else ()
-    return {style: Limits(most, **shared, prompts=prompts) for style, most in words.items()}
+    shared |= {"min_coverage": config.min_coverage if asked and config.rewrite else 0.0}
+    return {style: Limits(most, **shared, prompts=wordings() if asked else ()) for style, most in words.items()}
 
 
 def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:

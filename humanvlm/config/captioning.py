@@ -34,6 +34,15 @@ class Captioning(Section):
         bool,
         Field(description="true: no picture is shown, the template's text and the facts are rewritten into prose"),
     ] = False
+    min_coverage: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="where rewrite is true: how much a text must say that facts support, as a share of what the "
+            "template's says, 0 to 1; its sentences that say nothing new go; 0: any text, whatever it leaves out",
+        ),
+    ] = 0.4
     max_new_tokens: Annotated[int, Field(ge=1, description="longest reply, tokens; thoughts are among them")] = 768
     batch_size: Annotated[int, Field(ge=1, description="texts that a local model writes at a time")] = 8
     max_failed: Annotated[

@@ -69,3 +69,12 @@ def test_a_missing_caption_has_the_reason_of_its_draft() -> None:
 def test_texts_of_people_are_not_measured_against_facts() -> None:
     assert accepted(FALSE, FALSE, FALSE, captioner="source").texts["short"] == FALSE
     assert accepted(FALSE, FALSE, captioner="endpoint").texts["short"] != FALSE
+
+
+def test_a_rewriting_that_leaves_most_out_is_replaced() -> None:
+    limits: Mapping[Style, Limits] = {"short": Limits(70, min_coverage=0.4)}
+    for text, stays in ((TRUE, True), ("A picture with somebody in it.", False), ("A person is on the left.", False)):
+        found = accept(Subject("1", FACTS), Draft({"short": text}), "endpoint", TEMPLATE, limits)
+        assert found.replaced == ({} if stays else {"short": "loses"}), text
+        assert (found.texts["short"] == text) is stays
+    assert accepted("A person is on the left.", TRUE).replaced == {}  # who sees a picture chooses what to tell

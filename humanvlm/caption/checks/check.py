@@ -8,6 +8,7 @@ from humanvlm.caption.captioners.base import Style
 from humanvlm.caption.checks.claims import find_in
 from humanvlm.caption.checks.evidence import evidence
 from humanvlm.caption.checks.form import around, form_cuts, language_cuts, merged, phrase_cuts, thought_cuts
+from humanvlm.caption.checks.idle import idle_cuts
 from humanvlm.caption.checks.people import name_cuts, sensitive_cuts
 from humanvlm.caption.checks.support import support
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
@@ -24,6 +25,7 @@ class Limits:
 
     min_faithfulness: share of its claims that must be supported. prompts: what its writer was asked with.
     min_similarity: cosine of two nouns' embeddings above which they name one thing; 0: only WordNet says so.
+    min_coverage: of a text that rewrites facts, the least share of what the template tells; 0: it is no rewriting.
     """
 
     words: int
@@ -31,6 +33,7 @@ class Limits:
     min_faithfulness: float = 1.0
     prompts: tuple[str, ...] = ()
     min_similarity: float = 0.0
+    min_coverage: float = 0.0
 
 
 def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: Limits) -> Verdict:
@@ -38,7 +41,8 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
 
     texts: of the index, on the same picture; what they say of it is believed, but for the number of people.
     Faults: empty, too_long, language, repetition, refusal, thought, boilerplate, remark, echo, broken, name, sensitive,
-    contradiction (a fact says otherwise), unsupported (too few of the claims are supported).
+    contradiction (a fact says otherwise), unsupported (too few of the claims are supported), idle (of a rewritten text:
+    nothing new is told).
     """
     if not any(letter.isalnum() for letter in text):
         return Verdict(faults=("empty",))
@@ -47,7 +51,8 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
     bounds = sentences(words, text)
     spans = [(words[first].start, words[last - 1].end) for first, last in bounds]
     known = evidence(facts, texts, limits.min_probability, limits.min_similarity)
-    claims = tuple(support(found, known) for found in find_in(text, words, bounds))
+    told = find_in(text, words, bounds)
+    claims = tuple(support(found, known) for found in told)
     seen = [claim for claim in claims if claim.kind == "text" and claim.by]  # what is written there may be anything
     own = _outside(words, seen)
     masked = text
@@ -60,6 +65,7 @@ def check(text: str, style: Style, facts: Facts, texts: Sequence[str], limits: L
         *language_cuts(masked, own, spans),
         *name_cuts(own, spans),
         *sensitive_cuts(masked, own, spans),
+        *(idle_cuts(words, bounds, told, alone=facts.people_count == 1) if limits.min_coverage else ()),
         *_unfaithful(text, spans, claims, limits.min_faithfulness),
     ]
     return Verdict(claims, tuple(dict.fromkeys(cut.fault for cut in cuts)), tuple(cuts))

@@ -6,25 +6,31 @@ from dataclasses import replace
 
 from humanvlm.caption.checks.ages import age_of
 from humanvlm.caption.checks.clauses import Clause, close, negate, owner
+from humanvlm.caption.checks.context import (
+    DETERMINERS,
+    INDEFINITE,
+    LISTS,
+    NOMINAL,
+    STANDALONE,
+    WORN,
+    at_least,
+    is_doing,
+    is_fruit,
+    is_noun,
+    is_of_picture,
+    is_place_name,
+    opens,
+)
 from humanvlm.caption.checks.found import Found, Reference
-from humanvlm.caption.checks.lexicon import Item, Term, items, word_lists
+from humanvlm.caption.checks.lexicon import Item, Term, items
 from humanvlm.caption.checks.nouns import nouns
 from humanvlm.caption.checks.tokens import Token, sentences, tokens
 
-_LISTS = word_lists()
-_INDEFINITE, _DETERMINERS, _COPULA, _WEARING = (
-    _LISTS[name] for name in ("indefinite", "determiners", "copula", "wearing")
-)
-_FUNCTION = _COPULA | _WEARING | _LISTS["function"]
+_COPULA, _WEARING = (LISTS[name] for name in ("copula", "wearing"))
+_FUNCTION = _COPULA | _WEARING | LISTS["function"]
 _QUOTED = re.compile(r"[\"“]([^\"“”]{1,200})[\"”]")
-# Verbs that speak of what follows as seen: they end a noun phrase.
-_WORN = frozenset(["eyewear", "headwear", "beard", "accessory"])
-_STANDALONE = _WORN | frozenset(
-    ["expression", "head", "mouth", "eyes", "pose", "arms", "facing", "shot", "place", "light"]
-)
-_STANDALONE |= frozenset(["contrast", "monochrome", "bare", "sleeves", "activity"])
 _COUNTED = frozenset(["person", "noun", "garment", "stage", "colour", "hair"])
-_DENIABLE = _WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
+_DENIABLE = WORN | frozenset(["garment", "object", "place", "hair", "expression", "mouth", "eyes", "pose", "activity"])
 _DENIABLE |= frozenset(["facing", "bare", "arms"])
 _OPENING = frozenset([";", ",", "and", "while", "whereas", "but"])
 _FRONTING = frozenset([",", "a", "an", "the", "is", "are", "there"])
@@ -32,7 +38,6 @@ _DESCRIBING = frozenset(["in", "wearing", "with", "who", "whose", "dressed"])
 _VERBAL = frozenset(["activity", "pose", "expression", "facing"])
 _SUBJECTS = frozenset(["he", "she"])
 SIDES = {"left of": "left", "right of": "right"}
-_NOMINAL = frozenset(["neutral", "noun", "thing", "scenery", "garment", "headwear", "accessory", "hair"])
 
 
 def find(text: str) -> list[Found]:
@@ -83,27 +88,27 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
         span = words[item.first].start, words[item.last - 1].end
         following = row[place + 1].term if place + 1 < len(row) else Term("other", ".")
         previous = row[place - 1].term if place else Term("other", ".")
-        if kind == "noun" and not _is_noun(item, clause, previous, following):
+        if kind == "noun" and not is_noun(item, clause, previous, following):
             kind = "other"
-        if kind == "relation" and value in SIDES and _is_of_picture(row, place):
+        if kind == "relation" and value in SIDES and is_of_picture(row, place):
             kind, value = "position", SIDES[value]
             item = replace(item, term=Term(kind, value))
         if kind in ("other", "number"):
             negate(words, item, last, clause)
-        if kind == "colour" and lower.startswith("orange") and _is_fruit(words, item, following):
+        if kind == "colour" and lower.startswith("orange") and is_fruit(words, item, following):
             kind, item = "noun", replace(item, term=Term("noun", "orange", lower.endswith("s")))
         if kind == "colour":
             clause.colours.append(item)
         elif (kind == "number" or lower.endswith("-old")) and (age := age_of(words, item, first)):  # a woman of forty
             yield Found(*span, "age", age, who=clause.who)
         elif kind == "number":
-            item = _at_least(words, item, first)
+            item = at_least(words, item, first)
             value = item.term.value
             clause.number, clause.indefinite = item, True
             of = (previous.value == "of" or previous.kind == "number") and following.value != "of"
-            alone = lower in _LISTS["collective"] or of or lower == "both"
+            alone = lower in LISTS["collective"] or of or lower == "both"
             verb = following.kind == "noun" and following.value in nouns().verbal
-            if alone and (verb or following.kind not in _NOMINAL | _COUNTED):
+            if alone and (verb or following.kind not in NOMINAL | _COUNTED):
                 yield Found(*span, "count", value)
                 clause.who = Reference(several=True, every=lower == "both")
                 close(clause)
@@ -117,7 +122,7 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             clause.head, clause.head_kind, clause.whom = "person", "whom", whom
         elif kind == "person":
             said_of = (clause.copula or clause.predicate) and clause.head_kind == "object" and not clause.lead
-            if said_of and _opens(words, row, first):
+            if said_of and opens(words, row, first):
                 yield Found(*span, "being", value)  # a car is no person
             person_count = clause.number
             yield from _person(words, item, clause, following)
@@ -169,8 +174,8 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             yield from _garment(words, item, clause)
         elif kind in ("scenery", "thing", "noun", "neutral"):
             yield from _noun(words, item, clause, kind)
-        elif kind in _STANDALONE:
-            about = kind if kind in _WORN else ""
+        elif kind in STANDALONE:
+            about = kind if kind in WORN else ""
             if not about:
                 yield from _flush(words, clause)
             colours = [colour for colour in clause.colours if about]
@@ -184,60 +189,14 @@ def _sentence(words: Sequence[Token], first: int, last: int, clause: Clause) -> 
             if about or kind == "light":
                 clause.head, clause.head_kind = value if kind == "accessory" else kind, about or "neutral"
         else:
+            if item.first > first and is_place_name(words[item.first - 1], words[item.first]):
+                yield Found(*span, "place", lower)
             yield from _other(words, item, clause, following)
-            introduced = -99 if lower in _LISTS["partial"] else introduced
+            introduced = -99 if lower in LISTS["partial"] else introduced
     yield from _flush(words, clause)
     yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     if introduced > 1 and persons:
         yield Found(*persons, "count", f"{introduced}+")
-
-
-def _is_noun(item: Item, clause: Clause, previous: Term, following: Term) -> bool:
-    """Whether one of WordNet's nouns is used as one: the last of its phrase, and not a verb."""
-    if following.kind in _NOMINAL or following.kind == "colour" or following.value == "-":
-        return False  # the first of two nouns, or an adjective: a lush green field
-    if previous.value in ("that", "which", "who"):
-        return False  # a hat that shades his eyes
-    value = item.term.value
-    nominal = previous.kind in _NOMINAL | _WORN or previous.kind in ("person", "position", "colour", "light")
-    if nominal and item.term.several and following.value in _DETERMINERS | _LISTS["quantifiers"]:
-        return False  # grey covers the background
-    if nouns().kind(value) == "person":
-        return clause.indefinite or clause.before in _DETERMINERS
-    if value in nouns().verbal:
-        return clause.before in _DETERMINERS and not clause.head
-    return not (item.term.several and clause.head and nominal and not clause.copula)  # a dog runs
-
-
-def _is_of_picture(row: Sequence[Item], place: int) -> bool:
-    """Whether a side is the picture's: on the left of the photograph."""
-    after = [item.term for item in row[place + 1 : place + 3]]
-    return bool(after) and any(term.kind == "neutral" and term.value in _LISTS["pictures"] for term in after[:2])
-
-
-def _opens(words: Sequence[Token], row: Sequence[Item], first: int) -> bool:
-    """Whether a sentence begins with its subject: not with where somebody is."""
-    return row[0].term.kind in _NOMINAL | {"number", "colour"} or words[first].lower in _DETERMINERS
-
-
-def _at_least(words: Sequence[Token], item: Item, first: int) -> Item:
-    """The number as its words before make it: at least three, more than two."""
-    value = item.term.value
-    before = " ".join(word.lower for word in words[max(item.first - 2, first) : item.first])
-    if not value.isdigit() or before not in ("at least", "more than"):
-        return item
-    return replace(item, term=Term("number", f"{int(value) + (before == 'more than')}+"))
-
-
-def _is_fruit(words: Sequence[Token], item: Item, following: Term) -> bool:
-    """Whether an orange is meant: a noun phrase that ends with it."""
-    before = words[item.first - 1].lower if item.first else ""
-    ends = following.kind not in _NOMINAL | _STANDALONE | {"colour", "person"} and following.value not in (
-        "and",
-        ",",
-        "-",
-    )
-    return ends and (before in _INDEFINITE or words[item.first].lower == "oranges")
 
 
 def _person(words: Sequence[Token], item: Item, clause: Clause, following: Term) -> Iterator[Found]:
@@ -251,12 +210,15 @@ def _person(words: Sequence[Token], item: Item, clause: Clause, following: Term)
         yield from _fronted(words, clause, Found(0, 0, "position", "", who=clause.who))
     number = clause.number
     one = lower == "one" and following.kind == "position"
-    if number and not one and not clause.other and words[item.first].lower not in _LISTS["other"]:
-        plain = words[item.last - 1].lower in _LISTS["plain"] or lower in _LISTS["alone"]
+    if number and not one and not clause.other and words[item.first].lower not in LISTS["other"]:
+        plain = words[item.last - 1].lower in LISTS["plain"] or lower in LISTS["alone"]
         yield Found(words[number.first].start, end, "count", number.term.value, "" if plain else gender, clause.who)
     yield from _gendered((start, end), clause.who)
     if stage and stage != "adult":
         yield Found(start, end, "age", stage, who=clause.who)
+    name = nouns().base(words[item.last - 1].lower)
+    if name in LISTS["roles"]:
+        yield Found(start, end, "role", name, who=clause.who)
 
 
 def _fronted(words: Sequence[Token], clause: Clause, found: Found) -> Iterator[Found]:
@@ -303,7 +265,7 @@ def _noun(words: Sequence[Token], item: Item, clause: Clause, kind: str) -> Iter
     span = words[item.first].start, words[item.last - 1].end
     if kind == "neutral":
         about = "background" if name in ("background", "backdrop", "surroundings", "setting") else name
-        about = "" if name in _LISTS["hues"] else about
+        about = "" if name in LISTS["hues"] else about
         yield from _colours(words, clause.colours, about, clause.who)
         close(clause)
         clause.head, clause.head_kind = about, "neutral"
@@ -332,7 +294,7 @@ def _other(words: Sequence[Token], item: Item, clause: Clause, following: Term) 
         clause.who = Reference(several=True, every=True)
     if lower == "they" and not clause.lead:
         clause.lead = words[item.first].start, clause.who
-    if lower in _LISTS["other"]:
+    if lower in LISTS["other"]:
         clause.other = True
         clause.indefinite = True
         return
@@ -341,19 +303,19 @@ def _other(words: Sequence[Token], item: Item, clause: Clause, following: Term) 
         return
     if clause.colours and lower in ("and", "or", ",", "-") and following.kind == "colour":
         return
-    if lower in _DETERMINERS:
+    if lower in DETERMINERS:
         if clause.colours:
             yield from _flush(words, clause)
         relation = clause.relation
         close(clause, keep_head=True)
         clause.relation = relation
-        clause.predicate = lower in _INDEFINITE and (clause.copula or clause.before in _LISTS["hedge"])
-        clause.indefinite, clause.before, clause.copula = lower in _INDEFINITE, lower, False
+        clause.predicate = lower in INDEFINITE and (clause.copula or clause.before in LISTS["hedge"])
+        clause.indefinite, clause.before, clause.copula = lower in INDEFINITE, lower, False
         clause.head = ""
     elif lower in _DESCRIBING and clause.head_kind == "whom":
         clause.resumed, clause.who, clause.before = clause.who, clause.whom, lower
         close(clause)
-    elif lower in _FUNCTION or lower in _LISTS["hedge"] or not lower[0].isalnum():
+    elif lower in _FUNCTION or lower in LISTS["hedge"] or not lower[0].isalnum():
         yield from _flush(words, clause)
         if clause.resumed and (lower in (",", ";") or (lower == "and" and following.kind in _VERBAL)):
             clause.who, clause.resumed = clause.resumed, None
@@ -362,6 +324,8 @@ def _other(words: Sequence[Token], item: Item, clause: Clause, following: Term) 
         if lower in ("and", ","):
             clause.head = clause.head if clause.copula else ""
     elif lower.endswith("ing") or lower in _WEARING:
+        if is_doing(lower, clause):
+            yield Found(words[item.first].start, words[item.first].end, "activity", lower, who=clause.who)
         yield from _flush(words, clause)
         clause.before = lower
 
@@ -387,6 +351,6 @@ def _ahead(row: Sequence[Item], place: int, who: Reference) -> Reference:
     for item in row[place + 1 : place + 4]:
         if item.term.kind == "person":
             return Reference(item.term.value.partition(" ")[0].replace("any", ""), "", item.term.several)
-        if item.term.kind == "other" and item.term.value in _FUNCTION | _DETERMINERS:
+        if item.term.kind == "other" and item.term.value in _FUNCTION | DETERMINERS:
             break
     return who

@@ -123,9 +123,24 @@ def _match(lower: Sequence[str], place: int) -> tuple[int, Term]:
 def _noun(name: str) -> Term | None:
     """WordNet's noun of this name; people's nouns of several words are adjectives and nouns to a caption."""
     base = nouns().base(name)
+    if not base and _is_compound(name):
+        return Term("thing", name)
     if not base or len(name) < 2 or (" " in name and nouns().kind(base) == "person"):
         return None
     return Term("noun", base, base != name or name.endswith("s"))
+
+
+def _is_compound(word: str) -> bool:
+    """Whether a word that is not listed is written of two nouns: cornfield."""
+    if not word.isalpha() or word.endswith(("ing", "ed", "ly", "ship")):
+        return False
+    cuts = ((word[:cut], word[cut:]) for cut in range(4, len(word) - 3))
+    return any(first in nouns().words and _names_a_thing(last) for first, last in cuts)
+
+
+def _names_a_thing(word: str) -> bool:
+    term, base = lexicon().words.get(word), nouns().base(word)
+    return term.kind in ("scenery", "thing") if term else bool(base) and nouns().kind(base) != "person"
 
 
 @lru_cache(maxsize=65_536)

@@ -216,7 +216,8 @@ def _pose(found: Found, known: Evidence) -> Answer:
 def _activity(found: Found, known: Evidence) -> Answer:
     for person in candidates(found.who, known):
         guess = known.sure(person.activity)
-        if guess and any(claim.kind == "activity" and claim.value == found.value for claim in claims_of(guess.value)):
+        told = {(claim.kind, claim.value) for claim in claims_of(guess.value)} if guess else set()
+        if guess and (("activity", found.value) in told or found.value in guess.value.split()):
             return guess.source or "facts", False
     if found.value == "holding" and any(person.accessories for person in candidates(found.who, known)):
         return "facts", False  # a bag is carried; what else is held is a claim of its own
@@ -239,7 +240,7 @@ def _object(found: Found, known: Evidence) -> Answer:
 
 def _place(found: Found, known: Evidence) -> Answer:
     if found.value not in ("indoors", "outdoors"):
-        return _object(found, known)
+        return (TEXT, False) if found.value in known.text.split() else _object(found, known)
     place = known.sure(known.facts.place)
     if place:
         return (place.source or "facts", False) if place.value == found.value else ("", True)

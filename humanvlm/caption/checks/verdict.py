@@ -48,6 +48,11 @@ class Verdict:
         return len(self.claims) - self.supported
 
     @property
+    def told(self) -> frozenset[tuple[str, str]]:
+        """What it says that is supported: kind and value."""
+        return frozenset((claim.kind, claim.value) for claim in self.claims if claim.by)
+
+    @property
     def faithfulness(self) -> float:
         """Share of the claims that are supported, 0..1; 1 without any."""
         return self.supported / len(self.claims) if self.claims else 1.0

@@ -39,6 +39,12 @@ def said(text: str) -> list[tuple[str, str, str]]:
             "A dog is on the left of a car.",
             [("object", "dog", ""), ("relation", "left of", "car"), ("object", "car", "")],
         ),
+        ("They are in a cornfield.", [("object", "cornfield", "")]),
+        ("It was taken in Lisbon.", [("place", "lisbon", "")]),
+        ("The woman is sewing.", [("gender", "female", ""), ("activity", "sewing", "")]),
+        ("The woman is posing.", [("gender", "female", "")]),
+        ("The dog is barking.", [("object", "dog", "")]),
+        ("A bride.", [("gender", "female", ""), ("role", "bride", "")]),
         ("The dog is a person.", [("object", "dog", ""), ("being", "any any", "")]),
     ],
 )
