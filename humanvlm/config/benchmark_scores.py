@@ -64,7 +64,11 @@ class BenchmarkScores(Section):
     max_new_tokens: Annotated[int, Field(ge=1, description="longest reply, tokens")] = 48
     bootstrap: Annotated[int, Field(ge=0, description="resamples behind an interval; 0: no intervals")] = 1000
     baselines: Annotated[
-        bool, Field(description="score the most common training caption too, and the model shown the mean picture")
+        bool,
+        Field(
+            description="ask the model every question about the mean picture of human_caption too, and score the "
+            "commonest training caption; false: human_caption need not be there"
+        ),
     ] = True
     dtype: Annotated[Literal["float32", "bfloat16"], Field(description="in which the checkpoint is asked")] = "float32"
     seed: Annotated[int, Field(description="of the choice of samples and of the resamples")] = 7
@@ -80,10 +84,9 @@ class BenchmarkScores(Section):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        captions = {"captions", "holdout"} & {*self.tasks, *(source.kind for source in self.sources.values())}
         needed = {
             "stage2_checkpoint": self.model == "checkpoint",
-            "human_caption": "holdout" in self.tasks or (self.baselines and bool(captions)),
+            "human_caption": "holdout" in self.tasks or self.baselines,
             "data": bool(set(self.tasks) - {"holdout", *self.sources}),
         }
         return tuple(name for name, is_needed in needed.items() if not is_needed)

@@ -1,28 +1,27 @@
 """The stage ``benchmark_scores``: ask a model, score every task and its baselines, write a report to look at."""
 
-import io
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 
 from humanvlm.config.benchmark_scores import BenchmarkScores
 from humanvlm.errors import UserError
-from humanvlm.evaluate.predict import mean_picture, predict
+from humanvlm.evaluate.baselines import ABOVE, Baselines, above, ask_baselines
+from humanvlm.evaluate.predict import predict
 from humanvlm.evaluate.records import UNFINISHED, ScoredTask, intervals, parts, score, state_shares, task_scores
 from humanvlm.evaluate.report.outputs import write
 from humanvlm.evaluate.report.page import TaskResult
 from humanvlm.evaluate.stats.slices import Slice, slice_scores
 from humanvlm.evaluate.tasks.base import Dropped, Loaded, Sample, Task, choose, load_rows, load_source
-from humanvlm.evaluate.tasks.held_out import held_out, most_common_caption, training_pictures
+from humanvlm.evaluate.tasks.held_out import held_out
 from humanvlm.evaluate.tasks.registry import TASKS
-from humanvlm.inference.ask import ask_one
-from humanvlm.inference.base import Model, Reply
-from humanvlm.inference.cache import Predictions, open_predictions
+from humanvlm.inference.base import Reply
+from humanvlm.inference.cache import open_predictions
 from humanvlm.inference.models import open_model
 from humanvlm.pipeline.contract import Outcome, StageRun
 
 log = logging.getLogger("humanvlm")
-MEAN_PICTURES = 256
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 WORTH_A_WARNING = 0.05  # share of a task's replies that were cut, filtered, refused, or no more than a thought
 Judgement = tuple[ScoredTask, dict[str, float], dict[str, tuple[float, float]]]
@@ -79,9 +78,19 @@ def make(run: StageRun) -> Outcome:
             "pictures are missing, `dvc checkout`"
         )
     absent |= {task: "no sample has a reply" for task in tasks if task not in answered}
-    baselines = _baselines(run, answered, model, store) if config.baselines else {}
-    results = [_result(task, chosen, predicted.replies, baselines, config) for task, chosen in answered.items()]
-    return write(run, results, dropped, absent, baselines, predicted)
+    baselines = Baselines({}, {})
+    if config.baselines:
+        captions = [task for task in answered if _task(task, config).name == "captions"]
+        how = (model, store, config.max_new_tokens, config.max_failed)
+        baselines = ask_baselines(answered, captions, run.inputs["human_caption"], *how)
+    results = [
+        _result(task, chosen, predicted.replies, baselines.replies.get(task, {}), config)
+        for task, chosen in answered.items()
+    ]
+    outcome = write(run, results, dropped, absent, baselines.captions, predicted)
+    for result in results:
+        log.info("benchmark_scores: %s", result.verdict)
+    return outcome
 
 
 def _load(run: StageRun, config: BenchmarkScores) -> tuple[dict[str, list[Sample]], list[Dropped], dict[str, str]]:
@@ -113,30 +122,11 @@ def _load(run: StageRun, config: BenchmarkScores) -> tuple[dict[str, list[Sample
     return tasks, dropped, absent
 
 
-def _baselines(
-    run: StageRun, answered: Mapping[str, Sequence[Sample]], model: Model, store: Predictions
-) -> dict[str, str]:
-    """What each baseline says of every picture: the commonest training caption, and the model shown the mean picture.
-
-    Greedy replies to one picture and one prompt are all the same, so the model is asked once.
-    """
-    captions = [
-        sample for task, chosen in answered.items() for sample in chosen if _task(task, run.config).name == "captions"
-    ]
-    common = most_common_caption(run.inputs["human_caption"]) if captions else None
-    if common is None:
-        return {}
-    file = io.BytesIO()
-    mean_picture(training_pictures(run.inputs["human_caption"], MEAN_PICTURES)).save(file, "PNG")
-    reply = ask_one(file.getvalue(), captions[0].prompt, model, store, run.config.max_new_tokens)
-    return {"most_common": common, "mean_image": reply.text}
-
-
 def _result(
     task: str,
     samples: Sequence[Sample],
     replies: Mapping[str, Reply],
-    baselines: Mapping[str, str],
+    baselines: Mapping[str, Sequence[str | Reply]],
     config: BenchmarkScores,
 ) -> TaskResult:
     kind = _task(task, config).name
@@ -150,10 +140,14 @@ def _result(
     for state, share in ended.items():
         if share > WORTH_A_WARNING:
             log.warning("benchmark_scores: %s: %.0f%% of the replies are %s", task, 100 * share, REMEDIES[state])
-    for name, text in baselines.items() if kind == "captions" else ():
-        _, other, other_ranges = judge([text] * len(samples))
+    for name, texts in baselines.items():
+        blind, other, other_ranges = judge(texts)
         values |= {f"{metric}.{name}": value for metric, value in other.items()}
         ranges |= {f"{metric}.{name}": pair for metric, pair in other_ranges.items()}
+        for one in above(scored, blind, config.bootstrap, config.seed):
+            if math.isfinite(one.low) and math.isfinite(one.high):
+                values[f"{one.metric}.{ABOVE}{name}"] = one.difference
+                ranges[f"{one.metric}.{ABOVE}{name}"] = (min(one.low, one.difference), max(one.high, one.difference))
     return TaskResult(task, kind, samples, scored, values | ended, ranges, parts(scored), _slices(scored, config))
 
 

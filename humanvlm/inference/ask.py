@@ -3,7 +3,6 @@
 A killed run asks nothing twice; the same picture and prompt are asked once.
 """
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -81,17 +80,6 @@ def ask_all(
     replies = {key: store.replies[key] for key in wanted if key not in failed}
     _warn_of_others(model, replies.values(), stage)
     return Asked(replies, failed, len(missing) - len(failed), known, store.damaged)
-
-
-def ask_one(data: bytes, prompt: str, model: Model, store: Predictions, max_new_tokens: int) -> Reply:
-    """The reply to one picture (the bytes of its file) and prompt. Raises UserError when there is none."""
-    picture = hashlib.sha256(data).hexdigest()
-    request = make_request(digest(model.identity), picture, lambda: data, prompt, max_new_tokens)
-    if request.key not in store.replies:
-        for reply in _ask([request], model, store):
-            if reply.error:
-                raise UserError(f"no reply to {prompt!r} ({reply.error}: {reply.detail}); run the same command again")
-    return store.replies[request.key]
 
 
 def run_identity(identity: Mapping[str, Any], requests: Iterable[Request]) -> dict[str, Any]:

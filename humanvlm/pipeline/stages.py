@@ -74,7 +74,7 @@ CAPTIONS = (
     "weights/hub.py",
 )
 SCORING = (
-    *_in("evaluate", "files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
+    *_in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
 )
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.inference.ask import REFUSED, ask_all, ask_one
+from humanvlm.inference.ask import REFUSED, ask_all
 from humanvlm.inference.base import CORRUPT, Reply, Request
 from humanvlm.inference.cache import Predictions
 
@@ -67,13 +67,3 @@ def test_another_model_than_was_asked_for_is_said(tmp_path: Path, caplog: pytest
         assert not caplog.records
         ask(tmp_path, ["a", "b", "c"], model=Server(name="another-and-smaller"))
     assert "'large' was asked for, but replies came from 'another-and-smaller' (2)" in caplog.text
-
-
-def test_one_picture_alone(tmp_path: Path) -> None:
-    model = Server()
-    store = Predictions(tmp_path, model.identity)
-    assert ask_one(b"picture", "Hi", model, store, 8).text == "Hi"
-    assert ask_one(b"picture", "Hi", model, store, 8).text == "Hi"
-    assert model.asked == ["Hi"]
-    with pytest.raises(UserError, match="timeout: slow"):
-        ask_one(b"picture", "later", model, store, 8)

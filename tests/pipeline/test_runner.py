@@ -207,7 +207,7 @@ def test_a_model_folder_replaced_in_place_is_another(
         ((), {"stage2_checkpoint", "human_caption", "data"}),
         (("benchmark_scores.model=endpoint",), {"human_caption", "data"}),
         (("benchmark_scores.model=endpoint", "benchmark_scores.baselines=false"), {"data"}),
-        (("benchmark_scores.model=endpoint", "benchmark_scores.tasks=[vqa]"), {"data"}),
+        (("benchmark_scores.model=endpoint", "benchmark_scores.tasks=[vqa]"), {"human_caption", "data"}),
         (
             ("benchmark_scores.baselines=false", "benchmark_scores.tasks=[holdout]"),
             {"stage2_checkpoint", "human_caption"},

@@ -78,6 +78,7 @@ def write(
             "samples": counts,
             "model": config.model,
             "run": predicted.run["hash"],
+            "verdicts": [result.verdict for result in results],
             "replies": {"made": predicted.made, "known": predicted.known},
             "tables": tables(results),
         },

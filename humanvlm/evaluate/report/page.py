@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.evaluate.baselines import ABOVE, BASELINES, verdict
 from humanvlm.evaluate.records import STATES, ScoredTask
 from humanvlm.evaluate.report.cards import draw_card
 from humanvlm.evaluate.report.leaderboard import Standing
@@ -21,8 +22,8 @@ SHOWN = 6  # best, worst and random samples of each task
 BINS = 20
 SYSTEMS = {
     "": ("model", "#1f77b4"),
-    "most_common": ("commonest caption", "#bbbbbb"),
-    "mean_image": ("mean picture", "#888888"),
+    "most_common": (BASELINES["most_common"], "#bbbbbb"),
+    "mean_image": (BASELINES["mean_image"], "#888888"),
 }
 NAMES = {f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)} | {
     "rouge_l": "ROUGE-L",
@@ -51,7 +52,7 @@ HOLDOUT = ("Held-out crawl", "Pictures of the crawl that were never trained on; 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """All there is to say of one task. Score names are ``metric`` or ``metric.baseline``."""
+    """All there is to say of one task. Score names are ``metric``, ``metric.baseline`` or ``metric.above_baseline``."""
 
     task: str
     kind: str
@@ -67,6 +68,12 @@ class TaskResult:
         """``Where is …? (refcoco)`` where the task is not called as its kind."""
         title = HOLDOUT[0] if self.task == "holdout" else TASKS[self.kind].title
         return title if self.task in (self.kind, "holdout") else f"{title} ({self.task})"
+
+    @property
+    def verdict(self) -> str:
+        """In words: the score that says most, and whether it beats its baselines."""
+        metric = TASKS[self.kind].headline
+        return verdict(self.task, metric, NAMES.get(metric, metric), self.scores, self.intervals)
 
 
 def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:
@@ -140,7 +147,7 @@ def write_page(
     columns = [(result.task, result.title, NAMES.get(name, name)) for result in results for name in [_main(result)]]
     text = environment.get_template("report.html.j2").render(
         tasks=[_view(result) for result in results],
-        systems={system: label for system, (label, _) in SYSTEMS.items() if system in ("", *baselines)},
+        systems={system: label for system, (label, _) in SYSTEMS.items()},
         baselines=baselines,
         absent=absent,
         dropped=dropped,
@@ -161,7 +168,8 @@ def _main(result: TaskResult) -> str:
 
 def _metric_names(result: TaskResult) -> list[str]:
     """Metrics of the model, without its baselines and how replies ended; the one that says most comes first."""
-    names = [name for name in result.scores if name.rpartition(".")[2] not in SYSTEMS and name not in STATES]
+    others = {*BASELINES, *(f"{ABOVE}{name}" for name in BASELINES)}
+    names = [name for name in result.scores if name.rpartition(".")[2] not in others and name not in STATES]
     return sorted(names, key=lambda name: name != _main(result))
 
 
@@ -180,6 +188,7 @@ def _view(result: TaskResult) -> dict[str, Any]:
         "task": result.task,
         "kind": result.kind,
         "title": result.title,
+        "verdict": result.verdict,
         "what": HOLDOUT[1] if result.task == "holdout" else TASKS[result.kind].about,
         "count": len(records),
         "pictures": len({record.image for record in records}),
@@ -239,7 +248,12 @@ def _confusion(result: TaskResult) -> list[dict[str, Any]]:
 def _row(result: TaskResult, name: str) -> dict[str, Any]:
     keys = {system: f"{name}.{system}" if system else name for system in SYSTEMS}
     cells = {
-        system: {"value": result.scores[key], "interval": result.intervals.get(key)}
+        system: {
+            "value": result.scores[key],
+            "interval": result.intervals.get(key),
+            "above": result.scores.get(f"{name}.{ABOVE}{system}"),
+            "above_interval": result.intervals.get(f"{name}.{ABOVE}{system}"),
+        }
         for system, key in keys.items()
         if key in result.scores
     }
