@@ -175,3 +175,27 @@ def test_what_an_artifact_says_of_itself_follows_from_its_rows(reports: Reports,
     assert shown.files
     assert all(asdict(file) in report["outputs"] for file in shown.files)
     assert shown.metrics.items() <= report["metrics"].items()
+
+
+def test_a_model_on_this_machine_captions_what_it_can_and_the_template_the_rest(
+    artifact: Path, repo: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights are random, so that nothing it says may stay; its replies are kept, and not asked for again."""
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    monkeypatch.setenv("HUMANVLM_PREDICTIONS", str(tmp_path / "replies"))
+    model = f"human_caption.model=checkpoint:{checkpoint / 'model'}"
+    settings = ["human_caption.captioner=model", model, "human_caption.max_new_tokens=8"]
+    params = repo / "humanvlm" / "profiles" / "cpu.yaml"
+    report = run_stage("human_caption", params, settings, {"human_scenes": artifact}, tmp_path / "out")
+    assert report["rows"] == {"in": 6, "kept": 5, "dropped": {"undecodable": 1}}
+    rows = list(read_folder(tmp_path / "out"))
+    assert {row["captioner"] for row in rows} == {"template"}
+    assert all(re.fullmatch(r"short: \w[\w, ]*; detailed: \w[\w, ]*", row["replaced"]) for row in rows)
+    assert all(row["short"] and row["claims_unsupported"] == 0 for row in rows)
+    kept = [line for path in sorted((tmp_path / "replies").rglob("*.jsonl")) for line in path.read_text().splitlines()]
+    assert len(kept) == 2 * 5
+    assert {json.loads(line)["picture"] for line in kept} == {row["sha256"] for row in rows}
+    shutil.rmtree(tmp_path / "out")
+    run_stage("human_caption", params, settings, {"human_scenes": artifact}, tmp_path / "out")
+    again = [line for path in sorted((tmp_path / "replies").rglob("*.jsonl")) for line in path.read_text().splitlines()]
+    assert again == kept
