@@ -9,6 +9,7 @@ import numpy.typing as npt
 from humanvlm.caption.facts import pose
 from humanvlm.caption.facts.colour import colour_shares, lab_of
 from humanvlm.caption.facts.crops import SIDE, Body, Floats, Mask, like
+from humanvlm.caption.facts.legs import trousers
 from humanvlm.data.detections import Box
 from humanvlm.data.facts import Garment, Guess
 
@@ -47,7 +48,7 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     if upper or kind:
         found.append(Garment("upper", upper, kind, sleeves if upper else None))
     if lower:
-        found.append(Garment("lower", lower, None, hem))
+        found.append(Garment("lower", lower, trousers(body, hem), hem))
     if shoes:
         found.append(Garment("feet", shoes))
     return tuple(found)

@@ -88,6 +88,8 @@ def garment_phrase(sheet: Sheet, garment: Garment, minor: bool) -> str:
     colours, kind, length = sheet.colours(garment.colours), sheet.sure(garment.kind), sheet.sure(garment.length)
     if minor and (kind in INTIMATE or length == "sleeveless"):
         kind, length = "", ""
+    if kind == "trousers":  # they are long
+        length = ""
     if not (colours or kind):
         return ""
     noun = kind or GARMENTS.get(garment.region, "clothes")

@@ -1,5 +1,6 @@
 """The short caption: one sentence of the most telling facts, in the order in which people caption pictures."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -121,7 +122,7 @@ def _two(sheet: Sheet) -> tuple[str, Telling]:
     if nouns[0] != nouns[1]:
         return both, telling({})
     who = f"two {plural(nouns[0])}"
-    alike = traits[0] if traits[0] == traits[1] else _alike(sheet, *(person for _, person in pair))
+    alike = _alike(sheet, *(person for _, person in pair)) or (traits[0] if traits[0] == traits[1] else "")
     if alike or not any(traits):
         return who, telling({"dressed": alike})
     if all(traits) and sheet.chance(0.6):
@@ -169,7 +170,7 @@ def _alike(sheet: Sheet, first: Person, second: Person) -> str:
         return ""
     if people.one_colour(sheet, first) != people.one_colour(sheet, second) or worn != _worn(sheet, second):
         return ""
-    return doing or _dressed(sheet, first, worn[:1])
+    return doing or _dressed(sheet, first, [plural(re.sub(r"^an? ", "", one)) for one in worn[:1]])
 
 
 def _things(sheet: Sheet, taken: set[str]) -> str:
@@ -221,7 +222,8 @@ def told(sheet: Sheet, who: str, many: bool, parts: Parts) -> str:
     plain, tail = f"{who} {looks}", f"{things} {where}"
     full = f"{plain}, {aside}," if aside else f"{plain} {dressed}"
     acts = f"{does} {tail}" if does else f"{be} {where} {things}" if where else tail
-    orders = [f"{full} {acts}"] * 3 + [f"{full} {doing} {tail}"]
+    ends = doing in POSES and not tail.strip()  # a woman standing in a red coat
+    orders = [f"{full} {acts}"] * 3 + [f"{plain} {doing} {dressed}" if ends and not aside else f"{full} {doing} {tail}"]
     if aside:
         orders += [f"{plain} {acts}, {aside}"] * 2
     if dressed and (does or where):

@@ -198,6 +198,14 @@ def test_black_and_white_pictures_have_no_colours(number: int) -> None:
     assert "black and white" in said or "black-and-white" in said
 
 
+def test_trousers_are_not_said_to_be_long() -> None:
+    facts = one(garments=(Garment("lower", (Guess("blue", 0.9),), Guess("trousers", 0.9), Guess("long", 0.9)),))
+    said = texts(facts)
+    assert "blue trousers" in said["detailed"]
+    assert "blue trousers" in said["short"]
+    assert "long" not in " ".join(said.values())
+
+
 def test_all_in_one_colour_is_said_so() -> None:
     black = (Guess("black", 0.9),)
     facts = one(garments=(Garment("upper", black), Garment("lower", black)))

@@ -57,6 +57,12 @@ def test_activity_clothes_and_place_come_first(key: str) -> None:
 
 
 @pytest.mark.parametrize("key", KEYS)
+def test_a_posture_does_not_trail_behind_the_clothes(key: str) -> None:
+    standing = replace(person(colour="red", noun="female"), pose=sure("standing"))
+    assert not short(facts(standing), key).endswith("standing.")
+
+
+@pytest.mark.parametrize("key", KEYS)
 def test_what_one_of_several_does_is_told(key: str) -> None:
     others = [person(10.0 * place) for place in range(1, 4)]
     assert re.search(r"\bone (of them )?riding a horse", short(facts(*others, person(50.0, "riding a horse")), key))
@@ -75,6 +81,7 @@ def test_two_alike_are_told_at_once(key: str) -> None:
     text = short(facts(person(colour="red"), person(20.0, colour="red")), key)
     assert re.search("two people[^,]* red", text, re.IGNORECASE)
     assert text.count("red") == 1
+    assert not re.search("a red top", text)  # red tops, or in red
     bearded = replace(person(), beard=sure("beard"))
     assert re.fullmatch(r"(There are t|T)wo people, one with a beard\.", short(facts(person(), bearded), key))
     assert re.search("red.*blue", short(facts(person(colour="red"), person(20.0, colour="blue")), key))
