@@ -25,6 +25,7 @@ from humanvlm.config.loading import load_params
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.data.hashing import sha256_file
+from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import (
     Outcome,
     StageError,
@@ -76,6 +77,8 @@ def run_stage(
     with locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
         if not force and not retry and (report := _finished(run.out, fingerprint)):
+            if run.mark.exists():  # MLflow was not there when it ended
+                _log(run, report)
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
             return report
         for folder in run.read.values():
@@ -83,26 +86,29 @@ def run_stage(
                 check_files(folder)
         tracking.check()
         module = importlib.import_module(stage.module)
-        _prepare(run, fingerprint, force, getattr(module, "continues", None))
-        started = datetime.now(UTC)
-        clock = time.monotonic()
+        known = run.work if not force and _under_way(run, fingerprint) else None
+        tracked = tracking.open_run(name, params.profile, known)
         try:
+            _prepare(run, fingerprint, force, getattr(module, "continues", None))
+            tracking.remember(run.work, tracked)
+            started = datetime.now(UTC)
+            clock = time.monotonic()
             outcome: Outcome = module.make(run)
+            if _fingerprint(StageRun(stage, load_params(params_file, overrides), folders, run.out))[0] != fingerprint:
+                raise StageError(
+                    f"{params_file}, an input or the code of {name} changed while it ran; run `humanvlm {name}` again"
+                )
+            report = _report(run, outcome, fingerprint, snapshot)
         except BaseException:
+            tracking.fail_run(tracked)
             _leave_nothing_empty(run)
             raise
-        if _fingerprint(StageRun(stage, load_params(params_file, overrides), folders, run.out))[0] != fingerprint:
-            raise StageError(
-                f"{params_file}, an input or the code of {name} changed while it ran; run `humanvlm {name}` again"
-            )
-        report = _report(run, outcome, fingerprint, snapshot)
         report["timings"] = {
             "started": started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - clock, 2),
         }
-        tracking.log_stage(report, run.out)
         write_json(run.out / "report.json", report)
-        shutil.rmtree(run.work, ignore_errors=True)
+        _log(run, report)
     log.info(
         "%s: kept %d of %d rows in %.1f s",
         name,
@@ -111,6 +117,20 @@ def run_stage(
         report["timings"]["seconds"],
     )
     return report
+
+
+def _log(run: StageRun, report: Mapping[str, Any]) -> None:
+    """Log a complete artifact; only then its work folder goes. Raises UserError when MLflow refuses."""
+    from humanvlm.pipeline import tracking
+
+    for path in run.work.iterdir() if run.work.exists() else ():
+        if path not in (run.mark, run.work / tracking.RUN):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    try:
+        tracking.log_stage(report, run.out, run.work)
+    except UserError as error:
+        raise UserError(f"{error}. {run.out} is complete and kept: the same command logs it") from None
+    shutil.rmtree(run.work, ignore_errors=True)
 
 
 @contextmanager
@@ -171,10 +191,14 @@ def _finished(out: Path, fingerprint: str) -> dict[str, Any] | None:
     return report if same and damaged(out, report["outputs"]) is None else None
 
 
+def _under_way(run: StageRun, fingerprint: str) -> bool:
+    return run.mark.exists() and run.mark.read_text() == fingerprint
+
+
 def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[StageRun], bool] | None) -> None:
     """Keep the work of an interrupted run with the same fingerprint, or what the stage can build upon; clear everything
     else. The report goes first: without it the artifact is not complete."""
-    if not force and run.mark.exists() and run.mark.read_text() == fingerprint:
+    if not force and _under_way(run, fingerprint):
         return
     if run.out.exists() and any(run.out.iterdir()):
         if not (run.work.exists() or (run.out / "report.json").exists()):
@@ -187,7 +211,10 @@ def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[
 
 def _leave_nothing_empty(run: StageRun) -> None:
     """A stage that failed before its first result leaves no folder behind; results are kept for the next run."""
-    if [path for path in run.out.rglob("*") if path.is_file()] == [run.mark]:
+    from humanvlm.pipeline.tracking import RUN
+
+    found = {path for path in run.out.rglob("*") if path.is_file()}
+    if run.mark in found and found <= {run.mark, run.work / RUN}:
         shutil.rmtree(run.out)
 
 

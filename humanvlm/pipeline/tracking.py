@@ -1,30 +1,41 @@
 """MLflow tracking of stages. Where it goes is a machine setting: MLFLOW_TRACKING_URI, default a local SQLite file.
 
-``MLFLOW_TRACKING_URI=none`` turns tracking off (no run is logged). Importing MLflow takes seconds, so `check` does
-without it, and `log_stage` imports its client only.
+``MLFLOW_TRACKING_URI=none`` turns tracking off (no run is logged). A stage is one run: `open_run` makes it before any
+work is done, so that whatever MLflow refuses is known by then, `humanvlm.pipeline.live` adds to it meanwhile, and
+`log_stage` ends it. An interrupted stage goes on in its run. Importing MLflow takes seconds: a stage that is up to date
+does without.
 """
 
 import csv
+import hashlib
 import http.client
+import json
+import logging
 import math
 import os
 import re
 import ssl
+import subprocess
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 
+log = logging.getLogger("humanvlm")
 EXPERIMENT = "humanvlm"
 DEFAULT_URI = "sqlite:///.state/mlflow.db"
 CHECK_TIMEOUT_S = 3.0
 DESCRIBING = ("README.md", "statistics.json", "croissant.json")  # what an artifact says of itself
 REMEDY = "start the server, set MLFLOW_TRACKING_URI to another, or MLFLOW_TRACKING_URI=none for no tracking"
+UNKNOWN = re.compile(r"\berror code 40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
+CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+RUN = "tracking.json"  # in a stage's work folder: the run that it is logged to, and where
 # MLflow's defaults are chatty and retry an unreachable server for minutes.
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -63,18 +74,64 @@ def check() -> None:
         )
 
 
-def log_stage(report: Mapping[str, Any], out: Path) -> None:
-    """Log a finished stage as one MLflow run in experiment ``humanvlm``; nothing when tracking is off.
+def open_run(stage: str, profile: str, work: Path | None = None) -> str | None:
+    """Make the MLflow run of a stage, or go on in the one that ``work`` remembers; its id, None when tracking is off.
 
-    Parameters are the flattened config; metrics are the row counts, the stage's metrics and its seconds, and the
-    columns of ``loss.csv`` by step; artifacts are report.json, its tables, its card and statistics,
-    loss.csv and the plots, never the data.
-    Raises UserError naming the URI when MLflow refuses.
+    Raises UserError in one line when MLflow refuses: no credentials, a deleted experiment, a server that is failing.
     """
     uri = tracking_uri()
     if uri is None:
+        return None
+    with failing_in_one_line(uri):
+        client = mlflow_client(uri)
+        experiment = experiment_id(client, uri)
+        known = remembered(work, uri) if work else None
+        if known and _exists(client, known):
+            client.update_run(known, status="RUNNING")
+            return known
+        start = {"stage": stage, "profile": profile, **revision_tags()}
+        return str(client.create_run(experiment, run_name=stage, tags=start).info.run_id)
+
+
+def remember(work: Path, run_id: str | None) -> None:
+    """Note in a stage's work folder which run it is logged to."""
+    if run_id is not None:
+        write_json(work / RUN, {"uri": tracking_uri(), "run_id": run_id})
+
+
+def remembered(work: Path, uri: str) -> str | None:
+    """The run that ``remember`` noted, when it is of the server that is in use."""
+    try:
+        value = json.loads((work / RUN).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(value["run_id"]) if value["uri"] == uri else None
+
+
+def fail_run(run_id: str | None) -> None:
+    """Mark the run of a stage that failed. What MLflow says to that is only logged: the stage has its own error."""
+    uri = tracking_uri()
+    if uri is None or run_id is None:
         return
-    run_tags = tags(report)
+    try:
+        with failing_in_one_line(uri):
+            mlflow_client(uri).set_terminated(run_id, "FAILED")
+    except UserError as error:
+        log.warning("run %s is not marked as failed: %s", run_id, error)
+
+
+def log_stage(report: Mapping[str, Any], out: Path, work: Path) -> None:
+    """Log a finished stage to the run that ``work`` remembers, else to a new one; nothing when tracking is off.
+
+    Parameters are the flattened config; metrics are the row counts, the stage's metrics and its seconds, and the
+    columns of ``loss.csv`` by step, but for the points that are there already; artifacts are report.json, its tables,
+    its card and statistics, loss.csv and the plots, never the data.
+    Raises UserError naming the URI when MLflow refuses; the same may be logged again.
+    """
+    uri = tracking_uri()
+    run_id = open_run(report["stage"], report.get("profile", ""), work)
+    if uri is None or run_id is None:
+        return
     params = {key: str(value)[:6000] for key, value in flatten(report["config"]).items()}
     metrics = stage_metrics(report)
     curves = list(_curves(out / "loss.csv")) if (out / "loss.csv").exists() else []
@@ -84,26 +141,52 @@ def log_stage(report: Mapping[str, Any], out: Path) -> None:
         client = mlflow_client(uri)
         from mlflow.entities import Metric, Param, RunTag
 
-        run_id = client.create_run(experiment_id(client, uri), run_name=report["stage"]).info.run_id
-        try:
-            client.log_batch(run_id, tags=[RunTag(key, value) for key, value in run_tags.items()])
-            for batch in _batches([Param(key, value) for key, value in params.items()], 100):
-                client.log_batch(run_id, params=batch)
-            now = client.get_run(run_id).info.start_time
-            points = [(key, value, 0) for key, value in metrics.items()] + curves
-            for batch in _batches([Metric(key, value, now, step) for key, value, step in points], 900):
-                client.log_batch(run_id, metrics=batch)
-            client.log_dict(run_id, dict(report), "report.json")
-            for name, table in report.get("info", {}).get("tables", {}).items():
-                if table:
-                    columns = {column: [row[column] for row in table] for column in table[0]}
-                    client.log_table(run_id, columns, f"tables/{name}.json")
-            for file in files:
-                client.log_artifact(run_id, str(out / file), str(Path(file).parent).strip("."))
-        except BaseException:
-            client.set_terminated(run_id, "FAILED")
-            raise
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags(report).items()])
+        for batch in _batches([Param(key, value) for key, value in params.items()], 100):
+            client.log_batch(run_id, params=batch)
+        now = client.get_run(run_id).info.start_time
+        points = [(key, value, 0) for key, value in metrics.items()] + list(_missing(client, run_id, curves))
+        for batch in _batches([Metric(key, value, now, step) for key, value, step in points], 900):
+            client.log_batch(run_id, metrics=batch)
+        client.log_dict(run_id, dict(report), "report.json")
+        for name, table in report.get("info", {}).get("tables", {}).items():
+            if table:
+                columns = {column: [row[column] for row in table] for column in table[0]}
+                client.log_table(run_id, columns, f"tables/{name}.json")
+        for file in files:
+            client.log_artifact(run_id, str(out / file), str(Path(file).parent).strip("."))
         client.set_terminated(run_id)
+
+
+def _missing(client: Any, run_id: str, points: Sequence[tuple[str, float, int]]) -> Iterator[tuple[str, float, int]]:
+    """The points that were not logged while the stage ran."""
+    known = {
+        key: {point.step for point in client.get_metric_history(run_id, key)} for key in {key for key, *_ in points}
+    }
+    return (point for point in points if point[2] not in known[point[0]])
+
+
+def _exists(client: Any, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def revision_tags() -> dict[str, str]:
+    """What the working folder is at: its git commit (``-dirty`` with changes) and the md5 of dvc.lock, where known."""
+    found = {}
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        found["git.commit"] = done.stdout.strip()
+    if (lock := Path("dvc.lock")).is_file():
+        found["dvc.lock"] = hashlib.md5(lock.read_bytes(), usedforsecurity=False).hexdigest()
+    return found
 
 
 def tags(report: Mapping[str, Any]) -> dict[str, str]:
@@ -146,11 +229,19 @@ def mlflow_client(uri: str) -> Any:
 
 
 def experiment_id(client: Any, uri: str) -> str:
-    """The id of experiment ``humanvlm``, made when missing; a local store keeps artifacts beside its database."""
+    """The id of experiment ``humanvlm``, made when missing; a local store keeps artifacts beside its database.
+
+    Raises UserError when it is deleted.
+    """
     from mlflow.exceptions import MlflowException
 
     location = (_sqlite_path(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
     if found := client.get_experiment_by_name(EXPERIMENT):
+        if found.lifecycle_stage == "deleted":
+            raise UserError(
+                f"MLflow at {_shown(uri)}: experiment {EXPERIMENT!r} is deleted; bring it back with `mlflow "
+                f"experiments restore --experiment-id {found.experiment_id}`, or remove it for good with `mlflow gc`"
+            )
         return str(found.experiment_id)
     try:
         return str(client.create_experiment(EXPERIMENT, artifact_location=location))
@@ -168,8 +259,10 @@ def failing_in_one_line(uri: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"MLflow at {_shown(uri)}: {reason}; {REMEDY}") from error
+        reason = re.sub(r"HTTPS?ConnectionPool.*Caused by ", "", " ".join(str(error).split()))[:200]
+        reason = reason or type(error).__name__
+        remedy = CREDENTIALS if UNKNOWN.search(reason) else REMEDY
+        raise UserError(f"MLflow at {_shown(uri)}: {reason}; {remedy}") from error
 
 
 def _health_problem(uri: str) -> str | None:
