@@ -1,10 +1,20 @@
 """Section ``stage2_checkpoint``."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from humanvlm.config.section import Section
 from humanvlm.config.training import Training
+
+
+class InstructionFile(Section):
+    """Conversations of LLaVA's or ShareGPT's form, about pictures, several pictures, or none."""
+
+    file: Annotated[str, Field(description="JSON lines, or one JSON array")]
+    images: Annotated[str, Field(description="folder that its pictures are below; they are known by name")] = "."
+    share: Annotated[float, Field(gt=0, lt=1, description="of all samples; the other sources share the rest")]
 
 
 class Stage2(Training):
@@ -26,3 +36,10 @@ class Stage2(Training):
         Literal["short", "detailed", "all"],
         Field(description="which texts of human_caption the short captions are; all: every text of the index row"),
     ] = "short"
+    instructions: Annotated[
+        Mapping[str, InstructionFile], Field(description="further instruction files, by a name for reports")
+    ] = {}
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        return tuple(part.file for part in self.instructions.values())

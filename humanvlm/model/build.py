@@ -17,9 +17,9 @@ from transformers import (
 from humanvlm.config.model import Model
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
-from humanvlm.model.language import load_language_model, source_of, unavailable
+from humanvlm.model.language import load_language_model, load_tokenizer, source_of, unavailable
 from humanvlm.model.load import contiguous_head
-from humanvlm.model.tower import load_tower
+from humanvlm.model.tower import TokensConfig, load_tower
 from humanvlm.weights.catalog import model_entries, model_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -53,22 +53,17 @@ def build_llava(config: Model, seed: int = 7) -> tuple[Any, Any]:
     """
     tower, images = load_vision_tower(config.vision_tower)
     language, tokenizer = load_language_model(config.language_model)
-    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
-    image_token = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    processor = _processor(config, tower.config, images, tokenizer)
+    image_token = processor.image_token_id
     if image_token >= language.get_input_embeddings().num_embeddings:
         _add_row(language, len(tokenizer))
-    # The authors' code drops the first patch of a tower that has no class token.
-    strategy = "default" if config.drop_first_patch else config.vision_feature_select_strategy
-    # A class token, where the tower has one, comes before the patches.
-    patches = (tower.config.image_size // tower.config.patch_size) ** 2
-    extra = 1 if getattr(tower.config, "model_type", "").startswith("clip") else 0
     llava = LlavaConfig(
         vision_config=tower.config,
         text_config=language.config,
         image_token_index=image_token,
-        image_seq_length=patches + extra - (strategy == "default"),
+        image_seq_length=image_tokens(processor),
         vision_feature_layer=config.vision_feature_layer,
-        vision_feature_select_strategy=strategy,
+        vision_feature_select_strategy=processor.vision_feature_select_strategy,
         tie_word_embeddings=bool(language.config.tie_word_embeddings),
         dtype="float32",
     )
@@ -80,16 +75,28 @@ def build_llava(config: Model, seed: int = 7) -> tuple[Any, Any]:
     _new_projector(model.model.multi_modal_projector, seed)
     contiguous_head(model)
     model.generation_config = _generation_config(language, tokenizer, image_token)
-    processor = LlavaProcessor(
+    return model.eval(), processor
+
+
+def build_processor(config: Model) -> Any:
+    """The processor of ``build_llava``, without loading any weights. Raises UserError as that does."""
+    return _processor(config, *_tower_config(config.vision_tower), load_tokenizer(config.language_model))
+
+
+def _processor(config: Model, tower: Any, images: Any, tokenizer: Any) -> Any:
+    """The processor of a tower, given its configuration and image processor, and a tokenizer, which learns a token."""
+    tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
+    return LlavaProcessor(
         image_processor=images,
         tokenizer=tokenizer,
-        patch_size=tower.config.patch_size,
-        vision_feature_select_strategy=strategy,
-        num_additional_image_tokens=extra,
+        patch_size=tower.patch_size,
+        # The authors' code drops the first patch of a tower that has no class token.
+        vision_feature_select_strategy="default" if config.drop_first_patch else config.vision_feature_select_strategy,
+        # A class token, where the tower has one, comes before the patches.
+        num_additional_image_tokens=1 if getattr(tower, "model_type", "").startswith("clip") else 0,
         chat_template=chat_template(tokenizer.chat_template, config.system_prompt),
         image_token=IMAGE_TOKEN,
     )
-    return model.eval(), processor
 
 
 def load_vision_tower(name: str) -> tuple[Any, Any]:
@@ -97,10 +104,24 @@ def load_vision_tower(name: str) -> tuple[Any, Any]:
 
     SigLIP loads without its pooling head, which LLaVA never reads. Raises UserError when it does not load.
     """
+    config, images = _tower_config(name)
+    entry = model_entries().get(name)
+    if entry is not None and entry.package is not None:
+        return load_tower(model_file(name)), images
+    try:
+        tower_class = AutoModel._model_mapping[type(config)]
+        tower = tower_class.from_pretrained(source_of(name), config=config, dtype="float32", use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise unavailable(name, error) from None
+    return tower.eval(), images
+
+
+def _tower_config(name: str) -> tuple[Any, Any]:
+    """A tower's configuration and image processor."""
     entry = model_entries().get(name)
     if entry is not None and entry.package is not None:
         size = {"height": entry.input["size"][0], "width": entry.input["size"][1]}
-        return load_tower(model_file(name)), SiglipImageProcessorPil(
+        return TokensConfig(), SiglipImageProcessorPil(
             size=size, resample=2, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
         )
     source = source_of(name)
@@ -109,12 +130,9 @@ def load_vision_tower(name: str) -> tuple[Any, Any]:
         config = getattr(config, "vision_config", config)
         if hasattr(config, "vision_use_head"):
             config.vision_use_head = False
-        tower_class = AutoModel._model_mapping[type(config)]
-        tower = tower_class.from_pretrained(source, config=config, dtype="float32", use_safetensors=True)
-        images = AutoImageProcessor.from_pretrained(source, backend="pil")
+        return config, AutoImageProcessor.from_pretrained(source, backend="pil")
     except (OSError, ValueError, KeyError) as error:
         raise unavailable(name, error) from None
-    return tower.eval(), images
 
 
 def chat_template(template: str, system_prompt: str | None) -> str:

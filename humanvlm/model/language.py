@@ -20,18 +20,28 @@ def load_language_model(name: str) -> tuple[Any, Any]:
     A packaged GGUF file is dequantised once into the local model cache (HUMANVLM_CACHE), which then loads in a second.
     Raises UserError when the model is not to be had, or has no chat template.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(name)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source_of(name), dtype="float32", use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise unavailable(name, error) from None
+    return model.eval(), tokenizer
+
+
+def load_tokenizer(name: str) -> Any:
+    """The fast tokenizer of ``load_language_model``. Raises UserError as that does."""
+    from transformers import AutoTokenizer
 
     quiet()
-    source = source_of(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = AutoModelForCausalLM.from_pretrained(source, dtype="float32", use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(source_of(name))
     except (OSError, ValueError) as error:
         raise unavailable(name, error) from None
     if tokenizer.chat_template is None:
         raise UserError(f"{name}: its tokenizer has no chat template; choose an instruction-tuned model")
-    return model.eval(), tokenizer
+    return tokenizer
 
 
 def source_of(name: str) -> Path:

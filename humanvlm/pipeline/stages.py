@@ -59,7 +59,8 @@ WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
-    *_in("train", "batches.py job.py launch.py model.py samples.py sources.py trainer.py worker.py"),
+    *_in("train", "batches.py encode.py instructions.py job.py launch.py model.py pictures.py plan.py prepare.py"),
+    *_in("train", "samples.py sources.py store.py trainer.py worker.py"),
     *_in("model", "build.py language.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),

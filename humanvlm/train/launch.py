@@ -17,6 +17,7 @@ from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 from humanvlm.pipeline.engine import default_workers
 from humanvlm.train.job import die_with_parent, error_path, result_path, write_job
 
+PREPARE = "humanvlm.train.prepare"
 WORKER = "humanvlm.train.worker"
 
 
@@ -27,13 +28,14 @@ def train(run: StageRun) -> Outcome:
     """
     job = write_job(run)
     processes = process_count()
-    worker = subprocess.Popen([*_command(processes), str(job)], env=_environment(processes), preexec_fn=die_with_parent)
-    try:
-        status = worker.wait()
-    finally:
-        worker.kill()
-    if status != 0:
-        raise UserError(_reason(run, status))
+    for command in ([sys.executable, "-m", PREPARE], _command(processes)):
+        child = subprocess.Popen([*command, str(job)], env=_environment(processes), preexec_fn=die_with_parent)
+        try:
+            status = child.wait()
+        finally:
+            child.kill()
+        if status != 0:
+            raise UserError(_reason(run, status))
     result = json.loads(result_path(run).read_text(encoding="utf-8"))
     return Outcome(Counts(**result.pop("counts")), **result)
 

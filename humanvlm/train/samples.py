@@ -1,173 +1,166 @@
-"""Training samples: which picture, asked what, answered how. Texts are in memory, pictures stay in their shards."""
+"""Training samples: pictures and a conversation about them, read from the shards of the stages before.
 
-import functools
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+Readers are values that worker processes get: each reads one part of a source and offers conversations, or says why one
+is left out. Those of instruction files are in humanvlm.train.instructions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from PIL import Image
-
-from humanvlm.data.image import DecodeError, decode
 from humanvlm.data.prompts import CAPTION, DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
-from humanvlm.data.shards import RandomRows, find_shards, list_shards, read_folder, read_rows
-from humanvlm.errors import UserError
+from humanvlm.data.shards import read_rows
 
 Turns = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """A picture and a conversation about it: (question, answer) turns. ``row`` -1: ``path`` is a picture file."""
+class Picture:
+    """Where a picture is: a row of a shard, or, ``row`` -1, the file ``path`` itself."""
 
     path: str
-    row: int
+    row: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """(question, answer) turns about pictures, of which there may be none.
+
+    Where a question has IMAGE_TOKEN a picture stands, in order; where their numbers differ, all are at the beginning.
+    system: a turn before the others; None: the chat template's own. id: ``FILE:ROW``, where it was read.
+    """
+
+    pictures: tuple[Picture, ...]
     turns: Turns
+    system: str | None = None
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that is not learnt from: why, and where it is."""
+
+    reason: str
+    id: str
+
+
+Offer = tuple[Sample, ...] | LeftOut  # rows about the same pictures, which become one conversation
+
+
+class Reader(Protocol):
+    """Reads one part of a source."""
+
+    def read(self) -> Iterator[Offer]: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What is read, by content, and how: the same identity offers the same."""
+        ...
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Samples of one source, and those left out by reason: offered = kept + dropped."""
+class Captions:
+    """Captions of the training split of a shard: a text column, or ``captions``, of which each text is a sample.
 
-    kept: Sequence[Sample]
-    dropped: Mapping[str, int] = field(default_factory=dict)
-
-
-def caption_samples(folder: Path, caption: str) -> Samples:
-    """One sample for each caption of the training split of ``human_caption``; ``all``: each text of the index row.
-
-    A picture of the test split counts once as ``held_out``; an empty text as ``no_caption``.
+    They stay apart, though the picture is the same: the same question asked again would be answered after its answer.
     """
-    columns = ("split", "captions" if caption == "all" else caption)
-    prompt = {"detailed": DETAILED_CAPTION, "all": CAPTION}.get(caption, SHORT_CAPTION)
-    return _from_shards(folder, columns, prompt)
 
+    shard: Path
+    sha256: str
+    rows: int
+    column: str
 
-def hq_samples(folder: Path) -> Samples:
-    """One sample for each fused caption of the training split of ``human_caption_hq``; none when it has no shards."""
-    return _from_shards(folder, ("split", "human_caption_hq"), HQ_CAPTION) if find_shards(folder) else Samples(())
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return ("captions", str(self.shard), self.sha256, self.column, self.prompt)
 
+    @property
+    def prompt(self) -> str:
+        prompts = {"captions": CAPTION, "detailed": DETAILED_CAPTION, "human_caption_hq": HQ_CAPTION}
+        return prompts.get(self.column, SHORT_CAPTION)
 
-def _from_shards(folder: Path, columns: tuple[str, str], prompt: str) -> Samples:
-    kept: list[Sample] = []
-    dropped: Counter[str] = Counter()
-    for path in list_shards(folder):
-        for number, row in enumerate(read_rows(path, columns)):
+    def read(self) -> Iterator[Offer]:
+        """A picture of the test split is left out as ``held_out``, an empty text as ``no_caption``."""
+        for number, row in enumerate(read_rows(self.shard, ("split", self.column))):
+            place = f"{self.shard.name}:{number}"
             if row["split"] != "train":
-                dropped["held_out"] += 1
+                yield LeftOut("held_out", place)
                 continue
-            value = row[columns[1]]
+            value = row[self.column]
             texts = [text.strip() for text in ([value] if isinstance(value, str) else value or ()) if text]
-            dropped["no_caption"] += sum(not text for text in texts) or not texts
-            kept += [Sample(str(path), number, ((prompt, text),)) for text in texts if text]
-    return Samples(kept, +dropped)
+            for text in texts or [""]:
+                turns = ((self.prompt, text.replace(IMAGE_TOKEN, "")),)
+                picture = (Picture(str(self.shard), number),)
+                yield (Sample(picture, turns, id=place),) if text else LeftOut("no_caption", place)
 
 
-def conversation_samples(folder: Path) -> Samples:
-    """One sample for each conversation of the training split of ``human_caption_hq``, without the caption that it
-    begins with, which is in ``hq_samples``; none when it has no shards.
+@dataclass(frozen=True)
+class Conversations:
+    """Conversations of the training split of a shard of ``human_caption_hq``, without the caption that each begins
+    with, which is a sample of ``Captions``."""
 
-    A picture of the test split counts as ``held_out``; one without further turns as ``no_questions``.
-    """
-    kept: list[Sample] = []
-    dropped: Counter[str] = Counter()
-    for path in find_shards(folder):
-        for number, row in enumerate(read_rows(path, ("split", "conversations"))):
-            turns = (_turns(row["conversations"] or ()) or ())[1:]
+    shard: Path
+    sha256: str
+    rows: int
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        return ("conversations", str(self.shard), self.sha256)
+
+    def read(self) -> Iterator[Offer]:
+        """A picture of the test split is left out as ``held_out``, one without further turns as ``no_questions``."""
+        for number, row in enumerate(read_rows(self.shard, ("split", "conversations"))):
+            place = f"{self.shard.name}:{number}"
+            turns = (turns_of(row["conversations"] or ()) or ((), None))[0][1:]
             if row["split"] != "train":
-                dropped["held_out"] += 1
+                yield LeftOut("held_out", place)
             elif not turns:
-                dropped["no_questions"] += 1
+                yield LeftOut("no_questions", place)
             else:
-                kept.append(Sample(str(path), number, turns))
-    return Samples(kept, dict(dropped))
+                yield (Sample((Picture(str(self.shard), number),), turns, id=place),)
 
 
-def instruction_samples(data: Path, captions: Path) -> Samples:
-    """Samples of ``data/instructions.jsonl`` (LLaVA's format), none when there is no such file.
+ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 
-    Pictures are files below ``data``. Left out: a malformed row (``bad_row``), a picture that is absent, outside
-    ``data`` or unreadable (``bad_picture``), and one whose bytes are in the test split of ``captions`` (``held_out``).
+
+def turns_of(conversation: Iterable[Mapping[str, Any]]) -> tuple[Turns, str | None] | None:
+    """Turns and system text of LLaVA's (from, value) or OpenAI's (role, content) messages.
+
+    None when they are not questions and answers in turn, with at most one system text before them, or one is empty.
+    A lone IMAGE_TOKEN of a question goes to its beginning, as LLaVA's own trainer puts it; answers have none.
     """
-    file = data / "instructions.jsonl"
-    if not file.exists():
-        return Samples(())
-    held_out = {row["sha256"] for row in read_folder(captions, ("sha256", "split")) if row["split"] != "train"}
-
-    @functools.cache
-    def problem(path: Path) -> str | None:
-        return _picture_problem(path, data, held_out)
-
-    kept: list[Sample] = []
-    dropped: Counter[str] = Counter()
-    for line in _lines(file):
-        row = _instruction(line)
-        if row is None:
-            dropped["bad_row"] += 1
-        elif reason := problem(data / row[0]):
-            dropped[reason] += 1
-        else:
-            kept.append(Sample(str(data / row[0]), -1, row[1]))
-    return Samples(kept, dict(dropped))
-
-
-def _lines(file: Path) -> Iterator[str]:
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        yield from (line for line in lines if line.strip())
-
-
-def _instruction(line: str) -> tuple[str, Turns] | None:
-    """Picture path and turns of a row, or None when it is not one conversation of human and gpt in turn."""
-    try:
-        row: Any = json.loads(line)
-        turns, picture = _turns(row["conversations"]), row["image"]
-    except (ValueError, KeyError, TypeError):
+    messages = [
+        (ROLES.get(str(turn.get("from", turn.get("role")))), _text(turn.get("value", turn.get("content"))))
+        for turn in conversation
+    ]
+    system = None
+    if messages and messages[0][0] == "system":
+        system = (messages.pop(0)[1] or "").replace(IMAGE_TOKEN, "").strip()
+    if not messages or [who for who, _ in messages] != ["user", "assistant"] * (len(messages) // 2):
         return None
-    return (picture, turns) if turns and isinstance(picture, str) else None
-
-
-def _turns(conversation: Iterable[Mapping[str, Any]]) -> Turns | None:
-    """Questions and answers of LLaVA's messages, or None when they are not of human and gpt in turn, or are empty."""
-    messages = [(str(turn["from"]), str(turn["value"]).replace(IMAGE_TOKEN, "").strip()) for turn in conversation]
-    speakers = [speaker for speaker, _ in messages]
-    if not messages or len(messages) % 2 or speakers != ["human", "gpt"] * (len(messages) // 2):
+    questions = [_placed(text) for _, text in messages[::2]]
+    answers = [text and text.replace(IMAGE_TOKEN, "").strip() for _, text in messages[1::2]]
+    if not all(questions) or not all(answers):
         return None
-    if not all(text for _, text in messages):
+    return tuple((str(one), str(other)) for one, other in zip(questions, answers, strict=True)), system
+
+
+def _text(content: Any) -> str | None:
+    """A message's text; of a list of parts, with IMAGE_TOKEN for a picture."""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list) or not all(isinstance(part, Mapping) for part in content):
         return None
-    return tuple((messages[i][1], messages[i + 1][1]) for i in range(0, len(messages), 2))
+    parts = [IMAGE_TOKEN if str(part.get("type", "")).startswith("image") else part.get("text") for part in content]
+    return "\n".join(parts) if all(isinstance(part, str) for part in parts) else None
 
 
-def _picture_problem(path: Path, data: Path, held_out: set[str]) -> str | None:
-    if not path.resolve().is_relative_to(data.resolve()):
-        return "bad_picture"
-    try:
-        content = path.read_bytes()
-        _decode(content, str(path))
-    except (OSError, UserError):
-        return "bad_picture"
-    return "held_out" if hashlib.sha256(content).hexdigest() in held_out else None
-
-
-def _decode(content: bytes, name: str) -> Image.Image:
-    """An upright RGB picture from encoded bytes. Raises UserError naming the picture."""
-    try:
-        return decode(content)
-    except DecodeError as error:
-        raise UserError(f"{name}: not a readable picture ({error}); run the stage that wrote it again") from None
-
-
-class Pictures:
-    """Random access to the pictures of samples: keeps the last row groups read, as encoded bytes."""
-
-    def __init__(self, row_groups: int = 32) -> None:
-        self._rows = RandomRows(("image",), row_groups)
-
-    def read(self, sample: Sample) -> Image.Image:
-        """The sample's picture, RGB. Raises UserError naming the file when it cannot be read."""
-        if sample.row < 0:
-            return _decode(Path(sample.path).read_bytes(), sample.path)
-        content = self._rows.read(Path(sample.path), sample.row)["image"]["bytes"]
-        return _decode(content, f"{sample.path}, row {sample.row}")
+def _placed(question: str | None) -> str | None:
+    """The question with a lone IMAGE_TOKEN at its beginning; None when there is no text beside the tokens."""
+    if question is None or not (rest := question.replace(IMAGE_TOKEN, "").strip()):
+        return None
+    return f"{IMAGE_TOKEN}\n{rest}" if question.count(IMAGE_TOKEN) == 1 else question.strip()

@@ -1,74 +1,71 @@
-"""What a stage learns from: its sources of samples with their shares, and all of it in one place."""
+"""What a stage learns from: its sources of samples, with their shares and the readers of their parts."""
 
-import logging
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from humanvlm.config.stage2_checkpoint import Stage2
-from humanvlm.pipeline.contract import Counts, StageRun
-from humanvlm.train.batches import Encoder, fitting
-from humanvlm.train.samples import (
-    Sample,
-    Samples,
-    caption_samples,
-    conversation_samples,
-    hq_samples,
-    instruction_samples,
-)
-
-log = logging.getLogger("humanvlm")
+from humanvlm.data.atomic_io import atomic_file
+from humanvlm.data.hashing import sha256_file
+from humanvlm.data.shards import find_shards
+from humanvlm.errors import UserError
+from humanvlm.pipeline.contract import StageRun, identity, read_report
+from humanvlm.train.instructions import Rows, bounds, write_held_out, write_index
+from humanvlm.train.samples import Captions, Conversations
+from humanvlm.train.store import Source
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where samples come from and which share of the run they are."""
+def training_sources(run: StageRun, work: Path) -> list[Source]:
+    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions.
 
-    name: str
-    share: float
-    samples: Samples
-
-
-@dataclass(frozen=True)
-class Material:
-    """Samples of all sources one after the other, their lengths in tokens, how many each source gave, the counts."""
-
-    samples: Sequence[Sample]
-    lengths: Sequence[int]
-    sizes: Sequence[int]
-    counts: Counts
-
-
-def training_sources(run: StageRun) -> list[Source]:
-    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions."""
+    work: where what has to be looked up before reading is kept. A source without a share has no readers.
+    """
     captions = run.inputs["human_caption"]
     if run.stage.name == "stage1_checkpoint":
-        return [Source(run.config.caption, 1.0, caption_samples(captions, run.config.caption))]
+        return [Source(run.config.caption, 1.0, _captions(captions, run.config.caption))]
     config: Stage2 = run.config
-    hq = run.inputs["human_caption_hq"]
-    share, asked = 1 - config.instruction_share, config.instruction_share
-    return [
-        Source("captions", share * config.caption_share, caption_samples(captions, config.caption)),
-        Source("hq", share * (1 - config.caption_share), hq_samples(hq)),
-        Source("conversations", asked * config.conversation_share, conversation_samples(hq)),
+    hq, data = run.inputs["human_caption_hq"], run.inputs["data"]
+    rest = 1 - sum(part.share for part in config.instructions.values())
+    if rest < 0:
+        raise UserError(f"stage2_checkpoint.instructions: the shares add up to {1 - rest:g}, more than 1; lower one")
+    told, asked = rest * (1 - config.instruction_share), rest * config.instruction_share
+    found = [
+        Source("captions", told * config.caption_share, _captions(captions, config.caption)),
+        Source("hq", told * (1 - config.caption_share), _captions(hq, "human_caption_hq")),
+        Source("conversations", asked * config.conversation_share, [Conversations(*shard) for shard in _shards(hq)]),
         Source(
-            "instructions", asked * (1 - config.conversation_share), instruction_samples(run.inputs["data"], captions)
+            "instructions",
+            asked * (1 - config.conversation_share),
+            _instructions(data / "instructions.jsonl", data, captions, work),
         ),
     ]
+    for name, part in config.instructions.items():
+        if not Path(part.file).is_file():
+            raise UserError(f"stage2_checkpoint.instructions.{name}: {part.file}: no such file; name another")
+        if name in [source.name for source in found]:
+            raise UserError(f"stage2_checkpoint.instructions.{name}: a source has that name already; choose another")
+        found.append(Source(name, part.share, _instructions(Path(part.file), Path(part.images), captions, work)))
+    return [source if source.share else replace(source, readers=()) for source in found]
 
 
-def collect(sources: Sequence[Source], encoder: Encoder, max_length: int) -> Material:
-    """What can be learnt from. A source that should have a share and gives nothing is logged, not an error."""
-    samples: list[Sample] = []
-    lengths: list[int] = []
-    sizes: list[int] = []
-    dropped: Counter[str] = Counter()
-    for source in sources:
-        kept, tokens, unfit = fitting(source.samples.kept, encoder, max_length)
-        dropped += Counter(source.samples.dropped) + unfit
-        samples += kept
-        lengths += tokens
-        sizes.append(len(kept))
-        if source.share and not kept:
-            log.info("no %s samples: their share goes to the others", source.name)
-    return Material(samples, lengths, sizes, Counts(len(samples) + dropped.total(), len(samples), dict(dropped)))
+def _captions(folder: Path, column: str) -> list[Captions]:
+    column = "captions" if column == "all" else column
+    return [Captions(*shard, column) for shard in _shards(folder)]
+
+
+def _shards(folder: Path) -> list[tuple[Path, str, int]]:
+    """Shards of an artifact with the sha256 and the rows that its report says they have."""
+    outputs = {file["path"]: file for file in read_report(folder)["outputs"]}
+    return [(path, outputs[path.name]["sha256"], outputs[path.name]["rows"]) for path in find_shards(folder)]
+
+
+def _instructions(file: Path, images: Path, captions: Path, work: Path) -> list[Rows]:
+    if not file.is_file():
+        return []
+    digest, test = sha256_file(file), identity(captions)
+    index, held_out = work / f"rows-{digest[:32]}.npy", work / f"held-out-{test[:32]}.npy"
+    for path, write in ((index, partial(write_index, file)), (held_out, partial(write_held_out, captions))):
+        if not path.exists():
+            with atomic_file(path) as made:
+                write(made)
+    return [Rows(file, digest, images, index, first, stop, held_out, test) for first, stop in bounds(index)]

@@ -43,32 +43,26 @@ def train(run: StageRun) -> None:
 
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
-    from humanvlm.train.batches import Collator, Encoder, Run, grouped, schedule, steps
+    from humanvlm.train.batches import Collator, Run
     from humanvlm.train.model import save_trained, trainable_model
-    from humanvlm.train.samples import Pictures
-    from humanvlm.train.sources import collect, training_sources
+    from humanvlm.train.pictures import Pictures
+    from humanvlm.train.prepare import prepared
     from humanvlm.train.trainer import StageTrainer, arguments, bf16, last_checkpoint
 
     config: Training = run.config
     world = int(os.environ["WORLD_SIZE"])
     resume = last_checkpoint(run.work, world)
-    sources = training_sources(run)
+    material = prepared(run)
+    store, plan = material.store, material.plan
     model, processor = trainable_model(run)
     if in_bf16 := bf16(run.params.model.dtype):
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
-    encoder = Encoder(processor)
-    material = collect(sources, encoder, config.max_length)
-    total = steps(config, len(material.samples))
-    shares = [source.share for source in sources]
-    order = schedule(material.sizes, shares, total * config.batch_size, config.seed)
-    if config.group_by_length:
-        order = grouped(order, material.lengths, config.batch_size, config.seed)
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     trainer = StageTrainer(
         run.stage.name,
         model=model,
-        args=arguments(config, total, run.work, world, in_bf16),
-        train_dataset=Run(material.samples, order, encoder, Pictures()),
+        args=arguments(config, plan.steps, run.work, world, in_bf16),
+        train_dataset=Run(store, plan, processor.image_processor, Pictures()),
         data_collator=Collator(processor.tokenizer.pad_token_id),
     )
     start = time.monotonic()
@@ -77,7 +71,7 @@ def train(run: StageRun) -> None:
     if not trainer.is_world_process_zero():
         return
     first = int(resume.name.rpartition("-")[2]) if resume else 0
-    tokens = sum(material.lengths[index] for index in order[first * config.batch_size :])
+    tokens = int(store.lengths[plan.order[first * config.batch_size :]].sum())
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     save_trained(run, trainer.model, processor)
     write_curve(run.out, history, run.stage.name)
@@ -88,7 +82,7 @@ def train(run: StageRun) -> None:
             "metrics": _metrics(history) | {"train_seconds": seconds, "tokens_per_second": tokens / seconds},
             "plots": ["loss.png"],
             "info": {
-                "samples": {source.name: size for source, size in zip(sources, material.sizes, strict=True)},
+                **material.info,
                 "trainable_parameters": trainable,
                 "processes": world,
                 "engine": type(trainer.model_wrapped).__name__,

@@ -66,5 +66,5 @@ def test_bases_and_nested_classes_are_listed() -> None:
     assert list(classes_of(["stage1_checkpoint", "stage2_checkpoint"]).values()) == [
         ["Stage1"],
         ["Training"],
-        ["Stage2"],
+        ["Stage2", "InstructionFile"],
     ]

@@ -162,11 +162,12 @@ def _plots(data: bytes, folder: Path) -> Rgb:
 
 
 def _training_file(data: bytes, folder: Path) -> Rgb:
-    from humanvlm.train.samples import Pictures, Sample
+    from humanvlm.train.pictures import Pictures
+    from humanvlm.train.samples import Picture
 
     path = folder / "picture"
     path.write_bytes(data)
-    return np.asarray(Pictures().read(Sample(str(path), -1, (("q", "a"),))))
+    return np.asarray(Pictures().read(Picture(str(path))))
 
 
 def _benchmark_file(data: bytes, folder: Path) -> Rgb:

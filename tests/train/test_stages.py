@@ -97,7 +97,7 @@ def test_two_processes_share_a_batch_and_stage2_merges(start: Start, undisturbed
     # Sums in another order: equal to rounding at first; random weights then amplify it step by step.
     assert max(abs(one[1] - other[1]) for one, other in pairs[:10]) < 1e-4
     report = json.loads((tuned / "report.json").read_text())
-    assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 3}
+    assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2}
     assert report["rows"]["in"] == 60 + 60 + 60 + 9
     model, _ = load_checkpoint(tuned / "model")
     projector = load_file(undisturbed / "projector.safetensors")["linear_1.weight"]
