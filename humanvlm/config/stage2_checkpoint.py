@@ -18,8 +18,18 @@ class InstructionFile(Section):
 
 
 class Stage2(Training):
-    """Instruction tuning with LoRA on language model and vision tower, merged at the end."""
+    """Instruction tuning: the projector, and what is chosen of language model and vision tower; merged at the end."""
 
+    language_model: Annotated[
+        Literal["lora", "full", "frozen"],
+        Field(description="how it learns: lora: low-rank updates of its linear layers; full: all its weights"),
+    ] = "lora"
+    vision_tower: Annotated[
+        Literal["lora", "frozen"], Field(description="how it learns; frozen: its features are computed once")
+    ] = "lora"
+    projector_learning_rate: Annotated[
+        float | None, Field(gt=0, description="of the projector; null: learning_rate")
+    ] = None
     lora_r: Annotated[int, Field(ge=1, description="rank of the updates")] = 16
     lora_alpha: Annotated[int, Field(ge=1, description="their scale is lora_alpha / lora_r")] = 32
     lora_dropout: Annotated[float, Field(ge=0, le=1, description="share of their inputs left out, 0 to 1")] = 0.05

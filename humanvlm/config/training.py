@@ -2,21 +2,27 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from humanvlm.config.section import Pair, Section
+
+
+def _steps(value: int) -> int:
+    if value == 0 or value < -1:
+        raise ValueError("must be at least 1, or -1: by epochs")
+    return value
 
 
 class Training(Section):
     """Optimisation, shared by both stages. Results do not depend on how many processes share a batch."""
 
     seed: Annotated[int, Field(description="of new weights, of dropout and of the order of samples")] = 7
-    max_steps: Annotated[int, Field(description="optimiser steps; -1: by epochs")] = -1
+    max_steps: Annotated[int, AfterValidator(_steps), Field(description="optimiser steps; -1: by epochs")] = -1
     epochs: Annotated[float, Field(gt=0, description="passes over the samples")] = 1.0
     batch_size: Annotated[int, Field(ge=1, description="samples an optimiser step, over all processes")] = 8
-    micro_batch_size: Annotated[
-        int, Field(ge=1, description="samples of a process at a time; the rest is accumulated")
-    ] = 8
+    pack_tokens: Annotated[
+        int, Field(ge=16, description="tokens that a process computes at a time; the rest of a step is accumulated")
+    ] = 4096
     learning_rate: Annotated[float, Field(gt=0, description="highest, after the warm-up")] = 1e-3
     betas: Annotated[Pair, Field(description="AdamW's decay rates of the two moments")] = [0.9, 0.999]
     weight_decay: Annotated[float, Field(ge=0, description="AdamW's")] = 0.0
@@ -28,8 +34,16 @@ class Training(Section):
         int, Field(ge=16, description="tokens, image tokens included; longer samples are dropped")
     ] = 256
     save_steps: Annotated[int, Field(ge=1, description="optimiser steps between checkpoints")] = 50
-    group_by_length: Annotated[bool, Field(description="batches of like length: less padding")] = False
+    save_minutes: Annotated[
+        float, Field(gt=0, description="a checkpoint too when the last is older than that many minutes")
+    ] = 30.0
+    group_by_length: Annotated[bool, Field(description="batches of like length")] = False
     gradient_checkpointing: Annotated[bool, Field(description="less memory, a third more time")] = False
     zero_stage: Annotated[
-        Literal[0, 1, 2], Field(description="DeepSpeed ZeRO: what processes share; 1: optimiser, 2: gradients too")
+        Literal[0, 1, 2, 3],
+        Field(description="DeepSpeed ZeRO: what processes share; 1: optimiser, 2: gradients too, 3: weights too"),
     ] = 2
+    offload: Annotated[
+        Literal["none", "optimizer", "parameters"],
+        Field(description="what waits in main memory instead of a GPU's; parameters: those, and the optimiser"),
+    ] = "none"

@@ -66,7 +66,9 @@ def run_stage(
     """Run a stage, or finish an interrupted one, or find it up to date. Returns its report.
 
     A stage's module has ``make(StageRun) -> Outcome``, and may have ``continues(StageRun) -> bool``: whether what the
-    output folder holds, made with another fingerprint, is to be built upon rather than cleared.
+    output folder holds, made with another fingerprint, is to be built upon rather than cleared. It may raise UserError
+    where clearing it would lose what only ``force`` should. That of a stage that has ranks has ``follow(StageRun,
+    finished) -> bool``: whether this process is a rank that another leads, and has done its part; the report is empty.
     """
     from humanvlm.pipeline import tracking
 
@@ -74,6 +76,8 @@ def run_stage(
     params = load_params(params_file, overrides)
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
     run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry))
+    if stage.has_ranks and importlib.import_module(stage.module).follow(run, lambda: not force and _up_to_date(run)):
+        return {}
     with locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
         if not force and not retry and (report := _finished(run.out, fingerprint)):
@@ -181,6 +185,10 @@ def _model_identity(name: str) -> str:
 
 def _files_of(path: Path) -> list[Path]:
     return sorted(filter(Path.is_file, path.rglob("*"))) if path.is_dir() else [path] if path.is_file() else []
+
+
+def _up_to_date(run: StageRun) -> bool:
+    return _finished(run.out, _fingerprint(run)[0]) is not None
 
 
 def _finished(out: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -29,6 +29,7 @@ class Stage:
     compute: Literal["dvc", "pipes"] = "dvc"  # pipes: under Dagster the command runs outside DVC's lock: long stages
     honours_tombstones: bool = False  # rows that were taken down are left out here; later stages read what these keep
     retries_rows: bool = False  # can ask again for dropped rows
+    has_ranks: bool = False  # a launcher may start the command as several processes (humanvlm.train.launch)
     plans: bool = False  # can say what it would take (humanvlm.caption.plan)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, int] = field(default_factory=dict)
@@ -59,8 +60,9 @@ WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
-    *_in("train", "batches.py encode.py instructions.py job.py launch.py model.py pictures.py plan.py prepare.py"),
-    *_in("train", "samples.py sources.py store.py trainer.py worker.py"),
+    *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py instructions.py job.py launch.py learner.py"),
+    *_in("train", "model.py packing.py pictures.py plan.py prepare.py samples.py sources.py store.py trainer.py"),
+    "train/worker.py",
     *_in("model", "build.py language.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),
@@ -160,6 +162,7 @@ STAGES = {
             layer="model",
             kinds=("pytorch", "huggingface"),
             compute="pipes",
+            has_ranks=True,
         ),
         Stage(
             name="stage2_checkpoint",
@@ -177,6 +180,7 @@ STAGES = {
             layer="model",
             kinds=("pytorch", "huggingface"),
             compute="pipes",
+            has_ranks=True,
         ),
         Stage(
             name="benchmark_scores",

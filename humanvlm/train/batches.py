@@ -1,68 +1,163 @@
-"""From the plan to batches: tokens, labels and pictures of samples, padding."""
+"""From samples of the token store to packs: what one process computes at a time, as tensors without padding."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from PIL import Image
 
-from humanvlm.errors import UserError
+from humanvlm.train.packing import packs
 from humanvlm.train.pictures import Pictures
 from humanvlm.train.plan import Plan
-from humanvlm.train.store import Store
+from humanvlm.train.samples import Picture
 
-IGNORED = -100
+NO_TARGET = -100
+
+
+class Samples(Protocol):
+    """What a token store answers of sample ``i``: humanvlm.train.store."""
+
+    lengths: Any
+    labels: Any
+
+    def tokens(self, i: int) -> Any: ...
+    def spans(self, i: int) -> Any: ...
+    def pictures(self, i: int) -> Any: ...
 
 
 @dataclass(frozen=True)
-class Run(torch.utils.data.Dataset[dict[str, Any]]):
-    """Every sample of a run in its order; item ``i`` is what the ``i``-th place of the plan trains on."""
+class Pack:
+    """Samples one behind the other in one row of L tokens.
 
-    store: Store
-    plan: Plan
+    input_ids, position_ids: [1, L]; positions start at 0 in every sample. lengths: of the samples; boundaries: int32,
+    their running sum from 0. label_places [K]: of the tokens that predict a label; targets [K]: the labels.
+    Pictures in the order of their tokens: pixel_values [n, 3, H, W], or the features [n, T, D] of a frozen tower.
+    dummy: the picture belongs to no token; it is computed, times zero, so that all processes do the same collectives.
+    """
+
+    input_ids: torch.Tensor
+    position_ids: torch.Tensor
+    lengths: tuple[int, ...]
+    boundaries: torch.Tensor
+    label_places: torch.Tensor
+    targets: torch.Tensor
+    pixel_values: torch.Tensor | None = None
+    features: torch.Tensor | None = None
+    dummy: bool = False
+
+    def to(self, device: torch.device) -> "Pack":
+        """The same on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "Pack":
+        """The same in memory that a GPU reads without a copy: what a DataLoader asks of its items."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "Pack":
+        values: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        changed: dict[str, Any] = {key: change(value) for key, value in values.items() if torch.is_tensor(value)}
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one process computes of an optimiser step. labels, tokens: of the whole step, over all processes."""
+
+    packs: tuple[Pack, ...]
+    labels: int
+    tokens: int
+
+    def pin_memory(self) -> "Step":
+        return replace(self, packs=tuple(pack.pin_memory() for pack in self.packs))
+
+
+def make_pack(
+    texts: Sequence[tuple[Any, Any]], pixel_values: torch.Tensor | None = None, features: torch.Tensor | None = None
+) -> Pack:
+    """A pack of samples, each given as its tokens [n] and label spans [m, 2] (start, stop).
+
+    The pictures are those of the samples, in order; none at all is an error: a pack without pictures takes a dummy,
+    with ``blind``. A label is predicted by the token before it, so that a first token, which another sample's end
+    precedes, is never one.
+    """
+    lengths = tuple(len(tokens) for tokens, _ in texts)
+    starts = np.cumsum([0, *lengths])
+    row = np.concatenate([np.asarray(tokens, np.int64) for tokens, _ in texts])
+    labels = np.concatenate(
+        [first + _places(spans) for first, (_, spans) in zip(starts.tolist(), texts, strict=False)]
+    ).astype(np.int64)
+    return Pack(
+        input_ids=torch.from_numpy(row)[None],
+        position_ids=torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))[None],
+        lengths=lengths,
+        boundaries=torch.from_numpy(starts.astype(np.int32)),
+        label_places=torch.from_numpy(labels - 1),
+        targets=torch.from_numpy(row[labels]),
+        pixel_values=pixel_values,
+        features=features,
+    )
+
+
+def _places(spans: Any) -> Any:
+    found = [np.arange(max(1, start), stop) for start, stop in np.asarray(spans).reshape(-1, 2).tolist()]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def blind(pack: Pack) -> Pack:
+    """A pack whose picture, if it has one, belongs to no token; without labels it gets one that counts nothing."""
+    if len(pack.targets):
+        return replace(pack, dummy=True)
+    nowhere = torch.zeros(1, dtype=torch.long)
+    return replace(pack, dummy=True, label_places=nowhere, targets=torch.full((1,), NO_TARGET))
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Reads pictures and makes them what the tower takes: pixel_values [n, 3, H, W]."""
+
     image_processor: Any
-    pictures: Pictures
+    pictures: Pictures = field(default_factory=Pictures)
+
+    def __call__(self, pictures: Sequence[Picture] | None) -> dict[str, torch.Tensor]:
+        """Of a sequence of pictures, or of a blank one."""
+        images = [Image.new("RGB", (32, 32))] if pictures is None else [self.pictures.read(one) for one in pictures]
+        return {"pixel_values": self.image_processor(images, return_tensors="pt")["pixel_values"]}
+
+
+@dataclass(frozen=True)
+class Steps(torch.utils.data.Dataset[Step]):
+    """The optimiser steps of a run as ``rank`` of ``world`` computes them; item ``i`` is step ``i``.
+
+    look: pictures, as the store names them, to the
+    keyword of ``make_pack`` that holds them; ``None``: a blank one.
+    """
+
+    samples: Samples
+    plan: Plan
+    rank: int
+    world: int
+    pack_tokens: int
+    look: Callable[[Sequence[Any] | None], dict[str, torch.Tensor]]
 
     def __len__(self) -> int:
-        return len(self.plan.order)
+        return self.plan.steps
 
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        sample = int(self.plan.order[place])
-        tokens = self.store.tokens(sample).tolist()
-        labels = [IGNORED] * len(tokens)
-        for start, stop in self.store.spans(sample).tolist():
-            labels[start:stop] = tokens[start:stop]
-        images = [self.pictures.read(picture) for picture in self.store.pictures(sample)]
-        pixels = self.image_processor(images, return_tensors="pt")["pixel_values"] if images else None
-        return {"input_ids": tokens, "labels": labels, "pixel_values": pixels}
+    def __getitem__(self, step: int) -> Step:
+        numbers = [int(number) for number in self.plan.batch(step)]
+        lengths = [int(self.samples.lengths[number]) for number in numbers]
+        mine = packs(lengths, self.world, self.pack_tokens)[self.rank]
+        made = tuple(self._pack([numbers[place] for place in places]) for places in mine)
+        return Step(made, sum(int(self.samples.labels[number]) for number in numbers), sum(lengths))
 
+    def blank(self) -> Pack:
+        """A pack of no samples."""
+        return self._pack(())
 
-@dataclass(frozen=True)
-class Collator:
-    """Pads on the right. Logits are asked for only from the first label of the batch on, which labels are cut to."""
-
-    pad_token: int
-
-    def __call__(self, items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """input_ids, attention_mask [B, T]; labels [B, K]; logits_to_keep K; pixel_values [pictures, 3, H, W]."""
-        longest = max(len(item["input_ids"]) for item in items)
-        tokens = torch.full((len(items), longest), self.pad_token)
-        labels = torch.full((len(items), longest), IGNORED)
-        mask = torch.zeros((len(items), longest), dtype=torch.long)
-        for row, item in enumerate(items):
-            length = len(item["input_ids"])
-            tokens[row, :length] = torch.tensor(item["input_ids"])
-            labels[row, :length] = torch.tensor(item["labels"])
-            mask[row, :length] = 1
-        learnt = (labels != IGNORED).any(0).nonzero()
-        if not len(learnt):
-            raise UserError("a batch without a label token: the chat template and the labels disagree")
-        keep = longest - int(learnt[0]) + 1  # the token before the first label predicts it
-        pixels = [item["pixel_values"] for item in items if item["pixel_values"] is not None]
-        return {
-            "input_ids": tokens,
-            "attention_mask": mask,
-            "labels": labels[:, -keep:],
-            "logits_to_keep": keep,
-            **({"pixel_values": torch.cat(pixels)} if pixels else {}),
-        }
+    def _pack(self, numbers: Sequence[int]) -> Pack:
+        texts = [(self.samples.tokens(number), self.samples.spans(number)) for number in numbers]
+        pictures = [picture for number in numbers for picture in self.samples.pictures(number)]
+        if not pictures:
+            return blind(make_pack(texts or [(np.zeros(1), ())], **self.look(None)))
+        return make_pack(texts, **self.look(pictures))

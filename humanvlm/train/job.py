@@ -15,11 +15,15 @@ from humanvlm.pipeline.stages import STAGES
 
 def write_job(run: StageRun) -> Path:
     """Write the stage run for the trainer, and take away what an earlier one answered."""
-    for path in (result_path(run), error_path(run)):
+    for path in (result_path(run), error_path(run), stop_path(run)):
         path.unlink(missing_ok=True)
-    path = run.work / "job.json"
-    write_json(path, describe(run))
-    return path
+    write_json(job_path(run), describe(run))
+    return job_path(run)
+
+
+def job_path(run: StageRun) -> Path:
+    """Where the stage run is described."""
+    return run.work / "job.json"
 
 
 def describe(run: StageRun) -> dict[str, Any]:
@@ -47,6 +51,18 @@ def result_path(run: StageRun) -> Path:
 def error_path(run: StageRun) -> Path:
     """Where the trainer leaves the text of a UserError."""
     return run.work / "error.json"
+
+
+def stop_path(run: StageRun) -> Path:
+    """A file that asks the trainer to save and end."""
+    return run.work / "stop"
+
+
+def checkpoint_step(work: Path) -> int | None:
+    """The step of the last checkpoint, unverified; None when there is none."""
+    return max(
+        (int(path.parent.name.partition("-")[2]) for path in work.glob("checkpoint-*/checkpoint.json")), default=None
+    )
 
 
 def die_with_parent() -> None:

@@ -1,7 +1,7 @@
-"""The model that a stage trains, which of its parameters learn, and what is saved of it.
+"""The model that a stage trains, which of its parameters learn and how fast, and what is saved of it.
 
-Stage 1 trains the projector of a frozen LLaVA and saves it. Stage 2 starts from that, trains low-rank updates of all
-else too, and saves the whole, merged.
+Stage 1 trains the projector of a frozen LLaVA and saves it. Stage 2 starts from that, trains what its parameters choose
+of the language model and the tower too, and saves the whole, merged.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from humanvlm.config.stage2_checkpoint import Stage2
+from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import atomic_file, atomic_folder
 from humanvlm.model.build import build_llava, projector_file
 from humanvlm.pipeline.contract import StageRun
@@ -25,7 +26,7 @@ def trainable_model(run: StageRun) -> tuple[Any, Any]:
     model.model.multi_modal_projector.load_state_dict(load_file(projector_file(run.inputs["stage1_checkpoint"])))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.config.seed)
-        return with_lora(model, run.config), processor
+        return tuned(model, run.config), processor
 
 
 def save_trained(run: StageRun, model: Any, processor: Any) -> None:
@@ -43,23 +44,39 @@ def projector_only(model: Any) -> Any:
     return model
 
 
-def with_lora(model: Any, config: Stage2) -> Any:
-    """A peft model that trains low-rank updates of the linear layers, and the projector whole; the rest is frozen."""
-    from peft import LoraConfig, get_peft_model
+def tuned(model: Any, config: Stage2) -> Any:
+    """The model of stage 2: its projector learns whole; language model and tower as the parameters say.
 
-    lora = LoraConfig(
-        r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, target_modules=targets(model)
-    )
-    tuned = get_peft_model(model, lora)
-    tuned.base_model.model.model.multi_modal_projector.requires_grad_(True)
-    return tuned
+    A peft model when something gets low-rank updates, else the same LLaVA.
+    """
+    model.requires_grad_(False)
+    if names := targets(model, config):
+        from peft import LoraConfig, get_peft_model
+
+        lora = LoraConfig(
+            r=config.lora_r, lora_alpha=config.lora_alpha, lora_dropout=config.lora_dropout, target_modules=names
+        )
+        model = get_peft_model(model, lora)
+    llava = plain(model)
+    llava.model.multi_modal_projector.requires_grad_(True)
+    if config.language_model == "full":
+        llava.model.language_model.requires_grad_(True)
+        llava.lm_head.requires_grad_(True)
+    return model
 
 
-def targets(model: Any) -> list[str]:
-    """Linear layers of the language model and the tower; of a convolutional tower, its pointwise convolutions."""
+def plain(model: Any) -> Any:
+    """The LLaVA itself, of which peft may have changed modules in place."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def targets(model: Any, config: Stage2) -> list[str]:
+    """What gets low-rank updates: all linear layers of a part, of a convolutional tower its pointwise convolutions."""
+    parts = {"model.language_model.": config.language_model, "model.vision_tower.": config.vision_tower}
+    prefixes = tuple(prefix for prefix, how in parts.items() if how == "lora")
     found = []
     for name, module in model.named_modules():
-        if not name.startswith(("model.language_model.", "model.vision_tower.")):
+        if not prefixes or not name.startswith(prefixes):
             continue
         pointwise = isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
         if pointwise or isinstance(module, torch.nn.Linear):
@@ -67,9 +84,44 @@ def targets(model: Any) -> list[str]:
     return found
 
 
+PARTS = {"projector": "multi_modal_projector", "vision_tower": "vision_tower", "language_model": ""}
+
+
+def part_of(name: str) -> str:
+    """The part that a parameter belongs to: ``projector``, ``vision_tower`` or ``language_model``."""
+    return next(part for part, mark in PARTS.items() if mark in name)
+
+
+def trained_by_part(model: Any) -> dict[str, int]:
+    """How many parameters learn, by part."""
+    counts = dict.fromkeys(PARTS, 0)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            counts[part_of(name)] += parameter.numel()
+    return {part: count for part, count in counts.items() if count}
+
+
+def parameter_groups(model: Any, config: Training) -> list[dict[str, Any]]:
+    """AdamW's groups: each part with its learning rate; vectors (biases, norms) do not decay."""
+    groups: dict[tuple[str, bool], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((part_of(name), parameter.ndim > 1), []).append(parameter)
+    own = getattr(config, "projector_learning_rate", None)
+    return [
+        {
+            "params": parameters,
+            "lr": own if own and part == "projector" else config.learning_rate,
+            "weight_decay": config.weight_decay if decays else 0.0,
+        }
+        for (part, decays), parameters in groups.items()
+    ]
+
+
 def merge(model: Any) -> Any:
-    """The plain LLaVA that computes what the peft model computes."""
-    return model.eval().merge_and_unload(safe_merge=True)
+    """The plain LLaVA that computes what the trained model computes."""
+    model = model.eval()
+    return model.merge_and_unload(safe_merge=True) if hasattr(model, "merge_and_unload") else model
 
 
 def save_projector(out: Path, model: Any) -> None:

@@ -1,7 +1,9 @@
 """Stage 1: the projector learns to say pictures in the language model's words; everything else is frozen."""
 
 from humanvlm.pipeline.contract import Outcome, StageRun
-from humanvlm.train.launch import train
+from humanvlm.train.launch import continues, follow, train
+
+__all__ = ["continues", "follow", "make"]
 
 
 def make(run: StageRun) -> Outcome:

@@ -2,7 +2,9 @@
 
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Outcome, StageRun, read_report
-from humanvlm.train.launch import train
+from humanvlm.train.launch import continues, follow, train
+
+__all__ = ["continues", "follow", "make"]
 
 
 def make(run: StageRun) -> Outcome:

@@ -1,22 +1,25 @@
-"""The trainer process: ``python -m humanvlm.train.worker JOB``, alone or as one rank under torchrun."""
+"""The trainer process: ``python -m humanvlm.train.worker JOB``, alone or as one rank of several."""
 
 import csv
+import gc
 import io
 import logging
 import os
 import resource
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import StageRun
-from humanvlm.train.job import die_with_parent, error_path, read_job, result_path
+from humanvlm.train.job import die_with_parent, error_path, read_job, result_path, stop_path
 
 log = logging.getLogger("humanvlm")
 
@@ -32,66 +35,146 @@ def main(job: Path) -> int:
     try:
         train(run)
     except UserError as error:
-        write_json(error_path(run), {"error": str(error)})
+        if os.environ["RANK"] == "0":
+            write_json(error_path(run), {"error": str(error)})
         return 2
     return 0
 
 
+@dataclass(frozen=True)
+class Done:
+    """What training leaves: the trained values by name, the log's entries, one a step, and what to report."""
+
+    learnt: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]]
+    processor: Any
+    info: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+
 def train(run: StageRun) -> None:
-    """Prepare, train (or continue), save. Rank 0 writes the artifact and ``result.json``."""
+    """Train (or continue), save. Rank 0 writes the artifact and ``result.json``.
+
+    Raises UserError when it was asked to stop (SIGTERM, or the stop file), once a checkpoint is written.
+    """
     import torch
 
     if not torch.cuda.is_available():
         os.environ["DS_ACCELERATOR"] = "cpu"
-    from humanvlm.train.batches import Collator, Run
-    from humanvlm.train.model import save_trained, trainable_model
-    from humanvlm.train.pictures import Pictures
+    from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+    from humanvlm.train.model import save_trained
     from humanvlm.train.prepare import prepared
-    from humanvlm.train.trainer import StageTrainer, arguments, bf16, last_checkpoint
+
+    material = prepared(run)
+    done = fit(run, material)
+    if os.environ["RANK"] != "0":
+        return
+    gc.collect()
+    unset_hf_deepspeed_config()  # with ZeRO 3, models would be loaded in parts
+    save_trained(run, finished(run, done.learnt), done.processor)
+    write_curve(run.out, done.history, run.stage.name)
+    result = {
+        "counts": asdict(material.counts),
+        "metrics": {**_metrics(done.history), **done.metrics},
+        "plots": ["loss.png"],
+        "info": {**material.info, **done.info},
+    }
+    write_json(result_path(run), result)
+
+
+def fit(run: StageRun, material: Any) -> Done:
+    """Build the model and train it by the plan, from the last checkpoint on. Raises UserError as ``train`` does."""
+    import torch
+
+    from humanvlm.train.batches import Pixels, Steps
+    from humanvlm.train.costs import Sizes, opening
+    from humanvlm.train.learner import Learner
+    from humanvlm.train.model import plain, trainable_model, trained_by_part
+    from humanvlm.train.trainer import Progress, StageTrainer, arguments, bf16
 
     config: Training = run.config
-    world = int(os.environ["WORLD_SIZE"])
-    resume = last_checkpoint(run.work, world)
-    material = prepared(run)
-    store, plan = material.store, material.plan
+    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    plan = material.plan
+    resume = continued(run, plan)
+    first = resume.step if resume else 0
     model, processor = trainable_model(run)
-    if in_bf16 := bf16(run.params.model.dtype):
+    parts = trained_by_part(model)
+    if half := bf16(run.params.model.dtype):
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    if config.gradient_checkpointing:
+        plain(model).model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+    if rank == 0:
+        about = opening(config, Sizes.of(model), parts, plan, material.store, first=first, half=half, world=world)
+        log.info("%s: %s", run.stage.name, about)
     trainer = StageTrainer(
-        run.stage.name,
-        model=model,
-        args=arguments(config, plan.steps, run.work, world, in_bf16),
-        train_dataset=Run(store, plan, processor.image_processor, Pictures()),
-        data_collator=Collator(processor.tokenizer.pad_token_id),
+        config,
+        arguments(config, plan.steps, run.work, half),
+        Learner(model),
+        Steps(material.store, plan, rank, world, config.pack_tokens, Pixels(processor.image_processor)),
+        resume,
+        callbacks=[Progress(run.stage.name)],
+        stop_file=stop_path(run),
     )
+    signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stop", True))
     start = time.monotonic()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.fit()
     seconds = time.monotonic() - start
-    if not trainer.is_world_process_zero():
-        return
-    first = int(resume.name.rpartition("-")[2]) if resume else 0
-    tokens = int(store.lengths[plan.order[first * config.batch_size :]].sum())
-    history = [entry for entry in trainer.state.log_history if "loss" in entry]
-    save_trained(run, trainer.model, processor)
-    write_curve(run.out, history, run.stage.name)
-    write_json(
-        result_path(run),
-        {
-            "counts": asdict(material.counts),
-            "metrics": _metrics(history) | {"train_seconds": seconds, "tokens_per_second": tokens / seconds},
-            "plots": ["loss.png"],
-            "info": {
-                **material.info,
-                "trainable_parameters": trainable,
-                "processes": world,
-                "engine": type(trainer.model_wrapped).__name__,
-                "dtype": "bfloat16" if trainer.args.bf16 else "float32",
-                "resumed_after_step": first,
-                "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
-            },
-        },
-    )
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    state = trainer.state
+    if state.global_step < plan.steps:
+        raise UserError(
+            f"{run.stage.name}: stopped after step {state.global_step} of {plan.steps}; its checkpoint is kept: the "
+            "same command continues"
+        )
+    history = [entry for entry in state.log_history if "loss" in entry]
+    tokens = sum(entry["tokens"] for entry in history[first:])
+    info = {
+        "trainable_parameters": sum(parts.values()),
+        "trained_by_part": parts,
+        "processes": world,
+        "engine": type(trainer.model_wrapped).__name__,
+        "dtype": "bfloat16" if half else "float32",
+        "resumed_after_step": first,
+        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+    figures = {"train_seconds": seconds, "tokens_per_second": tokens / seconds}
+    return Done(trainer.learnt(), history, processor, info, figures)
+
+
+def continued(run: StageRun, plan: Any) -> Any:
+    """The checkpoint to go on from, None at the beginning.
+
+    Raises UserError when it has learnt from other samples than the plan begins with. A plan of more steps begins with
+    the shorter one, so that raising max_steps goes on; the learning rate then follows the longer run's cosine.
+    """
+    from humanvlm.train.checkpoints import newest
+
+    found = newest(run.work)
+    if found is None:
+        return None
+    if found.step >= plan.steps or found.plan != plan.digest_to(found.step):
+        raise UserError(
+            f"{found.folder}: {found.step} steps of another plan of samples than that of these parameters and inputs; "
+            "put them back to continue, or start afresh with --force"
+        )
+    if found.steps != plan.steps:
+        log.info("%s: planned for %d steps, goes on to %d", run.stage.name, found.steps, plan.steps)
+    return found
+
+
+def finished(run: StageRun, learnt: Mapping[str, Any]) -> Any:
+    """The model of the stage anew, in float32, with what was learnt: whatever dtype and sharding it was trained in."""
+    import torch
+
+    from humanvlm.train.model import trainable_model
+
+    model, _ = trainable_model(run)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in learnt.items():
+            parameters[name].copy_(value)
+    return model
 
 
 def _metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -106,13 +189,13 @@ def _metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def write_curve(out: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
-    """``loss.csv`` (step, loss in nats a token, learning_rate, grad_norm) and ``loss.png``."""
+    """``loss.csv`` (step, loss in nats a token, learning_rate, grad_norm, tokens, seconds) and ``loss.png``."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    columns = ("step", "loss", "learning_rate", "grad_norm")
+    columns = ("step", "loss", "learning_rate", "grad_norm", "tokens", "step_seconds", "data_seconds")
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(columns)

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def start(
     """``start(stage, out, processes=1, **inputs)`` runs ``humanvlm STAGE`` on the small artifacts with tiny models."""
     params = tmp_path_factory.mktemp("params") / "params.yaml"
     sections = ("raw_scrape", "human_scenes", "human_caption", "human_caption_hq", "benchmark_scores")
-    common = {"batch_size": 4, "save_steps": 5, "learning_rate": 5e-3, "micro_batch_size": 2}
+    common = {"batch_size": 4, "save_steps": 5, "learning_rate": 5e-3, "pack_tokens": 200}
     values = {
         **{section: {} for section in sections},
         "registered_model": {},
@@ -116,10 +116,12 @@ def start(
     }
     params.write_text(yaml.safe_dump(values))
 
-    def begin(stage: str, out: Path, processes: int = 1, **inputs: Path) -> "subprocess.Popen[str]":
+    def begin(
+        stage: str, out: Path, processes: int = 1, launcher: Sequence[str] = (), **inputs: Path
+    ) -> "subprocess.Popen[str]":
         folders = {name: artifacts / name for name in ("human_caption", "human_caption_hq", "data")} | inputs
         wanted = ("human_caption",) if stage == "stage1_checkpoint" else tuple(folders)
-        command = [sys.executable, "-m", "humanvlm.cli", stage, "--params", str(params), "--out", str(out)]
+        command = [sys.executable, *launcher, "-m", "humanvlm.cli", stage, "--params", str(params), "--out", str(out)]
         command += [part for name in wanted for part in ("--in", f"{name}={folders[name]}")]
         environment = {**os.environ, "HUMANVLM_PROCESSES": str(processes), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -1,53 +1,107 @@
-"""Padding."""
+"""Steps: the plan's samples, each once over all processes, with their pictures in order."""
 
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from humanvlm.config.model import Model
-from humanvlm.errors import UserError
-from humanvlm.train.batches import IGNORED, Collator
+from humanvlm.train.batches import NO_TARGET, Pack, Pixels, Steps, blind, make_pack
+from humanvlm.train.plan import Plan
+from humanvlm.train.samples import Picture
 
-
-@given(st.lists(st.integers(3, 40), min_size=1, max_size=8))
-def test_padding_changes_no_token_and_keeps_every_label(lengths: list[int]) -> None:
-    items = [
-        {
-            "input_ids": list(range(1, n + 1)),
-            "labels": [IGNORED] * (n - 2) + [n - 1, n],
-            "pixel_values": torch.zeros(1, 3, 2, 2),
-        }
-        for n in lengths
-    ]
-    batch = Collator(0)(items)
-    assert batch["attention_mask"].sum(1).tolist() == lengths
-    assert (batch["labels"] != IGNORED).sum(1).tolist() == [2] * len(lengths)
-    assert batch["labels"].shape[1] == batch["logits_to_keep"] <= max(lengths)
-    assert (batch["labels"][:, 0] == IGNORED).all()  # the loss shifts: the first kept position only predicts
-    last = batch["input_ids"][:, -batch["logits_to_keep"] :]
-    assert torch.equal(batch["labels"][batch["labels"] != IGNORED], last[batch["labels"] != IGNORED])
+IMAGE = 9
 
 
-def test_logits_at_the_kept_positions_give_the_loss_of_all(tiny_models: dict[str, str]) -> None:
-    from humanvlm.model.build import build_llava
+class Texts:
+    """Sample ``i`` is i + 1, some image tokens, then its labels 100 + i, two of them."""
 
-    model, _ = build_llava(Model(**tiny_models))
-    items = []
-    for length in (6, 12):
-        tokens = [model.config.image_token_id] * 16 + list(range(5, 5 + length))
-        labels = [IGNORED] * 18 + tokens[18:]
-        items.append({"input_ids": tokens, "labels": labels, "pixel_values": torch.randn(1, 3, 32, 32)})
-    batch = Collator(1)(items)
-    full = torch.full_like(batch["input_ids"], IGNORED)
-    full[:, -batch["logits_to_keep"] :] = batch["labels"]
-    with torch.inference_mode():
-        short = model(**batch).loss
-        whole = model(**{key: value for key, value in batch.items() if key != "logits_to_keep"} | {"labels": full}).loss
-    assert torch.allclose(short, whole, atol=1e-6)
+    def __init__(self, pictures: Sequence[int]) -> None:
+        self.counts = list(pictures)
+        self.lengths = np.array([3 + 4 * count for count in pictures])
+        self.labels = np.full(len(pictures), 2)
+
+    def tokens(self, i: int) -> Any:
+        return np.array([i + 1, *[IMAGE] * (4 * self.counts[i]), 100 + i, 100 + i], np.uint32)
+
+    def spans(self, i: int) -> Any:
+        return np.array([[self.lengths[i] - 2, self.lengths[i]]], np.uint32)
+
+    def pictures(self, i: int) -> Any:
+        return tuple((i, number) for number in range(self.counts[i]))
 
 
-def test_a_batch_without_labels_is_an_error() -> None:
-    item = {"input_ids": [1, 2, 3], "labels": [IGNORED] * 3, "pixel_values": torch.zeros(1, 3, 2, 2)}
-    with pytest.raises(UserError, match="without a label"):
-        Collator(0)([item])
+def look(pictures: Sequence[Any] | None) -> dict[str, torch.Tensor]:
+    """Pixels that tell which picture they are."""
+    return {"pixel_values": torch.tensor([[-1, -1]] if pictures is None else pictures)}
+
+
+def steps(texts: Texts, rank: int, world: int, pack_tokens: int = 30, batch_size: int = 6) -> Steps:
+    order = np.arange(len(texts.counts)) % len(texts.counts)
+    return Steps(
+        texts, Plan(order[: len(order) // batch_size * batch_size], batch_size, ""), rank, world, pack_tokens, look
+    )
+
+
+def samples_of(pack: Pack) -> list[int]:
+    starts = pack.boundaries[:-1].tolist()
+    return [int(pack.input_ids[0, start]) - 1 for start in starts]
+
+
+@given(st.lists(st.integers(0, 2), min_size=6, max_size=24), st.sampled_from([1, 2, 4, 8]), st.integers(16, 60))
+def test_every_sample_of_the_plan_is_computed_once(pictures: list[int], world: int, limit: int) -> None:
+    texts = Texts(pictures)
+    ranks = [steps(texts, rank, world, limit) for rank in range(world)]
+    for number in range(len(ranks[0])):
+        made = [rank[number] for rank in ranks]
+        assert len({(len(step.packs), step.labels, step.tokens) for step in made}) == 1
+        packs = [pack for step in made for pack in step.packs]
+        learnt = Counter(target for pack in packs for target in pack.targets.tolist() if target != NO_TARGET)
+        batch = ranks[0].plan.batch(number).tolist()
+        assert learnt == Counter(100 + sample for sample in batch for _ in range(2))
+        assert made[0].labels == learnt.total()
+        assert made[0].tokens == sum(int(texts.lengths[sample]) for sample in batch)
+        for pack in packs:
+            seen = [list(picture) for sample in samples_of(pack) if sample >= 0 for picture in texts.pictures(sample)]
+            assert pack.pixel_values is not None
+            assert pack.pixel_values.tolist() == (seen or [[-1, -1]])
+            assert pack.dummy == (not seen)
+            assert bool((pack.input_ids == IMAGE).any()) == bool(seen)
+            assert len(pack.label_places) == len(pack.targets) > 0
+
+
+def test_labels_are_predicted_by_the_token_before() -> None:
+    pack = make_pack([([1, 2, 3], [[1, 3]]), ([4, 5], [[0, 2]])])
+    row = pack.input_ids[0]
+    assert torch.equal(row[pack.label_places + 1], pack.targets)
+    assert pack.targets.tolist() == [2, 3, 5]
+    assert pack.lengths == (3, 2)
+
+
+def test_a_pack_without_labels_counts_nothing() -> None:
+    pack = blind(make_pack([([1, 2], [])]))
+    assert pack.dummy
+    assert pack.targets.tolist() == [NO_TARGET]
+    assert pack.label_places.tolist() == [0]
+
+
+def test_a_pack_moves_whole() -> None:
+    pack = make_pack([([1, 2], [[1, 2]])], pixel_values=torch.zeros(1, 3, 2, 2)).to(torch.device("meta"))
+    assert pack.lengths == (2,)
+    assert all(value.is_meta for value in vars(pack).values() if torch.is_tensor(value))
+
+
+def test_pictures_become_what_the_tower_takes(tmp_path: Any) -> None:
+    from transformers import SiglipImageProcessorPil
+
+    Image.new("RGB", (50, 40), "white").save(tmp_path / "a.png")
+    pixels = Pixels(SiglipImageProcessorPil(size={"height": 32, "width": 32}))
+    assert pixels([Picture(str(tmp_path / "a.png"), -1)])["pixel_values"].shape == (1, 3, 32, 32)
+    assert pixels(None)["pixel_values"].shape == (1, 3, 32, 32)
+    with pytest.raises(Exception, match=r"b\.png"):
+        pixels([Picture(str(tmp_path / "b.png"), -1)])

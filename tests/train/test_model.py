@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from humanvlm.config.model import Model
+from humanvlm.config.stage1_checkpoint import Stage1
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.model.build import build_llava
-from humanvlm.train.model import merge, with_lora
+from humanvlm.train.model import merge, parameter_groups, projector_only, trained_by_part, tuned
 
 
 def llava(tiny_models: dict[str, str], tower: str) -> Any:
@@ -20,19 +21,19 @@ def llava(tiny_models: dict[str, str], tower: str) -> Any:
 def test_the_merged_model_computes_what_the_tuned_one_did(tiny_models: dict[str, str], tower: str) -> None:
     plain = llava(tiny_models, tower)
     names = set(plain.state_dict())
-    tuned = with_lora(plain, Stage2(lora_r=4, lora_dropout=0.1))
+    model = tuned(plain, Stage2(lora_r=4, lora_dropout=0.1))
     torch.manual_seed(0)
-    for name, parameter in tuned.named_parameters():
+    for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
-    tuned.eval().double()
+    model.eval().double()
     side = 32 if tower == "siglip" else 224
     tokens = 16 if tower == "siglip" else 49
     ids = torch.tensor([[5] + [plain.config.image_token_id] * tokens + [7, 8, 9]])
     inputs = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side).double()}
     with torch.inference_mode():
-        before = tuned(**inputs).logits
-        merged = merge(tuned)
+        before = model(**inputs).logits
+        merged = merge(model)
         after = merged(**inputs).logits
         original = llava(tiny_models, tower).double()(**inputs).logits
     assert type(merged).__name__ == "LlavaForConditionalGeneration"
@@ -42,8 +43,44 @@ def test_the_merged_model_computes_what_the_tuned_one_did(tiny_models: dict[str,
 
 
 def test_every_linear_layer_and_the_projector_train(tiny_models: dict[str, str]) -> None:
-    tuned = with_lora(llava(tiny_models, "mobilenet"), Stage2())
-    trained = {name for name, parameter in tuned.named_parameters() if parameter.requires_grad}
+    model = tuned(llava(tiny_models, "mobilenet"), Stage2())
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     for part in ("q_proj", "down_proj", "expand_1x1", "reduce_1x1", "conv_1x1", "multi_modal_projector.linear_2"):
         assert any(part in name for name in trained), part
     assert not any("conv_3x3" in name or "embed_tokens" in name or "lm_head" in name for name in trained)
+
+
+@pytest.mark.parametrize(
+    ("language", "tower", "parts"),
+    [
+        ("lora", "lora", {"projector", "vision_tower", "language_model"}),
+        ("lora", "frozen", {"projector", "language_model"}),
+        ("full", "lora", {"projector", "vision_tower", "language_model"}),
+        ("full", "frozen", {"projector", "language_model"}),
+        ("frozen", "lora", {"projector", "vision_tower"}),
+        ("frozen", "frozen", {"projector"}),
+    ],
+)
+def test_parts_learn_as_chosen_and_merge(
+    tiny_models: dict[str, str], language: Any, tower: Any, parts: set[str]
+) -> None:
+    names = set(llava(tiny_models, "siglip").state_dict())
+    model = tuned(llava(tiny_models, "siglip"), Stage2(language_model=language, vision_tower=tower, lora_r=4))
+    assert set(trained_by_part(model)) == parts
+    learning = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert all("lora" in name for name in learning if "vision_tower" in name)
+    assert all(("lora" in name) == (language == "lora") for name in learning if "language_model" in name)
+    assert set(merge(model).state_dict()) == names
+
+
+def test_parts_have_their_learning_rates_and_vectors_do_not_decay(tiny_models: dict[str, str]) -> None:
+    config = Stage2(learning_rate=1e-3, projector_learning_rate=1e-4, weight_decay=0.1)
+    groups = parameter_groups(tuned(llava(tiny_models, "siglip"), config), config)
+    assert {(group["lr"], group["weight_decay"], group["params"][0].ndim > 1) for group in groups} == {
+        (1e-4, 0.1, True),
+        (1e-4, 0.0, False),
+        (1e-3, 0.1, True),
+    }
+    (matrices, vectors) = parameter_groups(projector_only(llava(tiny_models, "siglip")), Stage1(weight_decay=0.1))
+    assert (len(matrices["params"]), len(vectors["params"])) == (2, 2)
+    assert matrices["lr"] == vectors["lr"] == 1e-3

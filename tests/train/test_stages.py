@@ -19,7 +19,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def finish(process: "subprocess.Popen[str]") -> str:
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors[-3000:]
     return errors
 
@@ -31,7 +31,7 @@ def curve(out: Path) -> list[tuple[int, float]]:
 
 def kill_once_saved(process: "subprocess.Popen[str]", out: Path) -> int:
     """SIGKILL the command once a checkpoint is there, and return the pid of the trainer it had started."""
-    while not list(out.glob(".work/checkpoint-*/complete.json")):
+    while not list(out.glob(".work/checkpoint-*/checkpoint.json")):
         assert process.poll() is None, process.communicate()[1][-3000:]
         time.sleep(0.002)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -59,6 +59,12 @@ def test_stage1_trains_the_projector(undisturbed: Path) -> None:
     assert not (undisturbed / ".work").exists()
 
 
+def same_weights(out: Path, undisturbed: Path, within: float = 0.0) -> bool:
+    weights = load_file(undisturbed / "projector.safetensors")
+    found = load_file(out / "projector.safetensors")
+    return all(float((value - weights[name]).abs().max()) <= within for name, value in found.items())
+
+
 def test_a_killed_stage1_continues_to_the_same_weights(start: Start, undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "stage1_checkpoint"
     trainer = kill_once_saved(start("stage1_checkpoint", out), out)
@@ -67,38 +73,59 @@ def test_a_killed_stage1_continues_to_the_same_weights(start: Start, undisturbed
         assert time.monotonic() < deadline, "the trainer outlived the command that started it"
         time.sleep(0.05)
     assert not (out / "report.json").exists()
-    mark = max(out.glob(".work/checkpoint-*/complete.json"), key=lambda path: path.stat().st_mtime)
-    state = mark.read_text()
-    mark.write_text(json.dumps(json.loads(state) | {"digest": "0" * 64}))
+    marks = list(out.glob(".work/checkpoint-*/checkpoint.json"))
+    states = {mark: mark.read_text() for mark in marks}
+    for mark, state in states.items():
+        mark.write_text(json.dumps(json.loads(state) | {"plan": "0" * 64}))
     refused = start("stage1_checkpoint", out)
-    assert "did not come back" in refused.communicate(timeout=300)[1].splitlines()[-1]
+    assert "another plan of samples" in refused.communicate(timeout=600)[1].splitlines()[-1]
     assert refused.returncode == 2
-    mark.write_text(state)
+    for mark, state in states.items():
+        mark.write_text(state)
     assert "resuming after step" in finish(start("stage1_checkpoint", out))
     assert json.loads((out / "report.json").read_text())["info"]["resumed_after_step"] >= 5
+    assert curve(out) == curve(undisturbed)
+    assert same_weights(out, undisturbed)
+
+
+def test_a_stopped_stage1_continues_with_other_processes(start: Start, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stage1_checkpoint"
+    process = start("stage1_checkpoint", out)
+    while not list(out.glob(".work/checkpoint-*/checkpoint.json")):
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    last = process.communicate(timeout=600)[1].splitlines()[-1]
+    assert process.returncode == 2
+    assert "stopped after step" in last
+    assert "the same command continues" in last
+    stopped = max(int(path.name.partition("-")[2]) for path in out.glob(".work/checkpoint-*"))
+    assert f"after step {stopped} of 40" in last
+    finish(start("stage1_checkpoint", out, processes=2))
+    report = json.loads((out / "report.json").read_text())
+    assert (report["info"]["processes"], report["info"]["resumed_after_step"]) == (2, stopped)
     pairs = list(zip(curve(out), curve(undisturbed), strict=True))
-    assert max(abs(one[1] - other[1]) for one, other in pairs) < 1e-5
-    assert all(one[0] == other[0] for one, other in pairs)
-    weights = load_file(undisturbed / "projector.safetensors")
-    for name, value in load_file(out / "projector.safetensors").items():
-        assert (value - weights[name]).abs().max() < 1e-5
-
-
-def test_two_processes_share_a_batch_and_stage2_merges(start: Start, undisturbed: Path, tmp_path: Path) -> None:
-    pair, tuned = tmp_path / "stage1_checkpoint", tmp_path / "stage2_checkpoint"
-    both = [
-        start("stage1_checkpoint", pair, processes=2),
-        start("stage2_checkpoint", tuned, stage1_checkpoint=undisturbed),
-    ]
-    for process in both:
-        finish(process)
-    assert json.loads((pair / "report.json").read_text())["info"]["processes"] == 2
-    pairs = list(zip(curve(pair), curve(undisturbed), strict=True))
+    assert pairs[stopped - 1][0] == pairs[stopped - 1][1]
     # Sums in another order: equal to rounding at first; random weights then amplify it step by step.
-    assert max(abs(one[1] - other[1]) for one, other in pairs[:10]) < 1e-4
-    report = json.loads((tuned / "report.json").read_text())
+    assert max(abs(one[1] - other[1]) for one, other in pairs[: stopped + 5]) < 1e-4
+
+
+def test_stage2_merges_what_it_learnt(start: Start, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stage2_checkpoint"
+    finish(start("stage2_checkpoint", out, stage1_checkpoint=undisturbed))
+    report = json.loads((out / "report.json").read_text())
     assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2}
     assert report["rows"]["in"] == 60 + 60 + 60 + 9
-    model, _ = load_checkpoint(tuned / "model")
+    assert report["info"]["trained_by_part"].keys() == {"projector", "vision_tower", "language_model"}
+    model, _ = load_checkpoint(out / "model")
     projector = load_file(undisturbed / "projector.safetensors")["linear_1.weight"]
     assert not (model.model.multi_modal_projector.linear_1.weight == projector).all()
+
+
+def test_a_launcher_may_start_the_command_as_each_rank(start: Start, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stage1_checkpoint"
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d"]
+    finish(start("stage1_checkpoint", out, launcher=[*launcher, "--rdzv-endpoint", "127.0.0.1:0"]))
+    assert json.loads((out / "report.json").read_text())["info"]["processes"] == 2
+    pairs = list(zip(curve(out), curve(undisturbed), strict=True))
+    assert max(abs(one[1] - other[1]) for one, other in pairs[:5]) < 1e-4

@@ -1,0 +1,128 @@
+"""Packed = one sample at a time with the model's own forward: loss, logits' gradients, with and without pictures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from humanvlm.config.model import Model
+from humanvlm.config.stage2_checkpoint import Stage2
+from humanvlm.model.build import build_llava
+from humanvlm.train import learner
+from humanvlm.train.batches import Pack, blind, make_pack
+from humanvlm.train.learner import Head, Learner
+from humanvlm.train.model import plain, tuned
+
+Text = tuple[list[int], list[list[int]]]
+
+
+def llava(tiny_models: dict[str, str], how: str = "full") -> Any:
+    model = build_llava(Model(**tiny_models))[0]
+    return tuned(model, Stage2(language_model=how, vision_tower="lora", lora_r=4, lora_dropout=0.0))
+
+
+def texts(image: int) -> list[Text]:
+    """Samples of one picture, two pictures, none."""
+    picture = [image] * 16
+    return [
+        ([5, *picture, 6, 7, 8, 9], [[19, 21]]),
+        ([5, *picture, 6, *picture, 7, 8, 9, 10], [[1, 1], [35, 38]]),
+        ([5, 6, 7, 8, 9], [[0, 2], [3, 5]]),
+    ]
+
+
+def alone(model: Any, text: Text, pixels: torch.Tensor) -> torch.Tensor:
+    """Sum of cross-entropy of one sample by the LLaVA's own forward."""
+    tokens, spans = text
+    labels = torch.full((1, len(tokens)), -100)
+    for start, stop in spans:
+        labels[0, max(1, start) : stop] = torch.tensor(tokens[max(1, start) : stop])
+    logits = plain(model)(
+        input_ids=torch.tensor([tokens]), pixel_values=pixels if len(pixels) else None, attention_mask=None
+    ).logits
+    return nn.functional.cross_entropy(logits[0, :-1].double(), labels[0, 1:], ignore_index=-100, reduction="sum")
+
+
+def gradients(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def packed(samples: Sequence[Text], pixels: torch.Tensor) -> Pack:
+    return make_pack(samples, pixel_values=pixels)
+
+
+@pytest.mark.parametrize("how", ["full", "lora"])
+def test_packed_is_unpacked(tiny_models: dict[str, str], how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "LOGITS", 4 * 3 * 49_280)  # a few rows at a time
+    model = llava(tiny_models, how).eval()
+    torch.manual_seed(0)
+    samples = texts(plain(model).config.image_token_id)
+    pixels = torch.randn(3, 3, 32, 32)
+    parts = [pixels[:1], pixels[1:3], pixels[3:]]
+    losses = [alone(model, text, part) for text, part in zip(samples, parts, strict=True)]
+    wanted = gradients(model, sum(losses))  # type: ignore[arg-type]
+    module = Learner(model).train()
+    loss = module(packed(samples, pixels))
+    assert loss.item() == pytest.approx(sum(loss.item() for loss in losses), rel=1e-6)
+    found = gradients(model, loss)
+    assert set(found) == set(wanted)
+    for name, gradient in wanted.items():
+        assert torch.allclose(found[name], gradient, atol=1e-5, rtol=1e-4), name
+
+
+def test_a_sample_sees_nothing_of_its_neighbours(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models)
+    module = Learner(model)
+    first, _, last = texts(plain(model).config.image_token_id)
+    one = module(packed([last, first, last], torch.ones(1, 3, 32, 32)))
+    apart = module(packed([first], torch.ones(1, 3, 32, 32))) + 2 * module(
+        blind(packed([last], torch.ones(1, 3, 32, 32)))
+    )
+    assert torch.allclose(one, apart, rtol=1e-6)
+
+
+def test_a_dummy_picture_changes_nothing_and_reaches_every_parameter(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models)
+    module = Learner(model)
+    last = texts(0)[2]
+    seen = [module(blind(packed([last], value * torch.ones(1, 3, 32, 32)))) for value in (0.0, 1.0)]
+    assert seen[0] == seen[1]
+    found = gradients(model, module(blind(packed([([0], [])], torch.zeros(1, 3, 32, 32)))))
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    reached = {name for name in trained if name in found}
+    # A tower may have layers behind the features that are read; nothing reaches those in a pack with pictures either.
+    seen_too = gradients(
+        model, module(packed([texts(plain(model).config.image_token_id)[0]], torch.ones(1, 3, 32, 32)))
+    )
+    assert reached == {name for name in trained if name in seen_too}
+    assert all(not gradient.any() for gradient in found.values())
+
+
+def test_features_give_what_pictures_give(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models, "lora")
+    module, base = Learner(model), plain(model)
+    text = texts(base.config.image_token_id)[0]
+    pixels = torch.randn(1, 3, 32, 32)
+    kept: list[torch.Tensor] = []
+    hook = base.model.multi_modal_projector.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
+    wanted = module(packed([text], pixels))
+    hook.remove()
+    assert torch.allclose(wanted, module(make_pack([text], features=kept[0])), rtol=1e-6)
+
+
+def test_the_first_token_is_never_a_label() -> None:
+    pack = make_pack([([5, 6], [[0, 2]]), ([7, 8, 9], [[0, 1], [2, 3]])])
+    assert pack.label_places.tolist() == [0, 3]
+    assert pack.targets.tolist() == [6, 9]
+    assert pack.position_ids.tolist() == [[0, 1, 0, 1, 2]]
+    assert pack.boundaries.tolist() == [0, 2, 5]
+
+
+def test_the_head_is_still_a_head() -> None:
+    linear = nn.Linear(4, 9, bias=False)
+    hidden = torch.randn(3, 4)
+    assert torch.equal(Head.of(linear)(hidden), linear(hidden))
