@@ -115,7 +115,7 @@ def close(one: Sequence[float], other: Sequence[float], within: float = 1e-6) ->
 @pytest.mark.parametrize("name", ["zero2", "zero3", "offloaded", "small_packs"])
 def test_zero_and_packs_change_nothing(alone: Path, name: str) -> None:
     assert close(losses(alone, name), losses(alone, "plain"))
-    assert same(weights(alone, name), weights(alone, "plain"), within=1e-5)
+    assert same(weights(alone, name), weights(alone, "plain"), within=5e-5)
     assert not same(weights(alone, name), weights(alone, "whole"), within=1e-4)
 
 
@@ -136,14 +136,14 @@ def test_other_processes_go_on_with_the_same_batches(pair: Path) -> None:
     for name in ("two", "four"):
         assert close(losses(pair, name), wanted)
         assert [entry["tokens"] for entry in history(pair, name)] == [e["tokens"] for e in history(pair, "zero2")]
-        assert same(weights(pair, name), weights(pair, "zero2"), within=1e-5)
+        assert same(weights(pair, name), weights(pair, "zero2"), within=5e-5)
     assert close(losses(pair, "two_small"), wanted)
 
 
 @pytest.mark.slow
 def test_sharded_weights_come_back(pair: Path) -> None:
     assert close(losses(pair, "two_zero3_resumed"), losses(pair, "zero2"))
-    assert same(weights(pair, "two_zero3_resumed"), weights(pair, "zero2"), within=1e-5)
+    assert same(weights(pair, "two_zero3_resumed"), weights(pair, "zero2"), within=5e-5)
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_more_steps_go_on(alone: Path) -> None:
 
 @pytest.mark.slow
 def test_a_stop_saves_and_minutes_save(alone: Path) -> None:
-    assert [path.name for path in sorted(alone.glob("cut/checkpoint-*"))] == ["checkpoint-2", "checkpoint-3"]
+    assert [path.name for path in sorted(alone.glob("first/checkpoint-*"))] == ["checkpoint-2", "checkpoint-3"]
     assert [path.name for path in sorted(alone.glob("often/checkpoint-*"))] == ["checkpoint-1"]
 
 
