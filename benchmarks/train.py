@@ -13,7 +13,6 @@ machine's own matrix product is measured beside them. Prints a table, and the sa
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -123,7 +122,7 @@ def run_plain(
             learning_rate=config.learning_rate, logging_steps=1, save_strategy="no", report_to="none",
             train_sampling_strategy="sequential", remove_unused_columns=False, disable_tqdm=True, ddp_backend="gloo",
         ),
-        train_dataset=list(order),  # type: ignore[arg-type]
+        train_dataset=list(order),
         data_collator=Padded(texts, Pixels(processor.image_processor), processor.tokenizer.pad_token_id),
         callbacks=[clock],
     )  # fmt: skip
@@ -213,4 +212,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

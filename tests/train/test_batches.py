@@ -15,7 +15,7 @@ from humanvlm.train.batches import NO_TARGET, Pack, Pixels, Steps, blind, make_p
 from humanvlm.train.plan import Plan
 from humanvlm.train.samples import Picture
 
-IMAGE = 9
+IMAGE = 999
 
 
 class Texts:
