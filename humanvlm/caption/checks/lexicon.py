@@ -97,6 +97,8 @@ def items(words: Sequence[Token], first: int, last: int) -> list[Item]:
     place = 0
     while place < len(lower):
         size, term = _match(lower, place)
+        if term.kind == "activity" and found and found[-1].term.kind == "number" and lower[place].endswith("s"):
+            term = Term("thing", noun.value, several=True) if (noun := _noun(lower[place])) else term  # two swings
         found.append(Item(first + place, first + place + size, term))
         place += size
     return found

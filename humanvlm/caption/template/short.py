@@ -7,9 +7,9 @@ from dataclasses import replace
 from humanvlm.caption.template import people, surroundings
 from humanvlm.caption.template.cast import counted_by_noun, counted_people
 from humanvlm.caption.template.english import article, join, plural, sentence, word_count
-from humanvlm.caption.template.sheet import Sheet
+from humanvlm.caption.template.sheet import Sheet, called
 from humanvlm.caption.template.story import shared_facts
-from humanvlm.caption.template.words import PLACES, POSES
+from humanvlm.caption.template.words import FIXED, PLACES, POSES
 from humanvlm.data.facts import Person
 
 USUAL = (14, 15, 16, 17, 18)  # most words of a caption, where that much is known: people write about thirteen
@@ -62,7 +62,8 @@ def _one(sheet: Sheet, person: Person) -> Telling:
     taken = set[str]()
     acts = people.action(sheet, person, people.relation_phrases(sheet, 0, {}, taken))
     worn, looks, turn = _worn(sheet, person), people.features(sheet, person), people.turned(sheet, person)
-    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken)
+    posed = bool(acts) and acts[0].free.split(" ", 1)[0] in POSES
+    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken, posed)
     if (looks or turn) and sheet.chance(0.25):
         objects = ""
     if acts:
@@ -94,8 +95,8 @@ def _rest(sheet: Sheet, placed: bool, known: int) -> Telling:
         yield {"where": PLACES.get(sheet.facts.people[0].position, "")}
 
 
-def _around(sheet: Sheet, taken: set[str]) -> Telling:
-    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken)
+def _around(sheet: Sheet, taken: set[str], posed: bool = False) -> Telling:
+    setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken, posed)
     if setting:
         yield {"where": setting}
     if objects:
@@ -116,7 +117,7 @@ def _two(sheet: Sheet) -> tuple[str, Telling]:
             yield act
         if first:
             yield first
-        yield from _around(sheet, taken)
+        yield from _around(sheet, taken, bool(does))
 
     both = join([f"{article(noun)} {trait}".strip() for noun, trait in zip(nouns, traits, strict=True)])
     if nouns[0] != nouns[1]:
@@ -143,7 +144,7 @@ def _several(sheet: Sheet) -> Telling:
     described = list(enumerate(sheet.facts.people))
     busy = [(index, person) for index, person in described if sheet.sure(person.activity)]
     aside = next((trait for one in busy or described if (trait := _trait(sheet, *one, taken, bool(does)))), "")
-    if objects := _things(sheet, taken):
+    if objects := _things(sheet, taken, bool(does)):
         yield {"things": objects}
     if aside:
         yield {"aside": f"{sheet.pick('one', 'one of them')} {aside}"}
@@ -173,11 +174,16 @@ def _alike(sheet: Sheet, first: Person, second: Person) -> str:
     return doing or _dressed(sheet, first, [plural(re.sub(r"^an? ", "", one)) for one in worn[:1]])
 
 
-def _things(sheet: Sheet, taken: set[str]) -> str:
-    """With a dog and two cars; not what the place or an activity is named by."""
+def _things(sheet: Sheet, taken: set[str], posed: bool = False) -> str:
+    """With a dog and two cars; not what the place or an activity is named by. posed: it follows stands, sits, ..."""
     told = " ".join(sheet.sure(guess) for guess in (sheet.facts.setting, *(one.activity for one in sheet.facts.people)))
     found = [thing for thing in surroundings.things(sheet, taken) if thing.label not in told][:2]
-    return f"with {join([surroundings.thing_phrase(sheet, thing) for thing in found])}" if found else ""
+    if not found:
+        return ""
+    seen = (
+        " in view" if posed and any(called(thing.label) in FIXED for thing in found) else ""
+    )  # nobody sits with a bench
+    return f"with {join([surroundings.thing_phrase(sheet, thing) for thing in found])}{seen}"
 
 
 def _posture(sheet: Sheet) -> tuple[str, str]:

@@ -106,6 +106,11 @@ INTIMATE = {
     "maillot",
 }
 CARRIED = {"backpack", "handbag", "suitcase", "bag", "umbrella", "briefcase", "purse"}
+FIXED = {  # what nobody is said to stand or sit with: how people stand to it is told by relations, or not at all
+    *("bench", "chair", "sofa", "bed", "dining table", "toilet", "television", "refrigerator", "oven", "microwave"),
+    *("sink", "clock", "vase", "potted plant", "traffic light", "fire hydrant", "stop sign", "parking meter"),
+    *("car", "bus", "train", "truck", "boat", "airplane"),
+}
 MERGED_NAMES = {"tv": "television", "cell phone": "mobile phone", "couch": "sofa", "donut": "doughnut"}
 RELATIONS = {
     "left of": ("to the left of", "left of"),

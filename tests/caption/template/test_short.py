@@ -85,3 +85,11 @@ def test_two_alike_are_told_at_once(key: str) -> None:
     bearded = replace(person(), beard=sure("beard"))
     assert re.fullmatch(r"(There are t|T)wo people, one with a beard\.", short(facts(person(), bearded), key))
     assert re.search("red.*blue", short(facts(person(colour="red"), person(20.0, colour="blue")), key))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_nobody_sits_with_a_bench(key: str) -> None:
+    sitting = replace(person(), pose=sure("sitting"))
+    text = short(facts(sitting, objects=(Thing("bench", 1, "left", 0.9),)), key)
+    assert "with a bench in view" in text or "bench" not in text
+    assert "in view" not in short(facts(sitting, objects=(Thing("dog", 1, "left", 0.9),)), key)
