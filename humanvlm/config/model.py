@@ -17,6 +17,15 @@ class Model(Section):
     language_model: Annotated[
         str, Field(description="entry of models.yaml with the role language_model, a folder, or a hub id")
     ] = "smollm2-135m-instruct"
+    image_side: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=7,
+            description="tokens a side that the packaged tower's cells are pooled to: its square is what a picture "
+            "costs; 0: as many as there are cells",
+        ),
+    ] = 0
     vision_feature_layer: Annotated[
         int, Field(description="whose features the projector gets; -1: the tower's last layer, -2: the one before it")
     ] = -1

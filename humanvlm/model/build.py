@@ -19,7 +19,7 @@ from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.language import load_language_model, load_tokenizer, source_of, unavailable
 from humanvlm.model.load import contiguous_head
-from humanvlm.model.tower import TokensConfig, load_tower
+from humanvlm.model.tower import load_tower, tokens_config
 from humanvlm.weights.catalog import model_entries, model_file
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -51,7 +51,7 @@ def build_llava(config: Model, seed: int = 7) -> tuple[Any, Any]:
     The only change to the language model is one row for the image token. ``seed`` draws the projector.
     Raises UserError when a model is not to be had or its features cannot be used.
     """
-    tower, images = load_vision_tower(config.vision_tower)
+    tower, images = load_vision_tower(config.vision_tower, config.image_side)
     language, tokenizer = load_language_model(config.language_model)
     processor = _processor(config, tower.config, images, tokenizer)
     image_token = processor.image_token_id
@@ -80,7 +80,8 @@ def build_llava(config: Model, seed: int = 7) -> tuple[Any, Any]:
 
 def build_processor(config: Model) -> Any:
     """The processor of ``build_llava``, without loading any weights. Raises UserError as that does."""
-    return _processor(config, *_tower_config(config.vision_tower), load_tokenizer(config.language_model))
+    tower, images = _tower_config(config.vision_tower, config.image_side)
+    return _processor(config, tower, images, load_tokenizer(config.language_model))
 
 
 def _processor(config: Model, tower: Any, images: Any, tokenizer: Any) -> Any:
@@ -99,15 +100,15 @@ def _processor(config: Model, tower: Any, images: Any, tokenizer: Any) -> Any:
     )
 
 
-def load_vision_tower(name: str) -> tuple[Any, Any]:
+def load_vision_tower(name: str, side: int = 0) -> tuple[Any, Any]:
     """Tower (float32) and its image processor: the packaged MobileNetV2, or a folder or hub id.
 
     SigLIP loads without its pooling head, which LLaVA never reads. Raises UserError when it does not load.
     """
-    config, images = _tower_config(name)
+    config, images = _tower_config(name, side)
     entry = model_entries().get(name)
     if entry is not None and entry.package is not None:
-        return load_tower(model_file(name)), images
+        return load_tower(model_file(name), config), images
     try:
         tower_class = AutoModel._model_mapping[type(config)]
         tower = tower_class.from_pretrained(source_of(name), config=config, dtype="float32", use_safetensors=True)
@@ -116,12 +117,12 @@ def load_vision_tower(name: str) -> tuple[Any, Any]:
     return tower.eval(), images
 
 
-def _tower_config(name: str) -> tuple[Any, Any]:
+def _tower_config(name: str, side: int) -> tuple[Any, Any]:
     """A tower's configuration and image processor."""
     entry = model_entries().get(name)
     if entry is not None and entry.package is not None:
         size = {"height": entry.input["size"][0], "width": entry.input["size"][1]}
-        return TokensConfig(), SiglipImageProcessorPil(
+        return tokens_config(size["width"], side), SiglipImageProcessorPil(
             size=size, resample=2, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD
         )
     source = source_of(name)

@@ -1,4 +1,4 @@
-"""MobileNetV2 as a vision tower: 7x7 feature cells become 49 tokens that LLaVA reads like ViT patches.
+"""MobileNetV2 as a vision tower: 7x7 feature cells, or fewer pooled ones, become tokens that LLaVA reads as ViT patches.
 
 Sandler et al. 2018 (arXiv 1801.04381), with torchvision's ImageNet weights. Importing this module registers the tower
 with transformers' Auto classes, so that a saved checkpoint loads by its ``model_type``.
@@ -16,6 +16,9 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from humanvlm.errors import UserError
 
+CHANNELS = 1280
+CELL = 32  # pixels a side
+
 
 @strict
 class TokensConfig(MobileNetV2Config):  # type: ignore[misc]
@@ -24,12 +27,23 @@ class TokensConfig(MobileNetV2Config):  # type: ignore[misc]
     model_type = "mobilenet_v2_tokens"
     tf_padding: bool = False
     layer_norm_eps: float = 1e-5
-    hidden_size: int = 1280
-    patch_size: int = 32
+    hidden_size: int = CHANNELS  # and one for each row and column of tokens, where a token's place is told
+    patch_size: int = CELL  # pixels a side that a token stands for; above CELL, cells are pooled
+
+
+def tokens_config(image_size: int, side: int = 0) -> TokensConfig:
+    """A tower of square pictures that makes ``side`` x ``side`` tokens (0: one of each cell) which tell their places.
+
+    A convolution hardly knows where it looks, as the patches of a transformer do, so that a token's row and column are
+    channels of their own (Liu et al. 2018, arXiv 1807.03247), 0 or 1.
+    """
+    side = side or image_size // CELL
+    return TokensConfig(image_size=image_size, patch_size=image_size // side, hidden_size=CHANNELS + 2 * side)
 
 
 class MobileNetV2Tokens(PreTrainedModel):  # type: ignore[misc]
-    """Pictures [B, 3, H, W] float, ImageNet-normalised -> hidden_states of one [B, H/32 * W/32, 1280]."""
+    """Pictures [B, 3, H, W] float, ImageNet-normalised -> hidden_states of one [B, H//P * W//P, D], P the
+    ``patch_size``: means of the network's cells where these are smaller; its channels first, then rows and columns."""
 
     config: TokensConfig
     config_class = TokensConfig
@@ -44,6 +58,14 @@ class MobileNetV2Tokens(PreTrainedModel):  # type: ignore[misc]
 
     def forward(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
         cells = self.backbone(pixel_values, output_hidden_states=False, return_dict=True).last_hidden_state
+        rows, columns = (side // self.config.patch_size for side in pixel_values.shape[2:])
+        if cells.shape[2:] != (rows, columns):
+            cells = torch.nn.functional.adaptive_avg_pool2d(cells, (rows, columns))
+        if places := (self.config.hidden_size - CHANNELS) // 2:
+            row, column = torch.meshgrid(*(torch.arange(side) for side in (rows, columns)), indexing="ij")
+            known = torch.cat([torch.nn.functional.one_hot(axis, places) for axis in (row, column)], 2)
+            known = known.permute(2, 0, 1).to(cells).expand(len(cells), -1, -1, -1)
+            cells = torch.cat([cells, known], 1)
         tokens = cells.flatten(2).transpose(1, 2)
         return BaseModelOutputWithPooling(last_hidden_state=tokens, hidden_states=(tokens,))
 
@@ -57,12 +79,12 @@ AutoConfig.register(TokensConfig.model_type, TokensConfig, exist_ok=True)
 AutoModel.register(TokensConfig, MobileNetV2Tokens, exist_ok=True)
 
 
-def load_tower(weights: Path) -> MobileNetV2Tokens:
+def load_tower(weights: Path, config: TokensConfig | None = None) -> MobileNetV2Tokens:
     """The tower with torchvision's weights, float32, in evaluation mode. ``weights``: a verified state dict file.
 
     Raises UserError when a key of the file has no place, or a weight of the tower gets no value.
     """
-    tower = MobileNetV2Tokens(TokensConfig())
+    tower = MobileNetV2Tokens(config or TokensConfig())
     result = tower.load_state_dict(rename(torch.load(weights, map_location="cpu", weights_only=True)), strict=False)
     if result.missing_keys or result.unexpected_keys:
         key = (result.missing_keys + result.unexpected_keys)[0]

@@ -4,7 +4,8 @@ A new projector says noise to the language model, and finding out of gradients t
 feature means costs most of stage 1. Captions tell it directly: a word of a picture's texts is somewhere in the picture.
 So one linear detector a word is learnt from a frozen tower's features by multiple-instance learning (Fang et al. 2015,
 arXiv 1411.4952), which costs no pass through the language model, and written into the two-layer GELU projector: the
-first layer detects, the second adds up the embeddings of what was detected. Training goes on from there.
+first layer detects, the second adds up the embeddings of what was detected. Where the tower has channels of rows and
+columns, they are written as the words of sides. Training goes on from there.
 """
 
 import math
@@ -24,6 +25,8 @@ RARE, COMMON = 5, 0.9  # words in fewer pictures than that, or in a larger share
 BATCH = 64
 SHARPNESS = 2.0  # of the soft maximum over the cells of a picture
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.1
+SIDES = (("top", "middle", "bottom"), ("left", "middle", "right"))  # of rows, of columns
+PLACE = 0.5  # length of a place's words, relative to what is seen there
 NOISE = 1e-3  # of the weights that no detector takes, so that they can learn
 
 
@@ -122,12 +125,14 @@ def write_detectors(
     cells: torch.Tensor,
     embeddings: torch.Tensor,
     pieces: Callable[[str], Sequence[int]],
+    places: int,
     seed: int,
 ) -> None:
     """Write detectors into a projector: ``linear_1`` [H, D], GELU, ``linear_2`` [E, H] with H >= the detectors.
 
     cells: some features [N, T, D], which set the scale: a projected cell is as long as a token's embedding is on
     average. embeddings [V, E]: the language model's. pieces: a word's token ids, as it stands inside a sentence.
+    places: how many of the last channels tell rows and columns, half of them each; they take hidden units of their own.
     """
     first, second, count = projector.linear_1, projector.linear_2, len(detectors.words)
     random = torch.Generator().manual_seed(seed)
@@ -136,9 +141,28 @@ def write_detectors(
     spread = (cells @ detectors.weight.T + detectors.bias).std()
     first.weight[:count] = detectors.weight / spread
     first.bias[:count] = detectors.bias / spread
-    words = torch.stack([embeddings[list(pieces(word))].float().mean(0) for word in detectors.words])
+
+    def meaning(words: Sequence[str]) -> torch.Tensor:
+        return torch.stack([embeddings[list(pieces(word))].float().mean(0) for word in words])
+
+    words = meaning(detectors.words)
     centre = words.mean(0)
     second.weight[:, :count] = (words - centre).T
+    seen = projector(cells).norm(dim=-1).mean()
+    for axis, sides in enumerate(SIDES if places else ()):
+        ends, at = meaning(sides), count + places // 2 * axis
+        for number, word in enumerate(_between(ends - ends.mean(0), places // 2)):
+            first.weight[at + number] = 0
+            first.weight[at + number, number - places + places // 2 * axis] = 1
+            second.weight[:, at + number] = PLACE * seen * functional.normalize(word, dim=0)
     length = embeddings.float().norm(dim=1).mean() / projector(cells).norm(dim=-1).mean()
     second.weight.mul_(length)
     second.bias.copy_(centre)
+
+
+def _between(points: torch.Tensor, count: int) -> torch.Tensor:
+    """``count`` points evenly along the line through ``points`` [N, E]."""
+    along = torch.linspace(0, len(points) - 1, count)
+    before = along.floor().clamp(max=len(points) - 2).long()
+    share = (along - before)[:, None]
+    return points[before] * (1 - share) + points[before + 1] * share

@@ -8,7 +8,7 @@ from PIL import Image
 
 from humanvlm.errors import UserError
 from humanvlm.model.build import image_tokens, load_vision_tower
-from humanvlm.model.tower import MobileNetV2Tokens, TokensConfig, load_tower, rename
+from humanvlm.model.tower import MobileNetV2Tokens, TokensConfig, load_tower, rename, tokens_config
 from humanvlm.weights.catalog import model_file
 
 NAME = "mobilenet-v2-imagenet"
@@ -30,8 +30,8 @@ def test_tokens_hold_what_the_picture_shows(tower: tuple[Any, Any], picture: str
     weights = torch.load(model_file(NAME), weights_only=True)
     with torch.inference_mode():
         tokens = model(pixels).hidden_states[-1]
-        scores = tokens.mean(1) @ weights["classifier.1.weight"].T + weights["classifier.1.bias"]
-    assert tokens.shape == (1, 49, 1280)
+        scores = tokens[..., :1280].mean(1) @ weights["classifier.1.weight"].T + weights["classifier.1.bias"]
+    assert tokens.shape == (1, 49, 1280 + 14)
     assert int(scores.argmax()) in classes
 
 
@@ -59,7 +59,7 @@ def test_training_keeps_the_running_statistics() -> None:
 
 def test_the_tower_computes_in_bfloat16(tower: tuple[Any, Any]) -> None:
     pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    half = load_tower(model_file(NAME)).to(torch.bfloat16)
+    half = load_tower(model_file(NAME), tokens_config(224)).to(torch.bfloat16)
     with torch.inference_mode():
         exact, rounded = tower[0](pixels).hidden_states[-1], half(pixels.bfloat16()).hidden_states[-1]
     assert torch.nn.functional.cosine_similarity(exact.flatten(), rounded.float().flatten(), dim=0) > 0.99
@@ -73,3 +73,24 @@ def test_tokens_of_a_picture(tower: tuple[Any, Any]) -> None:
         vision_feature_select_strategy = "full"
 
     assert image_tokens(Processor()) == 49
+
+
+def test_pooled_tokens_are_means_of_cells_and_tell_their_places(tower: tuple[Any, Any]) -> None:
+    pixels = torch.randn(1, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    pooled = load_tower(model_file(NAME), tokens_config(224, 1))
+    with torch.inference_mode():
+        cells, one = tower[0](pixels).last_hidden_state, pooled(pixels).last_hidden_state
+        four = load_tower(model_file(NAME), tokens_config(224, 4))(pixels).last_hidden_state
+    assert one.shape == (1, 1, 1282)
+    assert torch.allclose(one[0, 0, :1280], cells[0, :, :1280].mean(0), atol=1e-5)
+    assert four.shape == (1, 16, 1288)
+    rows, columns = four[0, :, 1280:1284].argmax(1), four[0, :, 1284:].argmax(1)
+    assert [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)] == [
+        (row, column) for row in range(4) for column in range(4)
+    ]
+
+
+@pytest.mark.parametrize("side", range(1, 8))
+def test_a_picture_costs_the_square_of_its_side(side: int) -> None:
+    config = tokens_config(224, side)
+    assert (config.image_size // config.patch_size) ** 2 == side**2

@@ -79,7 +79,7 @@ def test_a_projected_cell_points_to_the_word_that_it_shows() -> None:
             return out
 
     projector = Projector()
-    write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 5)
+    write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 0, 5)
     lengths = projector(features[:64]).detach().norm(dim=-1)
     assert abs(float(lengths.mean() / embeddings.norm(dim=1).mean()) - 1) < 0.35
     centre = projector(torch.zeros(1, DIM))
@@ -87,5 +87,36 @@ def test_a_projected_cell_points_to_the_word_that_it_shows() -> None:
     middle = torch.stack(list(means.values())).mean(0)
     for index, word in enumerate(WORDS):
         moved = projector(4 * torch.eye(len(WORDS), DIM)[index : index + 1]) - centre
-        near = {w: float(torch.cosine_similarity(moved, (mean - middle)[None])) for w, mean in means.items()}
+        near = {w: torch.cosine_similarity(moved, (mean - middle)[None]).item() for w, mean in means.items()}
         assert max(near, key=near.__getitem__) == word
+
+
+def test_places_are_told_as_the_words_of_sides() -> None:
+    found, features = learnt()
+    assert found is not None
+    side = 3
+    cells = torch.cat([features[:64], torch.zeros(64, CELLS, 2 * side)], 2)
+    place = torch.eye(side)
+    cells[..., -2 * side : -side] = place.repeat_interleave(3, 0)
+    cells[..., -side:] = place.repeat(3, 1)
+    random = torch.Generator().manual_seed(3)
+    words = (*found.words, "top", "middle", "bottom", "left", "right")
+    ids = {word: [index] for index, word in enumerate(dict.fromkeys(words))}
+    embeddings = torch.randn(len(ids), 32, generator=random)
+    wide = Detectors(found.words, torch.nn.functional.pad(found.weight, (0, 2 * side)), found.bias, found.gain)
+    projector = torch.nn.Module()
+    projector.linear_1, projector.linear_2 = torch.nn.Linear(DIM + 2 * side, 16), torch.nn.Linear(16, 32)
+    projector.forward = lambda x: projector.linear_2(torch.nn.functional.gelu(projector.linear_1(x)))  # type: ignore[method-assign]
+    write_detectors(projector, wide, cells, embeddings, ids.__getitem__, 2 * side, 5)
+    blank = torch.zeros(side, DIM + 2 * side)
+    blank[:, -side:] = place  # the columns, from left to right
+    with torch.no_grad():
+        said = projector(blank) - projector(torch.zeros(1, DIM + 2 * side))
+    names = ("left", "middle", "right")
+    middle = torch.stack([embeddings[ids[name][0]] for name in names]).mean(0)
+    for column, name in enumerate(names):
+        near = {
+            other: float(torch.cosine_similarity(said[column], embeddings[ids[other][0]] - middle, dim=0))
+            for other in names
+        }
+        assert max(near, key=near.__getitem__) == name
