@@ -64,6 +64,9 @@ class Texts:
     def spans(self, i: int) -> Any:
         return self._encoded[i][1].spans
 
+    def parts(self, i: int) -> tuple[int, ...]:
+        return tuple(self._encoded[i][1].parts)
+
     def pictures(self, i: int) -> Any:
         return (self._encoded[i][0],)
 

@@ -1,4 +1,4 @@
-"""MobileNetV2 as a vision tower: 7x7 feature cells, or fewer pooled ones, become tokens that LLaVA reads as ViT patches.
+"""MobileNetV2 as a vision tower: 7x7 feature cells, or fewer pooled ones, become tokens that LLaVA reads like patches.
 
 Sandler et al. 2018 (arXiv 1801.04381), with torchvision's ImageNet weights. Importing this module registers the tower
 with transformers' Auto classes, so that a saved checkpoint loads by its ``model_type``.

@@ -1,5 +1,8 @@
 """Exact attention over packs: samples lie one behind the other in one row, and none sees another.
 
+A sample is one causal part, or several: the first is what the others begin with, a picture for example, and each other
+one sees that and itself, as if it stood alone after it.
+
 Registered with transformers' attention interface as ``packed``: a language model whose code passes its keyword
 arguments on to attention, as those of transformers 5 do, needs no change. No mask is made and none is computed on: of
 samples of lengths n_i the work is the sum of n_i^2, not its square.
@@ -8,6 +11,7 @@ On a GPU in bfloat16 one call of FlashAttention's variable-length kernel (Dao 20
 brings along; elsewhere a causal product for each sample.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +25,7 @@ NAME = "packed"
 
 
 def use_packed_attention(language_model: Any) -> None:
-    """Make a transformers language model compute attention by ``lengths``, which its callers then pass."""
+    """Make a transformers language model compute attention by ``parts``, which its callers then pass."""
     language_model.set_attn_implementation(NAME)
 
 
@@ -39,29 +43,43 @@ def packed_attention(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    lengths: Sequence[int] | None = None,
+    parts: Sequence[tuple[int, ...]] | None = None,
     boundaries: torch.Tensor | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each sample. query [1, H, L, D], key and value [1, G, L, D] -> [1, L, H, D].
 
-    lengths: of the samples, L together. boundaries: int32 [N + 1], their running sum from 0, for the GPU's kernel.
-    Without lengths, as in generation, it is transformers' own ``sdpa``; in training that raises RuntimeError, for then
+    parts: the lengths of each sample's parts, L together. boundaries: int32 [N + 1], the running sum of the samples'
+    lengths from 0, for the GPU's kernel, which takes samples of one part each.
+    Without parts, as in generation, it is transformers' own ``sdpa``; in training that raises RuntimeError, for then
     the model lost them on the way and samples would read each other.
     """
-    if lengths is None:
+    if parts is None:
         if module.training:
-            raise RuntimeError(f"{type(module).__name__} got no lengths: its model does not pass keyword arguments on")
+            raise RuntimeError(f"{type(module).__name__} got no parts: its model does not pass keyword arguments on")
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)  # type: ignore[no-any-return]
-    if boundaries is not None and kernel(query.device, query.dtype) == "flash varlen":
+    lengths = [sum(sample) for sample in parts]
+    whole = all(len(sample) == 1 for sample in parts)
+    if whole and boundaries is not None and kernel(query.device, query.dtype) == "flash varlen":
         return _flash(query, key, value, lengths, boundaries, scaling), None
     groups = query.shape[1] // key.shape[1]
     key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    parts = [
-        scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling)
-        for q, k, v in zip(*(torch.split(part, list(lengths), 2) for part in (query, key, value)), strict=True)
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
+    split = zip(parts, *(torch.split(tensor, lengths, 2) for tensor in (query, key, value)), strict=True)
+    found = []
+    for sample, q, k, v in split:
+        mask = None if len(sample) == 1 else visible(sample, query.device)
+        found.append(
+            scaled_dot_product_attention(q, k, v, mask, dropout_p=dropout, is_causal=mask is None, scale=scaling)
+        )
+    return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
+
+
+@functools.lru_cache(maxsize=256)  # all layers ask for the same
+def visible(parts: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """[L, L] bool: which tokens (columns) a token of a sample sees: those before it in its part, and the first part."""
+    number = torch.repeat_interleave(torch.tensor(parts)).to(device)
+    same = number[:, None] == number[None]
+    return (same | (number == 0)[None]).tril()
 
 
 def packed_mask(

@@ -24,6 +24,7 @@ class Samples(Protocol):
 
     def tokens(self, i: int) -> Any: ...
     def spans(self, i: int) -> Any: ...
+    def parts(self, i: int) -> tuple[int, ...]: ...
     def pictures(self, i: int) -> Any: ...
 
 
@@ -31,15 +32,16 @@ class Samples(Protocol):
 class Pack:
     """Samples one behind the other in one row of L tokens.
 
-    input_ids, position_ids: [1, L]; positions start at 0 in every sample. lengths: of the samples; boundaries: int32,
-    their running sum from 0. label_places [K]: of the tokens that predict a label; targets [K]: the labels.
+    input_ids, position_ids: [1, L]; positions start at 0 in every sample. parts: the lengths of a sample's parts, see
+    humanvlm.train.attention; boundaries: int32, the running sum of the samples' lengths from 0. label_places [K]: of
+    the tokens that predict a label; targets [K]: the labels.
     Pictures in the order of their tokens: pixel_values [n, 3, H, W], or the features [n, T, D] of a frozen tower.
     dummy: the picture belongs to no token; it is computed, times zero, so that all processes do the same collectives.
     """
 
     input_ids: torch.Tensor
     position_ids: torch.Tensor
-    lengths: tuple[int, ...]
+    parts: tuple[tuple[int, ...], ...]
     boundaries: torch.Tensor
     label_places: torch.Tensor
     targets: torch.Tensor
@@ -74,15 +76,21 @@ class Step:
 
 
 def make_pack(
-    texts: Sequence[tuple[Any, Any]], pixel_values: torch.Tensor | None = None, features: torch.Tensor | None = None
+    texts: Sequence[tuple[Any, Any]],
+    parts: Sequence[tuple[int, ...]] | None = None,
+    pixel_values: torch.Tensor | None = None,
+    features: torch.Tensor | None = None,
 ) -> Pack:
     """A pack of samples, each given as its tokens [n] and label spans [m, 2] (start, stop).
+
+    parts: the lengths of each sample's parts, None: each is one. A part after the first goes on where that ends.
 
     The pictures are those of the samples, in order; none at all is an error: a pack without pictures takes a dummy,
     with ``blind``. A label is predicted by the token before it, so that a first token, which another sample's end
     precedes, is never one.
     """
     lengths = tuple(len(tokens) for tokens, _ in texts)
+    parts = [(length,) for length in lengths] if parts is None else parts
     starts = np.cumsum([0, *lengths])
     row = np.concatenate([np.asarray(tokens, np.int64) for tokens, _ in texts])
     labels = np.concatenate(
@@ -90,14 +98,19 @@ def make_pack(
     ).astype(np.int64)
     return Pack(
         input_ids=torch.from_numpy(row)[None],
-        position_ids=torch.from_numpy(np.concatenate([np.arange(length) for length in lengths]))[None],
-        lengths=lengths,
+        position_ids=torch.from_numpy(np.concatenate([_positions(sample) for sample in parts]))[None],
+        parts=tuple(parts),
         boundaries=torch.from_numpy(starts.astype(np.int32)),
         label_places=torch.from_numpy(labels - 1),
         targets=torch.from_numpy(row[labels]),
         pixel_values=pixel_values,
         features=features,
     )
+
+
+def _positions(parts: Sequence[int]) -> Any:
+    first, *others = parts
+    return np.concatenate([np.arange(first), *(first + np.arange(length) for length in others)])
 
 
 def _places(spans: Any) -> Any:
@@ -157,7 +170,8 @@ class Steps(torch.utils.data.Dataset[Step]):
 
     def _pack(self, numbers: Sequence[int]) -> Pack:
         texts = [(self.samples.tokens(number), self.samples.spans(number)) for number in numbers]
+        parts = [self.samples.parts(number) for number in numbers]
         pictures = [picture for number in numbers for picture in self.samples.pictures(number)]
         if not pictures:
-            return blind(make_pack(texts or [(np.zeros(1), ())], **self.look(None)))
-        return make_pack(texts, **self.look(pictures))
+            return blind(make_pack(texts or [(np.zeros(1), ())], parts or None, **self.look(None)))
+        return make_pack(texts, parts, **self.look(pictures))

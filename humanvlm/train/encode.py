@@ -25,10 +25,15 @@ LEAST_LABELS = 2  # the end-of-turn token alone teaches nothing
 
 @dataclass(frozen=True)
 class Encoded:
-    """tokens [T] uint32; spans [S, 2] uint32: (start, stop) of the tokens that are learnt, replies with their ends."""
+    """tokens [T] uint32; spans [S, 2] uint32: (start, stop) of the tokens that are learnt, replies with their ends.
+
+    parts: lengths, T together. One is a conversation; of several, the first is what conversations about the same
+    pictures begin with, the others are how each goes on.
+    """
 
     tokens: NDArray[np.uint32]
     spans: NDArray[np.uint32]
+    parts: tuple[int, ...]
 
     @property
     def labels(self) -> int:
@@ -73,11 +78,11 @@ class Encoder:
         first, last = np.asarray(replies, np.int64).T
         reply = np.searchsorted(last, places[:, 1])  # the first that ends where the token does, or later
         learnt = (reply < len(last)) & (places[:, 0] >= first[np.minimum(reply, len(first) - 1)])
-        copies = np.where(tokens == self._image, self._picture, 1)
+        copies = np.where(tokens == self.image_token, self._picture, 1)
         learnt = np.repeat(learnt, copies)
         learnt[:1] = False
         edges = np.flatnonzero(np.diff(learnt, prepend=False, append=False))
-        return Encoded(np.repeat(tokens, copies), edges.reshape(-1, 2).astype(np.uint32))
+        return Encoded(np.repeat(tokens, copies), edges.reshape(-1, 2).astype(np.uint32), (len(learnt),))
 
     def plain(self, text: str) -> str:
         """The text without special tokens."""
@@ -109,7 +114,8 @@ class Encoder:
         return image_tokens(self.processor)
 
     @cached_property
-    def _image(self) -> int:
+    def image_token(self) -> int:
+        """The id that stands for a picture's feature."""
         return int(self.processor.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
 
     def _render(self, messages: list[dict[str, str]], **options: Any) -> str:
@@ -126,48 +132,68 @@ class Fitted:
 
 
 def fit(rows: Sequence[Sample], encoder: Encoder, max_length: int) -> Fitted:
-    """Rows about the same pictures as one conversation, so that the pictures' tokens are paid once.
+    """Rows about the same pictures in one sequence, so that the pictures' tokens are paid once.
 
-    What does not fit into ``max_length`` tokens goes on in a next conversation, about the same pictures, which begins
-    with a row where that is possible. A turn that does not fit alone is left out, and a row none of whose turns fits,
-    as ``too_long``; one without a token to learn as ``no_labels``.
+    Every row stays as if it were alone: its part sees the pictures, not the other rows, which would give its answers
+    away. What does not fit into ``max_length`` tokens goes on in a next sequence; of a row that does not fit whole, the
+    turns go on. A turn that does not fit alone is left out, and a row none of whose turns fits, as ``too_long``; one
+    without a token to learn as ``no_labels``.
     """
-    turns = [(row, turn) for row in range(len(rows)) for turn in rows[row].turns if encoder.plain(turn[1]).strip()]
-    without = set(range(len(rows))) - {row for row, _ in turns}
     found: list[Encoded] = []
-    kept: set[int] = set()
+    left: list[LeftOut] = []
     too_long: list[int] = []
-    while turns:
-        encoded = encoder.encode(_about(rows, turns))
-        taken = len(turns)
-        if len(encoded.tokens) > max_length:
-            # One token is for what may follow a reply.
-            taken = int((encoded.spans[:, 1].astype(int) < max_length).sum())
-            ends = [at for at in range(1, min(taken + 1, len(turns))) if turns[at - 1][0] != turns[at][0]]
-            taken = ends[-1] if ends else taken
-            while taken and len((encoded := encoder.encode(_about(rows, turns[:taken]))).tokens) > max_length:
-                taken -= 1
-        if not taken:
-            too_long.append(len(encoder.encode(_about(rows, turns[:1])).tokens))
-            turns = turns[1:]
-            continue
-        here = {row for row, _ in turns[:taken]}
-        if encoded.labels < LEAST_LABELS:
-            without |= here
-        else:
-            found.append(encoded)
-            kept |= here
-        turns = turns[taken:]
-    left = [LeftOut("no_labels" if row in without else "too_long", rows[row].id) for row in range(len(rows))]
-    return Fitted(found, [left[row] for row in range(len(rows)) if row not in kept], too_long)
+    for row in rows:
+        turns = [turn for turn in row.turns if encoder.plain(turn[1]).strip()]
+        reason, kept = "too_long" if turns else "no_labels", False
+        while turns:
+            encoded, taken = _beginning(replace(row, turns=tuple(turns)), encoder, max_length)
+            if not taken:
+                too_long.append(len(encoded.tokens))
+                taken = 1
+            elif encoded.labels < LEAST_LABELS:
+                reason = "no_labels"
+            else:
+                found.append(encoded)
+                kept = True
+            turns = turns[taken:]
+        if not kept:
+            left.append(LeftOut(reason, row.id))
+    return Fitted(_together(found, encoder.image_token, max_length), left, too_long)
 
 
-def _about(rows: Sequence[Sample], turns: Sequence[tuple[int, tuple[str, str]]]) -> Sample:
-    """A conversation of turns, each given with its row; pictures stand where the first of these rows has them."""
-    first = turns[0][0]
-    return replace(
-        rows[first],
-        turns=tuple(
-            turn if row == first else (turn[0].replace(IMAGE_TOKEN, "").strip(), turn[1]) for row, turn in turns
-        ),
+def _beginning(row: Sample, encoder: Encoder, max_length: int) -> tuple[Encoded, int]:
+    """As many turns of a row as fit, encoded, and how many; of none, the first turn alone."""
+    encoded, taken = encoder.encode(row), len(row.turns)
+    if len(encoded.tokens) > max_length:
+        # One token is for what may follow a reply.
+        taken = int((encoded.spans[:, 1].astype(int) < max_length).sum())
+        while taken and len((encoded := encoder.encode(replace(row, turns=row.turns[:taken]))).tokens) > max_length:
+            taken -= 1
+    return (encoded, taken) if taken else (encoder.encode(replace(row, turns=row.turns[:1])), 0)
+
+
+def _together(found: Sequence[Encoded], image_token: int, max_length: int) -> list[Encoded]:
+    """Sequences that begin alike, pictures included, as parts of one, as far as they fit."""
+    made: list[Encoded] = []
+    for one in found:
+        seen = np.flatnonzero(one.tokens == image_token)
+        if made and len(seen):
+            last, shared = made[-1], int(seen[-1]) + 1
+            begin = last.parts[0] if len(last.parts) > 1 else shared
+            alike = begin == shared and np.array_equal(last.tokens[:shared], one.tokens[:shared])
+            alike &= not (last.tokens[shared:] == image_token).any()
+            if alike and len(last.tokens) + len(one.tokens) - shared <= max_length:
+                made[-1] = _joined(last, one, shared)
+                continue
+        made.append(one)
+    return made
+
+
+def _joined(one: Encoded, other: Encoded, shared: int) -> Encoded:
+    parts = one.parts if len(one.parts) > 1 else (shared, len(one.tokens) - shared)
+    spans = other.spans + np.uint32(len(one.tokens) - shared)
+    return Encoded(
+        np.concatenate([one.tokens, other.tokens[shared:]]),
+        np.concatenate([one.spans, spans]),
+        (*parts, len(other.tokens) - shared),
     )

@@ -42,7 +42,7 @@ class Learner(nn.Module):
         hidden = llava.model.language_model(
             inputs_embeds=embeds,
             position_ids=pack.position_ids,
-            lengths=pack.lengths,
+            parts=pack.parts,
             boundaries=pack.boundaries,
             use_cache=False,
         ).last_hidden_state

@@ -3,7 +3,7 @@
     store = build(work / "tokens", sources, run.params.model, config.max_length)  # once, in parallel, resumable
     store = Store.open(folder)  # in each process: nothing is read but what is asked for
     store.lengths, store.labels, store.sources, store.groups  # [N], for the plan
-    store.tokens(i), store.spans(i), store.pictures(i)  # of sample i
+    store.tokens(i), store.spans(i), store.parts(i), store.pictures(i)  # of sample i
 
 A part (a shard, or a range of an instruction file) is tokenised into a folder of its own, atomically, so that a build
 that was killed goes on with the parts it lacks. The store then is their arrays one after the other. Its folder's name
@@ -41,7 +41,8 @@ FILES_A_GROUP = 64  # picture files that count as one row group
 ROWS_A_WORKER = 10_000  # fewer are tokenised before a process has started
 # The arrays of a store, and how what is one a sample in a part is called there.
 COLUMNS = {"lengths": np.int32, "labels": np.int32, "groups": np.uint32, "span_counts": np.int32}
-COLUMNS["picture_counts"] = np.int32
+_ENDS = {"token": "lengths", "span": "span_counts", "part": "part_counts", "picture": "picture_counts"}
+COLUMNS |= {"part_counts": np.int32, "picture_counts": np.int32}
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Store:
     _token_ends: NDArray[np.int64]
     _spans: NDArray[np.uint32]
     _span_ends: NDArray[np.int64]
+    _parts: NDArray[np.int32]
+    _part_ends: NDArray[np.int64]
     _pictures: NDArray[np.int64]
     _picture_ends: NDArray[np.int64]
     _names: NDArray[np.uint8]
@@ -104,6 +107,10 @@ class Store:
     def spans(self, sample: int) -> NDArray[np.uint32]:
         """[S, 2]: (start, stop) of the tokens that are learnt."""
         return _piece(self._spans, self._span_ends, sample)
+
+    def parts(self, sample: int) -> tuple[int, ...]:
+        """Lengths of the parts that the tokens are, see ``Encoded``."""
+        return tuple(_piece(self._parts, self._part_ends, sample).tolist())
 
     def pictures(self, sample: int) -> tuple[Picture, ...]:
         """Where the sample's pictures are, in order."""
@@ -176,6 +183,7 @@ class _Part:
         row_groups = RandomRows()
         columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
         tokens, spans = [np.zeros(0, np.uint32)], [np.zeros((0, 2), np.uint32)]
+        parts: list[int] = []
         pictures: list[tuple[int, int]] = []
         files: dict[str, int] = {}
         left_out = Tally()
@@ -195,15 +203,18 @@ class _Part:
                 columns["lengths"].append(len(sequence.tokens))
                 columns["labels"].append(sequence.labels)
                 columns["span_counts"].append(len(sequence.spans))
+                columns["part_counts"].append(len(sequence.parts))
                 columns["picture_counts"].append(len(places))
                 tokens.append(sequence.tokens)
                 spans.append(sequence.spans)
+                parts += sequence.parts
                 pictures += [(files.setdefault(picture.path, len(files)), picture.row) for picture in places]
         with atomic_folder(self.folder) as work:
             for name, values in columns.items():
                 np.save(work / f"{name}.npy", np.asarray(values, COLUMNS[name]))
             np.save(work / "tokens.npy", np.concatenate(tokens))
             np.save(work / "spans.npy", np.concatenate(spans))
+            np.save(work / "parts.npy", np.asarray(parts, np.int32))
             np.save(work / "pictures.npy", np.asarray(pictures, np.int64).reshape(-1, 2))
             write_json(work / "part.json", {"kept": kept, "files": list(files), **left_out.as_json()}, durable=False)
 
@@ -252,11 +263,12 @@ def _join(final: Path, names: Sequence[str], parts: Sequence[Path], of_source: S
         np.save(work / "sources.npy", np.repeat(np.asarray(of_source, np.uint8), counts))
         for name in ("lengths", "labels"):
             np.save(work / f"{name}.npy", _column(parts, name))
-        for name, column in (("token", "lengths"), ("span", "span_counts"), ("picture", "picture_counts")):
+        for name, column in _ENDS.items():
             np.save(work / f"{name}_ends.npy", np.cumsum(_column(parts, column), dtype=np.int64))
         np.save(work / "groups.npy", np.concatenate([np.zeros(0, np.uint32), *_apart(parts)]))
         _save_all(work / "tokens.npy", [_mapped(part / "tokens.npy") for part in parts], (0,), np.uint32)
         _save_all(work / "spans.npy", [_mapped(part / "spans.npy") for part in parts], (0, 2), np.uint32)
+        _save_all(work / "parts.npy", [_mapped(part / "parts.npy") for part in parts], (0,), np.int32)
         pictures = []
         for part, about in zip(parts, abouts, strict=True):
             numbers = np.asarray([files.setdefault(name, len(files)) for name in about["files"]], np.int64)

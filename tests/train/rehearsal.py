@@ -58,6 +58,9 @@ class Texts:
     def spans(self, i: int) -> Any:
         return np.array(self._samples[i][1])
 
+    def parts(self, i: int) -> tuple[int, ...]:
+        return (len(self._samples[i][0]),)
+
     def pictures(self, i: int) -> Any:
         return self._samples[i][2]
 

@@ -32,6 +32,9 @@ class Texts:
     def spans(self, i: int) -> Any:
         return np.array([[self.lengths[i] - 2, self.lengths[i]]], np.uint32)
 
+    def parts(self, i: int) -> tuple[int, ...]:
+        return (int(self.lengths[i]),)
+
     def pictures(self, i: int) -> Any:
         return tuple((i, number) for number in range(self.counts[i]))
 
@@ -80,7 +83,7 @@ def test_labels_are_predicted_by_the_token_before() -> None:
     row = pack.input_ids[0]
     assert torch.equal(row[pack.label_places + 1], pack.targets)
     assert pack.targets.tolist() == [2, 3, 5]
-    assert pack.lengths == (3, 2)
+    assert pack.parts == ((3,), (2,))
 
 
 def test_a_pack_without_labels_counts_nothing() -> None:
@@ -92,7 +95,7 @@ def test_a_pack_without_labels_counts_nothing() -> None:
 
 def test_a_pack_moves_whole() -> None:
     pack = make_pack([([1, 2], [[1, 2]])], pixel_values=torch.zeros(1, 3, 2, 2)).to(torch.device("meta"))
-    assert pack.lengths == (2,)
+    assert pack.parts == ((2,),)
     assert all(value.is_meta for value in vars(pack).values() if torch.is_tensor(value))
 
 

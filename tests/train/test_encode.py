@@ -107,6 +107,12 @@ def test_rows_about_a_picture_pay_for_it_once(encoder: Encoder) -> None:
     assert said(encoder, sequence).index(IMAGE_TOKEN) < said(encoder, sequence).index("Hat?")
     assert learnt(encoder, sequence) == ["yes<|im_end|>"] * 3
     assert len(sequence.tokens) < sum(len(encoder.encode(row).tokens) for row in rows) - 30
+    begin, *ends = sequence.parts
+    assert sum(sequence.parts) == len(sequence.tokens)
+    stops = begin + np.cumsum(ends)
+    for row, length, stop in zip(rows, ends, stops.tolist(), strict=True):
+        joined = np.concatenate([sequence.tokens[:begin], sequence.tokens[stop - length : stop]])
+        assert np.array_equal(joined, encoder.encode(row).tokens)  # as if it were alone
 
 
 @QUIET

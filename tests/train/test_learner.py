@@ -74,6 +74,29 @@ def test_packed_is_unpacked(tiny_models: dict[str, str], how: str, monkeypatch: 
         assert torch.allclose(found[name], gradient, atol=1e-5, rtol=1e-4), name
 
 
+def test_parts_that_share_a_picture_are_samples_that_each_have_it(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models, "lora").eval()
+    torch.manual_seed(0)
+    (tokens, _), *_ = texts(plain(model).config.image_token_id)
+    begin, ends = tokens[:17], [[6, 7, 8], [9, 10], [11, 12, 13, 14]]
+    pixels = torch.randn(1, 3, 32, 32)
+    apart = [(begin + end, [[len(begin) + 1, len(begin) + len(end)]]) for end in ends]
+    losses = [alone(model, text, pixels) for text in apart]
+    wanted = gradients(model, sum(losses))  # type: ignore[arg-type]
+    starts = [len(begin) + sum(map(len, ends[:number])) for number in range(len(ends))]
+    spans = [[start + 1, start + len(end)] for start, end in zip(starts, ends, strict=True)]
+    other: Text = ([5, 6, 7], [])
+    pack = make_pack(
+        [other, ([*begin, *(token for end in ends for token in end)], spans), other],
+        [(3,), (len(begin), *map(len, ends)), (3,)],
+        pixel_values=pixels,
+    )
+    loss = Learner(model).train()(pack)
+    assert loss.item() == pytest.approx(sum(loss.item() for loss in losses), rel=1e-6)
+    for name, gradient in gradients(model, loss).items():
+        assert torch.allclose(gradient, wanted[name], atol=1e-5, rtol=1e-4), name
+
+
 def test_a_sample_sees_nothing_of_its_neighbours(tiny_models: dict[str, str]) -> None:
     model = llava(tiny_models)
     module = Learner(model)

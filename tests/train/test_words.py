@@ -8,6 +8,18 @@ WORDS = ("hat", "dog", "tree", "boat")
 DIM, CELLS = 24, 9
 
 
+class Projector(torch.nn.Module):
+    """LLaVA's: two layers with GELU between."""
+
+    def __init__(self, read: int, hidden: int, write: int) -> None:
+        super().__init__()
+        self.linear_1, self.linear_2 = torch.nn.Linear(read, hidden), torch.nn.Linear(hidden, write)
+
+    def forward(self, cells: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.linear_2(torch.nn.functional.gelu(self.linear_1(cells)))
+        return out
+
+
 def world(pictures: int, seed: int = 0) -> tuple[torch.Tensor, list[set[str]]]:
     """Pictures whose words stand in one cell each, as a direction of that word; ``the`` is said of all."""
     random = torch.Generator().manual_seed(seed)
@@ -69,16 +81,7 @@ def test_a_projected_cell_points_to_the_word_that_it_shows() -> None:
     embeddings = torch.randn(50, 16, generator=torch.Generator().manual_seed(3))
     ids = {word: [10 * index, 10 * index + 1] for index, word in enumerate(found.words)}
 
-    class Projector(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.linear_1, self.linear_2 = torch.nn.Linear(DIM, 12), torch.nn.Linear(12, 16)
-
-        def forward(self, cells: torch.Tensor) -> torch.Tensor:
-            out: torch.Tensor = self.linear_2(torch.nn.functional.gelu(self.linear_1(cells)))
-            return out
-
-    projector = Projector()
+    projector = Projector(DIM, 12, 16)
     write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 0, 5)
     lengths = projector(features[:64]).detach().norm(dim=-1)
     assert abs(float(lengths.mean() / embeddings.norm(dim=1).mean()) - 1) < 0.35
@@ -104,9 +107,7 @@ def test_places_are_told_as_the_words_of_sides() -> None:
     ids = {word: [index] for index, word in enumerate(dict.fromkeys(words))}
     embeddings = torch.randn(len(ids), 32, generator=random)
     wide = Detectors(found.words, torch.nn.functional.pad(found.weight, (0, 2 * side)), found.bias, found.gain)
-    projector = torch.nn.Module()
-    projector.linear_1, projector.linear_2 = torch.nn.Linear(DIM + 2 * side, 16), torch.nn.Linear(16, 32)
-    projector.forward = lambda x: projector.linear_2(torch.nn.functional.gelu(projector.linear_1(x)))  # type: ignore[method-assign]
+    projector = Projector(DIM + 2 * side, 16, 32)
     write_detectors(projector, wide, cells, embeddings, ids.__getitem__, 2 * side, 5)
     blank = torch.zeros(side, DIM + 2 * side)
     blank[:, -side:] = place  # the columns, from left to right

@@ -93,7 +93,8 @@ def _words(phrase: str) -> tuple[str, ...]:
 
 def items(words: Sequence[Token], first: int, last: int) -> list[Item]:
     """The terms of a sentence [first, last) of the tokens, and each other token as a term of kind ``other``."""
-    lower, found = [word.lower for word in words[first:last]], []
+    lower = [word.lower for word in words[first:last]]
+    found: list[Item] = []
     place = 0
     while place < len(lower):
         size, term = _match(lower, place)
