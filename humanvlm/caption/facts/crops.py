@@ -6,6 +6,7 @@ cost of a person does not depend on the picture's size.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -24,6 +25,12 @@ FACE_SIDE = 192  # px of the part of the head crop that face_landmark reads
 # Right eye, left eye, nose tip, mouth centre in the unit square of the head crop: room for a hat and for long hair.
 HEAD_POINTS = np.array([[0.434, 0.45], [0.566, 0.45], [0.5, 0.525], [0.5, 0.595]], dtype=np.float32)
 WINDOW = (0.257, 0.256, 0.486)  # left, top and side of face_landmark's part of the head crop
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+SKIN_POINTS = (50, 280, 205, 425, 4, 195, 151, 9)
+WEIGHTS = np.array([1 / 9, 1, 1], dtype=np.float32)  # of squares of CIE lightness, a and b
 LEAST_PRESENCE = 0.5  # of face_landmark: below it, the points are of something else
 
 
@@ -44,11 +51,49 @@ class Head:
     eye_distance: float
     roll: float
 
-    @property
+    @cached_property
     def places(self) -> Floats:
         """[468, 2] the points in px of the head crop."""
         left, top, side = WINDOW
         return np.asarray((self.points[:, :2] / FACE_SIDE * side + [left, top]) * SIDE, dtype=np.float32)
+
+    @cached_property
+    def face_lab(self) -> Floats:
+        """[192, 192, 3] CIE Lab of the face."""
+        return lab_of(self.face)
+
+    @cached_property
+    def skin(self) -> Floats:
+        """[3] CIE Lab of the skin in the light: of patches on cheeks, nose and forehead, the median of the lighter
+        half. The others lie in shadow, or under glasses, a beard or a fringe.
+        """
+        colours = median(patches(self.face_lab, self.points[list(SKIN_POINTS)]))
+        ranked = sorted(colours, key=lambda colour: -float(colour[0]))
+        return median(np.array(ranked[: len(ranked) // 2]))
+
+    @cached_property
+    def within(self) -> Mask:
+        """[256, 256] the mask without its edge, a mix with what is behind."""
+        return np.asarray(cv2.erode(self.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0)
+
+    @cached_property
+    def beyond(self) -> Floats:
+        """[256, 256] px from the face's oval, outwards."""
+        outside = np.ones((SIDE, SIDE), dtype=np.uint8)
+        cv2.fillPoly(outside, [np.round(self.places[list(OVAL)]).astype(np.int32)], 0)
+        return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 3), dtype=np.float32)
+
+    @cached_property
+    def crown(self) -> Mask:
+        """[256, 256] the pixels on the skull above the forehead: hair, skin or hat."""
+        places = self.places
+        rows, columns = np.ogrid[:SIDE, :SIDE]
+        width = max(float(np.linalg.norm(places[234] - places[454])), 1.0)
+        height = max(float(np.linalg.norm(places[10] - places[152])), 1.0)
+        aside = abs(columns - places[[234, 454], 0].mean()) / width
+        above = rows < places[[105, 334], 1].mean() - 0.2 * height
+        beyond = self.beyond / height
+        return np.asarray(self.within & above & (beyond > 0.05) & (beyond < 0.3) & (aside < 0.7))
 
 
 @dataclass(frozen=True)
@@ -89,7 +134,8 @@ def head_of(rgb: Picture, points: Sequence[float]) -> Head | None:
     mesh, presence = network("face-landmark")(face[None].astype(np.float32) / 255)
     if float(presence.reshape(())) < np.log(LEAST_PRESENCE / (1 - LEAST_PRESENCE)):
         return None
-    inside = warped(np.full(rgb.shape[:2], 255, dtype=np.uint8), a, b, SIDE) > 254
+    here = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]]) * SIDE
+    inside = cv2.warpAffine(np.ones(rgb.shape[:2], dtype=np.uint8), here, (SIDE, SIDE), flags=cv2.INTER_NEAREST) > 0
     return Head(
         rgb=chip,
         mask=_person(chip) & inside,
@@ -117,7 +163,7 @@ def body_of(rgb: Picture, frame: Box, joints: Floats, others: Sequence[Box]) -> 
     free = mask.copy()
     for other in others:
         free &= ~_filled(body.here(other))
-    return Body(chip, free if free.sum() > 0.3 * mask.sum() else mask, placed, scale, corner)
+    return Body(chip, free if np.count_nonzero(free) > 0.3 * np.count_nonzero(mask) else mask, placed, scale, corner)
 
 
 def _person(chip: Picture) -> Mask:
@@ -132,27 +178,24 @@ def _filled(box: Box) -> Mask:
     return filled
 
 
-def skin_of(head: Head) -> Floats:
-    """[3] CIE Lab of the skin in the light: of patches on cheeks, nose and forehead, the median of the lighter half.
+def patches(values: Floats, points: Floats, reach: int = 4) -> Floats:
+    """[points, (2 reach + 1)^2, channels] the values within ``reach`` px of points x, y, moved inwards at the edge."""
+    down, across = np.ogrid[-reach : reach + 1, -reach : reach + 1]
+    most = np.array(values.shape[1::-1]) - 1 - reach
+    columns, rows = np.clip(np.round(points[:, :2]).astype(np.intp), reach, most).T[..., None, None]
+    return np.asarray(values[rows + down, columns + across]).reshape(len(points), -1, values.shape[-1])
 
-    The others lie in shadow, or under glasses, a beard or a fringe.
+
+def median(values: Floats) -> Floats:
+    """[..., channels] the medians of [..., n, channels]. Side by side in memory, several times as fast as strided."""
+    return np.asarray(np.median(np.ascontiguousarray(values.swapaxes(-1, -2)), axis=-1), dtype=np.float32)
+
+
+def away(lab: Floats, colour: Floats) -> Floats:
+    """[height, width] how far the pixels of a CIE Lab picture are from a colour: lightness, which shading changes,
+    counts a third.
     """
-    lab = lab_of(head.face)
-    patches = [np.median(patch(lab, head.points[point]), axis=0) for point in (50, 280, 205, 425, 4, 195, 151, 9)]
-    ranked = sorted(patches, key=lambda colour: -float(colour[0]))
-    return np.asarray(np.median(ranked[: len(ranked) // 2], axis=0), dtype=np.float32)
-
-
-def patch(values: npt.NDArray[np.float32], point: npt.ArrayLike, reach: int = 4) -> Floats:
-    """[n, channels] the values within ``reach`` px of a point x, y; of the nearest edge when it is outside."""
-    x, y = np.asarray(point, dtype=np.float64)[:2]
-    height, width = values.shape[:2]
-    row, column = int(np.clip(round(y), 0, height - 1)), int(np.clip(round(x), 0, width - 1))
-    around = values[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
-    return np.asarray(around.reshape(-1, values.shape[-1]), dtype=np.float32)
-
-
-def like(lab: Floats, colour: Floats, reach: float) -> Mask:
-    """Which pixels of a CIE Lab picture have a colour, within what shading does to it: lightness counts a third."""
-    away = (lab - colour) * np.array([1 / 3, 1, 1], dtype=np.float32)
-    return np.asarray(np.einsum("...i,...i", away, away) < reach**2)
+    lightness, a, b = (float(value) for value in colour)
+    apart = cv2.subtract(lab, (lightness, a, b, 0.0))
+    apart *= apart
+    return np.asarray(np.sqrt(apart.reshape(-1, 3) @ WEIGHTS).reshape(lab.shape[:2]), dtype=np.float32)

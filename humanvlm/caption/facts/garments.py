@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from humanvlm.caption.facts import pose
 from humanvlm.caption.facts.colour import colour_shares, lab_of
-from humanvlm.caption.facts.crops import SIDE, Body, Floats, Mask, like
+from humanvlm.caption.facts.crops import SIDE, Body, Floats, Mask, away
 from humanvlm.caption.facts.legs import trousers
 from humanvlm.data.detections import Box
 from humanvlm.data.facts import Garment, Guess
@@ -33,9 +33,10 @@ def garments_of(body: Body, face: Box | None, skin: Floats | None, kind: Guess |
     their colour, and nothing is said of sleeves. kind: what the upper garment, or the whole, probably is.
     """
     bare = closely = np.zeros((SIDE, SIDE), dtype=bool)
-    if skin is not None:
-        lab = lab_of(body.rgb)
-        bare, closely = like(lab, skin, SKIN), like(lab, skin, TORSO_SKIN)
+    if skin is not None and body.mask.any():
+        unlike = np.full((SIDE, SIDE), np.inf, dtype=np.float32)
+        unlike[body.mask] = away(lab_of(body.rgb[body.mask][None]), skin)[0]
+        bare, closely = unlike < SKIN, unlike < TORSO_SKIN
     torso, legs, feet = _torso(body, face), _below(_legs(body), face, LEGS_BEGIN), _below(_feet(body), face, FEET_BEGIN)
     upper = _colours(body, torso, closely)
     if upper and upper[0].value in SKIN_NAMES and (skin is None or _bare_share(body, torso, bare) > BARE):
@@ -65,7 +66,7 @@ def _below(region: Mask | None, face: Box | None, faces: float) -> Mask | None:
 def _bare_share(body: Body, region: Mask | None, bare: Mask) -> float:
     """The share of a region of the person that has the skin's colour."""
     worn = body.mask if region is None else region & body.mask
-    return float((worn & bare).sum() / max(worn.sum(), 1))
+    return int(np.count_nonzero(worn & bare)) / max(int(np.count_nonzero(worn)), 1)
 
 
 def _colours(body: Body, region: Mask | None, bare: Mask) -> tuple[Guess, ...]:
@@ -74,7 +75,7 @@ def _colours(body: Body, region: Mask | None, bare: Mask) -> tuple[Guess, ...]:
         return ()
     worn = region & body.mask
     cloth = worn & ~bare
-    if cloth.sum() < max(LEAST_PIXELS, 0.25 * worn.sum()):
+    if np.count_nonzero(cloth) < max(LEAST_PIXELS, 0.25 * np.count_nonzero(worn)):
         return ()
     rows, columns = np.flatnonzero(cloth.any(axis=1)), np.flatnonzero(cloth.any(axis=0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -99,11 +100,11 @@ def _torso(body: Body, face: Box | None) -> Mask | None:
         if region and region[1] > (y0 + y1) / 2 and region[0] < x1 and region[2] > x0:  # the joints are this person's
             return _box(region[0], max(region[1], y1 + 0.3 * side), region[2], region[3])
         below = _box(centre - 1.2 * side, y1 + 0.1 * side, centre + 1.2 * side, y1 + 2 * side)
-        rows, columns = np.mgrid[:SIDE, :SIDE]
+        rows, columns = np.ogrid[:SIDE, :SIDE]
         reach = 0.3 + 0.8 * np.clip((rows - y1) / max(0.6 * side, 1.0), 0, 1)  # shoulders widen below a face
-        away = abs(columns - centre) / max(side, 1.0)
-        neck = (away < 0.42) & (rows < y1 + 0.45 * side)  # skin in shadow, a collar, a scarf
-        return np.asarray(below & (away <= reach) & ~neck)
+        aside = abs(columns - centre) / max(side, 1.0)
+        neck = (aside < 0.42) & (rows < y1 + 0.45 * side)  # skin in shadow, a collar, a scarf
+        return np.asarray(below & (aside <= reach) & ~neck)
     if region is None:
         rows, columns = np.flatnonzero(body.mask.any(axis=1)), np.flatnonzero(body.mask.any(axis=0))
         if not len(rows) or len(rows) < 1.5 * len(columns):  # a whole upright body; of another it could be anything
@@ -172,8 +173,10 @@ def _along(body: Body, bare: Mask, start: Floats, end: Floats, first: float, las
         start + last * (end - start),
         max(round(0.12 * np.linalg.norm(end - start)), 2),
     )
-    seen = (drawn > 0) & body.mask
-    return float((seen & bare).sum() / seen.sum()) if seen.sum() >= 0.6 * max(float((drawn > 0).sum()), 1.0) else None
+    limb = drawn > 0
+    seen = limb & body.mask
+    count = int(np.count_nonzero(seen))
+    return int(np.count_nonzero(seen & bare)) / count if count >= 0.6 * max(int(np.count_nonzero(limb)), 1) else None
 
 
 def _seen(body: Body, joints: Sequence[int]) -> bool:

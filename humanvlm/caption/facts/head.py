@@ -15,8 +15,8 @@ import yaml
 
 from humanvlm.caption.facts.colour import colour_shares
 from humanvlm.caption.facts.crops import Head
-from humanvlm.caption.facts.labels import best_guess, vocabulary
-from humanvlm.caption.facts.signs import Signs, crown_of, signs_of
+from humanvlm.caption.facts.labels import best_guess, sums
+from humanvlm.caption.facts.signs import Signs, signs_of
 from humanvlm.data.facts import NONE, Guess
 
 SOURCE = "face-landmark"
@@ -150,7 +150,7 @@ def _headwear(chances: Mapping[str, float], labels: Labels) -> Guess:
 
 
 def _colour(head: Head) -> Guess | None:
-    shares = colour_shares(head.rgb, crown_of(head))
+    shares = colour_shares(head.rgb, head.crown)
     return Guess(shares[0].value, shares[0].probability, "colour") if shares else None
 
 
@@ -160,7 +160,7 @@ def _gap(value: float, least: float) -> float:
 
 def _seen(labels: Labels, kind: str) -> float:
     """Log of the summed probabilities of all labels of a kind."""
-    return float(np.log(sum(float(labels[numbers].sum()) for numbers in vocabulary()[kind].values()) + 0.01))
+    return float(np.log(sum(sums(kind, labels).values()) + 0.01))
 
 
 def _on_eyes(signs: Signs, labels: Labels) -> list[float]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from humanvlm.caption.facts import attributes, pose
 from humanvlm.caption.facts.attributes import Picture
 from humanvlm.caption.facts.celeba import Classifier
-from humanvlm.caption.facts.crops import Body, Head, body_of, head_of, skin_of
+from humanvlm.caption.facts.crops import Body, Head, body_of, head_of
 from humanvlm.caption.facts.garments import garments_of
 from humanvlm.caption.facts.head import LEAST_HEAD, Looks, looks_of
 from humanvlm.caption.facts.labels import best_guess
@@ -82,7 +82,7 @@ def describe(
         headwear_colour=looks.headwear_colour,
         eyewear=looks.eyewear,
         beard=looks.beard,
-        garments=garments_of(body, body.here(box) if box else None, skin_of(head) if head else None, kind),
+        garments=garments_of(body, body.here(box) if box else None, head.skin if head else None, kind),
         pose=pose.posture(joints),
         arms=pose.raised_arms(joints),
     )

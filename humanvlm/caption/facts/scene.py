@@ -58,7 +58,7 @@ def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequen
     outside = outside_of(rgb, frames)
     for mask in people:
         outside &= ~mask
-    return colour_shares(rgb, outside) if outside.mean() > LEAST_OUTSIDE else ()
+    return colour_shares(rgb, outside) if np.count_nonzero(outside) > LEAST_OUTSIDE * outside.size else ()
 
 
 def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
@@ -80,10 +80,11 @@ def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
     height, width = rgb.shape[:2]
     scale = np.array([attributes.LABELLED / width, attributes.LABELLED / height] * 2)
     outside = outside_of(whole, [box_of((np.asarray(frame) * scale).tolist()) for frame in frames])
-    if outside.all() or outside.mean() < LEAST_OUTSIDE:
+    seen = np.count_nonzero(outside) / outside.size
+    if seen in (0, 1) or seen < LEAST_OUTSIDE:
         return attributes.label_probabilities(whole)
     without = np.where(outside[..., None], whole, np.uint8(GREY))
-    looks = (whole, without) if outside.mean() > 1 - MUCH_COVERED else (without, whole)
+    looks = (whole, without) if seen > 1 - MUCH_COVERED else (without, whole)
     first = _unworn(attributes.label_probabilities(looks[0]))
     if first[_nameable()].sum() >= NAMES_ENOUGH:
         return first
@@ -120,17 +121,15 @@ def surroundings(
     seen = tuple(
         replace(thing, colour=colour_of(rgb, thing, frames)) for thing in things(objects, evidence, told, rgb.shape[1])
     )
-    places = {
-        words: Guess(words, _sure("settings", share), LABELS) for words, share in sums("settings", evidence).items()
-    }
+    places = {words: Guess(words, sure, LABELS) for words, sure in believed("settings", evidence).items()}
     places |= {ground.value: ground for ground in grounds.values()}
     for noun, belief in named:
         if not noun.noun.thing or noun.located:
             words = said.phrase(noun)
             sure = either(places[words].probability, belief) if words in places else belief
             places[words] = Guess(words, sure, "text")
-    best = max(places.values(), key=lambda guess: (guess.probability, guess.value))
-    return seen, best if best.probability >= LEAST else None
+    best = max(places.values(), key=lambda guess: (guess.probability, guess.value), default=None)
+    return seen, best if best and best.probability >= LEAST else None
 
 
 def relabelled(objects: Sequence[Mapping[str, Any]], evidence: Floats) -> list[Mapping[str, Any]]:
@@ -161,8 +160,7 @@ def things(
     for thing in objects:
         if thing["label"] not in NOT_THINGS:
             by_label[thing["label"]].append(thing)
-    labelled = {words: _sure("objects", share) for words, share in sums("objects", evidence).items()}
-    wider = {words: _sure("wider", share) for words, share in sums("wider", evidence).items()}
+    labelled, wider = believed("objects", evidence), believed("wider", evidence)
     found = []
     for label, same in by_label.items():
         best = max(same, key=lambda thing: thing["score"])
@@ -189,9 +187,8 @@ def _wider(found: Sequence[Thing], evidence: Floats) -> list[Thing]:
         if thing.probability >= SAID
     ]
     wider = []
-    for words, numbers in vocabulary()["wider"].items():
-        sure = _sure("wider", float(evidence[numbers].sum()))
-        if sure >= SAID and not any(labels & set(numbers.tolist()) for labels in narrower):
+    for words, sure in believed("wider", evidence).items():
+        if sure >= SAID and not any(labels & set(vocabulary()["wider"][words].tolist()) for labels in narrower):
             wider.append(Thing(words, 1, "", sure, LABELS))
     return wider
 
@@ -251,6 +248,11 @@ def either(*probabilities: float) -> float:
     for probability in probabilities:
         wrong *= 1 - min(probability, 1.0)
     return round(1 - wrong, 3)
+
+
+def believed(kind: str, evidence: Floats) -> dict[str, float]:
+    """Probabilities of a kind's words that have any."""
+    return {words: _sure(kind, share) for words, share in sums(kind, evidence).items() if share > 0}
 
 
 def _sure(kind: str, share: float) -> float:

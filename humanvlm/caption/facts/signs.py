@@ -4,7 +4,6 @@ Each is a difference to the same person's skin, or a share of a length of the sa
 little. What they mean is decided in ``head``.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,15 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from humanvlm.caption.facts.colour import lab_of
-from humanvlm.caption.facts.crops import SIDE, Floats, Head, Mask, like, patch, skin_of
+from humanvlm.caption.facts.crops import FACE_SIDE, SIDE, Floats, Head, Mask, away, median, patches
 
-OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
 RIGHT_EYE, LEFT_EYE = (33, 133, 159, 145, 158, 153), (362, 263, 386, 374, 385, 380)  # corners, then lids in pairs
 Colour = tuple[float, float, float]  # CIE Lab
-SKIN = 14.0  # CIE Lab distance, lightness counting a third, within which a pixel has the skin's colour
+SKIN, HAIR = 14.0, 15.0  # CIE Lab distances, lightness counting a third, within which a colour is the same
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,10 @@ class Top:
 
 def signs_of(head: Head) -> Signs:
     """The signs of one head."""
-    skin = skin_of(head)
+    skin = head.skin
     points = head.points
-    lab = lab_of(head.face)
-    light = lab[..., 0]
+    lab = head.face_lab
+    light = np.ascontiguousarray(lab[..., 0])
     down = abs(cv2.Sobel(light, cv2.CV_32F, 0, 1, ksize=3)) / 8
     along = abs(cv2.Sobel(light, cv2.CV_32F, 1, 0, ksize=3)) / 8
     steep = np.hypot(down, along)
@@ -78,8 +73,8 @@ def signs_of(head: Head) -> Signs:
     middle = (points[133, :2] + points[362, :2]) / 2
 
     def box(values: npt.NDArray[np.float32], x0: float, y0: float, x1: float, y1: float) -> Floats:
-        left, right = sorted((int(np.clip(x0, 0, 190)), int(np.clip(x1, 0, 190))))
-        top, bottom = sorted((int(np.clip(y0, 0, 190)), int(np.clip(y1, 0, 190))))
+        edges = (*sorted((x0, x1)), *sorted((y0, y1)))
+        left, right, top, bottom = (int(min(max(at, 0), FACE_SIDE - 2)) for at in edges)
         return np.asarray(values[top : bottom + 1, left : right + 1], dtype=np.float32)
 
     bridge = box(down, middle[0] - 0.28 * eye, middle[1] - 0.3 * eye, middle[0] + 0.28 * eye, middle[1] + 0.35 * eye)
@@ -89,17 +84,16 @@ def signs_of(head: Head) -> Signs:
         under.append(box(steep, x0, y + 0.22 * eye, x1, y + 0.85 * eye))
         temples.append(box(down, x0, corner - 0.3 * eye, points[ear, 0], corner + 0.2 * eye))
         dark.append(box(light, x0, y - 0.55 * eye, x1, y + 0.4 * eye).reshape(-1))
-    cheeks = np.concatenate([patch(steep[..., None], points[p], 6) for p in (50, 280, 205, 425)])
+    cheeks = patches(steep[..., None], points[[50, 280, 205, 425]], 6)
     darkness = np.concatenate(dark)
 
     def strong(values: Floats) -> float:
-        return float(np.mean(np.sort(values, axis=None)[-max(values.size // 5, 1) :]))
+        fifth = max(values.size // 5, 1)
+        return float(np.partition(values, -fifth, axis=None)[-fifth:].mean())
 
-    def of(values: Floats, indices: Sequence[int], reach: int = 4) -> Floats:
-        return np.concatenate([patch(values, points[p], reach) for p in indices])
-
-    chin = of(lab, (200, 199, 175, 171, 396, 170, 395, 140, 369), 4)
-    lip = of(lab, (164, 167, 393, 165, 391), 2)
+    chin = median(patches(lab, points[[200, 199, 175, 171, 396, 170, 395, 140, 369]], 4).reshape(-1, 3)) - skin
+    lip = median(patches(lab, points[[164, 167, 393, 165, 391]], 2).reshape(-1, 3)) - skin
+    darker, lighter = np.percentile(darkness, (20, 80))
     return Signs(
         eyes=(_gap(points, RIGHT_EYE) + _gap(points, LEFT_EYE)) / 2,
         mouth=_length(points, 13, 14) / max(_length(points, 78, 308), 1.0),
@@ -111,54 +105,28 @@ def signs_of(head: Head) -> Signs:
         temples=float(np.mean([strong(values) for values in temples])),
         cheeks=strong(cheeks),
         eye_light=float(np.median(darkness) - skin[0]),
-        eye_spread=float(np.percentile(darkness, 80) - np.percentile(darkness, 20)),
-        chin=float(np.median(chin[:, 0]) - skin[0]),
-        lip=float(np.median(lip[:, 0]) - skin[0]),
-        chin_colour=float(np.hypot(*(np.median(chin, axis=0) - skin)[1:])),
+        eye_spread=float(lighter - darker),
+        chin=float(chin[0]),
+        lip=float(lip[0]),
+        chin_colour=float(np.hypot(*chin[1:])),
         top=_top(head, skin),
     )
-
-
-def crown_of(head: Head) -> Mask:
-    """[256, 256] the pixels on the skull above the forehead: hair, skin or hat. The mask's edge, a mix with what is
-    behind, does not count.
-    """
-    places = head.places
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    width = max(float(np.linalg.norm(places[234] - places[454])), 1.0)
-    height = max(float(np.linalg.norm(places[10] - places[152])), 1.0)
-    away = abs(columns - places[[234, 454], 0].mean()) / width
-    beyond = _beyond(head) / height
-    above = rows < places[[105, 334], 1].mean() - 0.2 * height
-    return np.asarray(_within(head) & above & (beyond > 0.05) & (beyond < 0.3) & (away < 0.7))
-
-
-def _within(head: Head) -> Mask:
-    return np.asarray(cv2.erode(head.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0)
-
-
-def _beyond(head: Head) -> Floats:
-    """[256, 256] px from the face's oval, outwards."""
-    outside = np.ones((SIDE, SIDE), dtype=np.uint8)
-    cv2.fillPoly(outside, [np.round(head.places[list(OVAL)]).astype(np.int32)], 0)
-    return np.asarray(cv2.distanceTransform(outside, cv2.DIST_L2, 3), dtype=np.float32)
 
 
 def _top(head: Head, skin: Floats) -> Top:
     lab = lab_of(head.rgb)
     places = head.places
-    rows, columns = np.mgrid[:SIDE, :SIDE]
+    rows, columns = np.ogrid[:SIDE, :SIDE]
     height = max(float(np.linalg.norm(places[10] - places[152])), 1.0)
     width = max(float(np.linalg.norm(places[234] - places[454])), 1.0)
     centre = float(places[[234, 454], 0].mean())
     brow, top, chin = float(places[[105, 334], 1].mean()), float(places[10, 1]), float(places[152, 1])
     nose = float(places[4, 1])
-    beyond = _beyond(head) / height
-    away = abs(columns - centre) / width
-    crown = crown_of(head)
-    sides = _within(head) & (rows >= brow) & (rows < chin) & (beyond > 0.04) & (away < 0.8)
-    bare = like(lab, skin, SKIN)
-    crown_lab, side_lab = _covering(lab, crown, skin), _median(lab, sides & ~bare)
+    beyond = head.beyond / height
+    aside = abs(columns - centre) / width
+    sides = head.within & (rows >= brow) & (rows < chin) & (beyond > 0.04) & (aside < 0.8)
+    bare = away(lab, skin) < SKIN
+    crown_lab, side_lab = _covering(lab, head.crown, skin), _median(lab, sides & ~bare)
     # Where what covers the forehead ends, across the face: low and smooth where it is a brim.
     edge = []
     for x in np.linspace(centre - 0.3 * width, centre + 0.3 * width, 13).round().astype(int):
@@ -168,12 +136,10 @@ def _top(head: Head, skin: Floats) -> Top:
             edge.append((x, float(rows_of[0] + 3 + ends[0]) if len(ends) else brow))
     xs, ys = np.array(edge or [(0, top)], dtype=np.float64).T
     brim = float(np.abs(np.polyval(np.polyfit(xs, ys, 2), xs) - ys).mean() / height) if len(edge) > 4 else 0.1
-    hairy = (
-        head.mask & like(lab, np.asarray(crown_lab, dtype=np.float32), 15) if crown_lab is not None else bare & False
-    )
-    low = (rows >= chin) & (rows < chin + 0.3 * height) & (away > 0.4) & (away < 0.75)
-    middle = (rows >= nose) & (rows < chin) & (beyond > 0.03) & (away < 0.8)
-    above = (rows < top) & (rows > top - 0.5 * height) & (away < 0.5)
+    hairy = head.mask & (away(lab, np.array(crown_lab)) < HAIR) if crown_lab is not None else bare & False
+    low = (rows >= chin) & (rows < chin + 0.3 * height) & (aside > 0.4) & (aside < 0.75)
+    middle = (rows >= nose) & (rows < chin) & (beyond > 0.03) & (aside < 0.8)
+    above = (rows < top) & (rows > top - 0.5 * height) & (aside < 0.5)
     left, right = low & (columns < centre), low & (columns > centre)
     change = 0.0
     if crown_lab is not None and side_lab is not None:
@@ -182,7 +148,7 @@ def _top(head: Head, skin: Floats) -> Top:
     upper = head.mask & (rows < brow) & (rows > top - 0.6 * height)
     return Top(
         colour=crown_lab,
-        bare=_share(bare, crown),
+        bare=_share(bare, head.crown),
         change=change,
         width=float(upper.sum(axis=1).max()) / width,
         forehead=(brow - float(np.median(ys))) / height,
@@ -195,11 +161,11 @@ def _top(head: Head, skin: Floats) -> Top:
 
 
 def _share(what: Mask, of: Mask) -> float:
-    return float((what & of).sum()) / max(float(of.sum()), 1.0)
+    return int(np.count_nonzero(what & of)) / max(int(np.count_nonzero(of)), 1)
 
 
 def _median(lab: Floats, mask: Mask) -> Colour | None:
-    return _colour(np.median(lab[mask], axis=0)) if mask.sum() >= 40 else None
+    return _colour(median(lab[mask])) if mask.sum() >= 40 else None
 
 
 def _covering(lab: Floats, crown: Mask, skin: Floats) -> Colour | None:
@@ -209,8 +175,8 @@ def _covering(lab: Floats, crown: Mask, skin: Floats) -> Colour | None:
     values = lab[crown]
     if len(values) < 40:
         return None
-    away = values - skin
-    cover = values[np.sqrt((away[:, 0] / 2) ** 2 + away[:, 1] ** 2 + away[:, 2] ** 2) > 10]
+    lightness, a, b = (values - skin).T
+    cover = values[np.sqrt((lightness / 2) ** 2 + a**2 + b**2) > 10]
     values = cover if len(cover) > 0.3 * len(values) else values
     return float(np.percentile(values[:, 0], 35)), float(np.median(values[:, 1])), float(np.median(values[:, 2]))
 

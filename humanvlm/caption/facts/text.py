@@ -78,7 +78,9 @@ def _words(line: Line) -> list[str]:
     return [
         word
         for word in WORD.findall(text)
-        if sum(letter.isalpha() for letter in word) >= LEAST_LETTERS and len(word) <= MOST_LETTERS
+        if sum(letter.isalpha() for letter in word) >= LEAST_LETTERS
+        and len(word) <= MOST_LETTERS
+        and not any(letter.isnumeric() for letter in word)  # superscripts and fractions, which \d does not match
     ]
 
 
@@ -114,10 +116,11 @@ def _regions(found: Floats) -> list[tuple[tuple[float, float], tuple[float, floa
     contours, _ = cv2.findContours((found > IS_TEXT).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     regions = []
     for contour in contours:
-        inside = np.zeros(found.shape, dtype=np.uint8)
-        cv2.drawContours(inside, [contour], -1, 1, thickness=-1)
+        x, y, width, height = cv2.boundingRect(contour)
+        inside = np.zeros((height, width), dtype=np.uint8)
+        cv2.drawContours(inside, [contour], -1, 1, thickness=-1, offset=(-x, -y))
         region: Any = cv2.minAreaRect(contour)
-        if min(region[1]) >= 2 and found[inside == 1].mean() >= IS_LINE:
+        if min(region[1]) >= 2 and found[y : y + height, x : x + width][inside == 1].mean() >= IS_LINE:
             regions.append(region)
     return regions
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from humanvlm.caption.facts.attributes import keypoints
-from humanvlm.caption.facts.crops import body_of, head_of, like, skin_of
+from humanvlm.caption.facts.crops import away, body_of, head_of, patches
 from humanvlm.data.detections import box_of
 from humanvlm.inspect.plots import picture_of
 
@@ -33,7 +33,7 @@ def test_a_head_is_cut_out_of_what_is_behind(rows: Rows, name: str) -> None:
 def test_skin_is_that_of_the_face(rows: Rows) -> None:
     head = head_of(rgb_of(rows["astronaut"]), rows["astronaut"]["faces"][0]["points"])
     assert head is not None
-    lightness, a, b = skin_of(head)
+    lightness, a, b = head.skin
     assert lightness > 60
     assert a > 4
     assert b > 4
@@ -61,4 +61,13 @@ def test_a_body_covers_the_person_and_nobody_else(rows: Rows) -> None:
 
 def test_pixels_like_a_colour_may_be_shaded() -> None:
     lab = np.array([[[60, 20, 20], [40, 20, 20], [60, -20, 20]]], dtype=np.float32)
-    assert like(lab, np.array([60, 20, 20], dtype=np.float32), 10).tolist() == [[True, True, False]]
+    apart = away(lab, np.array([60, 20, 20], dtype=np.float32))
+    assert apart[0].tolist() == pytest.approx([0, 20 / 3, 40])
+
+
+def test_patches_at_the_edge_move_inwards() -> None:
+    values = np.arange(100, dtype=np.float32).reshape(10, 10, 1)
+    found = patches(values, np.array([[4.4, 5.0, 0.0], [-3.0, 12.0, 0.0]], dtype=np.float32), reach=1)
+    assert found.shape == (2, 9, 1)
+    assert found[0, :, 0].tolist() == [43, 44, 45, 53, 54, 55, 63, 64, 65]
+    assert found[1, :, 0].tolist() == [70, 71, 72, 80, 81, 82, 90, 91, 92]

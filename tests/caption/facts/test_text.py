@@ -62,6 +62,7 @@ def test_what_is_as_high_as_long_is_no_text_at_a_glance(monkeypatch: pytest.Monk
         ("visit shop.de today", []),
         ("pay\u202eload word", []),
         ("a" * 40, []),
+        ("AREA² STATION", ["STATION"]),
         ("Crème brûlée", ["Crème", "brûlée"]),
     ],
 )
