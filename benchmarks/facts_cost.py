@@ -4,6 +4,7 @@
 same pictures, in turn, ``--repeat`` times, each in one process of one thread; what is compared is CPU time, medians
 over pictures and then over rounds, because other work on the machine moves the wall clock more, without start-up.
 Networks are means over pictures, those of the facts over kept ones; the latter only where humanvlm/weights/run.py is.
+The floor of a stage is what its networks alone take, without decoding, scaling and all else: means, of the same run.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 REPO = Path(__file__).parents[1]
@@ -46,8 +47,16 @@ def main() -> None:
     for name, found in rounds.items():
         stages = {stage: median(one[stage] for one in found) for stage in ("human_scenes", "facts")}
         networks = {key: median(one["networks"].get(key, 0.0) for one in found) for key in found[0]["networks"]}
-        result[name] = {"ms": stages, "networks_ms": networks, "counts": found[0]["counts"]}
+        floors = {
+            stage: {part: median(one["floors"][stage][part] for one in found) for part in ("whole", "networks")}
+            for stage in stages
+        }
+        result[name] = {"ms": stages, "networks_ms": networks, "floors": floors, "counts": found[0]["counts"]}
         print(f"{name}: {', '.join(f'{stage} {ms:.1f} ms CPU a picture' for stage, ms in stages.items())}")
+        for stage, floor in floors.items():
+            if floor["networks"]:
+                whole, alone = floor["whole"], floor["networks"]
+                print(f"  {stage}: mean {whole:.1f} ms, networks alone {alone:.1f} ms, {whole / alone:.2f} times that")
         counts = found[0]["counts"]
         print(f"  found: {', '.join(f'{counts[key]} {key}' for key in COUNTED)}")
         for key, ms in sorted(networks.items(), key=lambda item: -item[1]):
@@ -83,7 +92,9 @@ def cost(files: list[Path]) -> dict[str, Any]:
         measure = import_module("humanvlm.caption.facts.measure").measure
     except ModuleNotFoundError:  # before the captions' room had rooms
         measure = import_module("humanvlm.caption.measure").measure
-    spent = defaultdict[str, float](float)
+    spent, alone = defaultdict[str, float](float), defaultdict[str, float](float)
+    stage = ["human_scenes"]
+    add_up_networks(alone, stage)
     models = load_models(
         config.face_detector, config.closeup_face_detector, config.person_detector, config.nsfw_classifier
     )
@@ -97,8 +108,10 @@ def cost(files: list[Path]) -> dict[str, Any]:
         if number == 1:
             times, counts = {"human_scenes": [], "facts": []}, Counter[str]()
             spent.clear()
+            alone.clear()
         data = file.read_bytes()
         row = {"id": file.name, "sha256": "", "text": None, "image": {"bytes": data}}
+        stage[0] = "human_scenes"
         clock = time.process_time()
         signals = measure_row(row, config)
         times["human_scenes"].append(1000 * (time.process_time() - clock))
@@ -106,6 +119,7 @@ def cost(files: list[Path]) -> dict[str, Any]:
             continue
         counts["kept"] += 1
         counts.update({key: len(signals[key]) for key in ("faces", "people", "objects")})
+        stage[0] = "facts"
         clock = time.process_time()
         measure(pixels(data), signals["faces"], signals["people"], signals["objects"])
         times["facts"].append(1000 * (time.process_time() - clock))
@@ -115,8 +129,30 @@ def cost(files: list[Path]) -> dict[str, Any]:
             key: 1000 * seconds / (counts["kept"] if key.startswith("facts") else len(files))
             for key, seconds in spent.items()
         },
+        "floors": {
+            name: {"whole": mean(values), "networks": 1000 * alone[name] / len(values)}
+            for name, values in times.items()
+        },
         "counts": counts,
     }
+
+
+def add_up_networks(alone: dict[str, float], stage: list[str]) -> None:
+    """Add up the CPU seconds inside of networks by the stage that runs, whose name is the list's only one."""
+    try:
+        runner: Any = import_module("humanvlm.weights.run")
+    except ModuleNotFoundError:
+        return
+    for kind in (runner._Onnx, runner._LiteRt):
+
+        def call(*given: Any, run: Callable[..., Any] = kind.__call__) -> Any:
+            clock = time.process_time()
+            try:
+                return run(*given)
+            finally:
+                alone[stage[0]] += time.process_time() - clock
+
+        kind.__call__ = call
 
 
 def time_networks(spent: dict[str, float]) -> None:
