@@ -180,15 +180,16 @@ def things(
 
 
 def _wider(found: Sequence[Thing], evidence: Floats) -> list[Thing]:
-    """Things by a wider word, where none of its narrower ones is sure enough to be named."""
+    """Things by a wider word, where neither it nor a narrower one that is sure enough is named already."""
     narrower = [
         set(vocabulary()["objects"].get(thing.label, np.array([])).tolist())
         for thing in found
         if thing.probability >= SAID
     ]
-    wider = []
+    named, wider = {thing.label for thing in found}, []
     for words, sure in believed("wider", evidence).items():
-        if sure >= SAID and not any(labels & set(vocabulary()["wider"][words].tolist()) for labels in narrower):
+        numbers = set(vocabulary()["wider"][words].tolist())
+        if sure >= SAID and words not in named and not any(labels & numbers for labels in narrower):
             wider.append(Thing(words, 1, "", sure, LABELS))
     return wider
 

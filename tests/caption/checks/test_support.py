@@ -85,3 +85,11 @@ def test_every_object_is_supported_by_its_fact(count: int) -> None:
         if not all(claim.by for claim in found):  # of some, as a camera, nothing is claimed
             unknown.append(label)
     assert unknown == []
+
+
+def test_every_setting_is_a_claim() -> None:
+    settings = (*vocabulary()["settings"], "in front of a brick wall")
+    assert [setting for setting in settings if not find(f"The place appears to be {setting}.")] == []
+    assert only("They are in front of a brick wall.", COUPLE, "place") == ("", False)
+    walled = replace(COUPLE, setting=Guess("in front of a brick wall", 0.9, "colour"))
+    assert only("They are in front of a brick wall.", walled, "place") == ("colour", False)

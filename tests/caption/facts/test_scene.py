@@ -58,6 +58,11 @@ def test_a_wider_word_speaks_for_what_was_detected() -> None:
     assert alone.probability < scene.SAID < cup.probability
 
 
+def test_a_thing_is_named_once() -> None:
+    found = scene.things([detected("cup", 0.5)], labels(wider__cup=0.9), {}, 100)
+    assert [thing.label for thing in found].count("cup") == 1
+
+
 def test_a_tie_is_no_thing() -> None:
     assert scene.things([detected("tie", 0.9), detected("person", 0.9)], labels(), {}, 100) == ()
 
