@@ -58,6 +58,18 @@ def stop_path(run: StageRun) -> Path:
     return run.work / "stop"
 
 
+def edits_path(run: StageRun) -> Path:
+    """Which parameters were changed while the run was under way, and after which step."""
+    return run.work / "edits.json"
+
+
+def read_edits(run: StageRun) -> list[dict[str, Any]]:
+    """The edits so far."""
+    path = edits_path(run)
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return found
+
+
 def checkpoint_step(work: Path) -> int | None:
     """The step of the last checkpoint, unverified; None when there is none."""
     return max(

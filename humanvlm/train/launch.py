@@ -31,8 +31,10 @@ from humanvlm.train.job import (
     checkpoint_step,
     describe,
     die_with_parent,
+    edits_path,
     error_path,
     job_path,
+    read_edits,
     read_job,
     result_path,
     stop_path,
@@ -63,14 +65,17 @@ def train(run: StageRun) -> Outcome:
     return Outcome(Counts(**result.pop("counts")), **result)
 
 
-# What may be changed while a run is under way: how it is computed and saved. More max_steps goes on too.
-FREE = {"pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"}
+# What may be changed while a run is under way: how it is computed and saved, and how fast it learns from there on. More
+# max_steps goes on too.
+COMPUTED = {"pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"}
+LEARNT = {"learning_rate", "projector_learning_rate", "warmup_ratio", "max_grad_norm", "weight_decay", "dtype"}
 
 
 def continues(run: StageRun) -> bool:
     """Whether the checkpoints of an unfinished run serve these parameters, which are not quite those it began with.
 
-    Raises UserError where they do not: hours of training are not cleared without being told to.
+    Edits that change what is learnt are noted in ``edits.json``, for the report. Raises UserError where the checkpoints
+    do not serve: hours of training are not cleared without being told to.
     """
     step = checkpoint_step(run.work)
     if step is None:
@@ -81,13 +86,19 @@ def continues(run: StageRun) -> bool:
     except (OSError, ValueError, KeyError):
         raise UserError(f"{what}, whose parameters are lost; start afresh with --force") from None
     old, new = (_trained_with(params, run.stage) for params in (before, run.params))
-    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
-    steps = f"{run.stage.name}.max_steps"
-    if changed == [steps] and new[steps] > old[steps] > 0:
-        changed = []
-    if changed:
-        edits = ", ".join(f"{key} {old.get(key)!r}, now {new.get(key)!r}" for key in changed)
-        raise UserError(f"{what} with other parameters ({edits}); put them back to continue, or --force starts afresh")
+    edits = {key: [old[key], new[key]] for key in sorted(new) if old[key] != new[key]}
+    useless = {
+        key: (was, now)
+        for key, (was, now) in edits.items()
+        if key.partition(".")[2] not in LEARNT and not (key.endswith(".max_steps") and now > was > 0)
+    }
+    if useless:
+        told = ", ".join(f"{key} {was!r}, now {now!r}" for key, (was, now) in useless.items())
+        raise UserError(f"{what} with other parameters ({told}); put them back to continue, or --force starts afresh")
+    if edits:
+        told = ", ".join(f"{key} {now!r}" for key, (_, now) in edits.items())
+        log.warning("%s: goes on from step %d with %s", run.stage.name, step, told)
+        write_json(edits_path(run), [*read_edits(run), {"step": step, "edits": edits}])
     return True
 
 
@@ -97,7 +108,7 @@ def _trained_with(params: Params, stage: Stage) -> dict[str, Any]:
         f"{section}.{key}": value
         for section in stage.sections
         for key, value in getattr(params, section).model_dump(mode="json").items()
-        if key not in FREE
+        if key not in COMPUTED
     }
 
 

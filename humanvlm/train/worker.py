@@ -19,7 +19,7 @@ from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import StageRun
-from humanvlm.train.job import die_with_parent, error_path, read_job, result_path, stop_path
+from humanvlm.train.job import die_with_parent, error_path, read_edits, read_job, result_path, stop_path
 
 log = logging.getLogger("humanvlm")
 
@@ -136,6 +136,7 @@ def fit(run: StageRun, material: Any) -> Done:
         "engine": type(trainer.model_wrapped).__name__,
         "dtype": "bfloat16" if half else "float32",
         "resumed_after_step": first,
+        "edits": read_edits(run),
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     figures = {"train_seconds": seconds, "tokens_per_second": tokens / seconds}

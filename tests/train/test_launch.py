@@ -13,7 +13,7 @@ from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import StageRun
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.train import launch
-from humanvlm.train.job import describe, job_path
+from humanvlm.train.job import describe, job_path, read_edits
 from humanvlm.train.launch import continues, follow, launch_id, ranks
 
 TORCHRUN = {"RANK": "3", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "MASTER_ADDR": "a", "MASTER_PORT": "1"}
@@ -110,7 +110,9 @@ def unfinished(run: StageRun) -> None:
         ("zero_stage=3", True),
         ("max_steps=100", True),
         ("max_steps=30", False),
-        ("learning_rate=0.5", False),
+        ("learning_rate=0.5", True),
+        ("seed=8", False),
+        ("batch_size=4", False),
     ],
 )
 def test_an_edit_that_makes_a_run_useless_clears_nothing(repo: Path, tmp_path: Path, edit: str, goes_on: bool) -> None:
@@ -124,6 +126,16 @@ def test_an_edit_that_makes_a_run_useless_clears_nothing(repo: Path, tmp_path: P
     with pytest.raises(UserError, match=rf"step 20 of an unfinished run.*{edit.split('=')[0]}.*--force"):
         continues(after)
     assert (before.work / "checkpoint-20").exists()
+
+
+def test_what_is_learnt_otherwise_from_a_step_on_is_noted(repo: Path, tmp_path: Path) -> None:
+    before = stage_run(repo, tmp_path)
+    unfinished(before)
+    assert continues(stage_run(repo, tmp_path, "stage1_checkpoint.pack_tokens=64"))
+    assert read_edits(before) == []
+    assert continues(stage_run(repo, tmp_path, "stage1_checkpoint.learning_rate=0.5", "stage1_checkpoint.max_steps=99"))
+    changed = {"stage1_checkpoint.learning_rate": [0.001, 0.5], "stage1_checkpoint.max_steps": [60, 99]}
+    assert read_edits(before) == [{"step": 20, "edits": changed}]
 
 
 def test_a_run_whose_parameters_are_lost_is_not_cleared(repo: Path, tmp_path: Path) -> None:
