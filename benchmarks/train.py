@@ -31,7 +31,7 @@ from humanvlm.train.batches import Pixels, Steps
 from humanvlm.train.costs import Sizes, speed
 from humanvlm.train.encode import Encoded, Encoder
 from humanvlm.train.learner import Learner
-from humanvlm.train.model import plain, tuned
+from humanvlm.train.model import tuned
 from humanvlm.train.plan import Plan
 from humanvlm.train.samples import Picture, Sample
 from humanvlm.train.trainer import StageTrainer, arguments
@@ -168,7 +168,7 @@ def main() -> None:
     steps = given.steps + 1
     with tempfile.TemporaryDirectory() as work:
         base, processor, _ = fresh(models)
-        sizes, llava = Sizes.of(base), plain(base)
+        sizes = Sizes.of(base)
         encoder = Encoder(processor)
         random = np.random.default_rng(0)
         single, grouped = [], []
@@ -181,7 +181,7 @@ def main() -> None:
             grouped.append((picture, encoder.encode(Sample((picture,), turns, None, ""))))
         one, many = Texts(single), Texts(grouped)
         places = random.permutation(len(single))[: given.batch_size * steps].tolist()
-        del base, llava
+        del base
         rows = {}
         for name, run, texts, order in (
             ("plain", run_plain, one, places),

@@ -31,8 +31,8 @@ class Stage:
         command = [sys.executable, "-m", "humanvlm.cli", "stage1_checkpoint", "--params", str(self.params)]
         command += ["--out", str(out), "--in", f"human_caption={self.captions}"]
         environment = os.environ | {"MLFLOW_TRACKING_URI": "none"}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        return subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+        null = subprocess.DEVNULL
+        return subprocess.Popen(command, env=environment, start_new_session=True, stdout=null, stderr=null)
 
 
 def last_step(out: Path) -> int:
@@ -55,7 +55,7 @@ def main() -> None:
         if stage.start(whole).wait() != 0:
             sys.exit("the undisturbed run failed")
         seconds = time.monotonic() - clock
-        steps = []
+        steps: list[int] = []
         while len(steps) < given.kills and not (broken / "report.json").exists():
             process = stage.start(broken)
             try:

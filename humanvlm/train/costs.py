@@ -7,15 +7,17 @@ A token costs 2 operations a weight forward and 2 backward through a weight that
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from humanvlm.config.training import Training
 from humanvlm.train.attention import kernel
-from humanvlm.train.model import part_of, plain
-from humanvlm.train.plan import Plan
-from humanvlm.train.store import Store
+from humanvlm.train.parts import part_of, plain
+
+if TYPE_CHECKING:
+    from humanvlm.config.training import Training
+    from humanvlm.train.plan import Plan
+    from humanvlm.train.store import Store
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,11 @@ def speed(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def opening(
-    config: Training,
+    config: "Training",
     sizes: Sizes,
     parts: Mapping[str, int],
-    plan: Plan,
-    store: Store,
+    plan: "Plan",
+    store: "Store",
     *,
     first: int,
     half: bool,

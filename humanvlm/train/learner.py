@@ -12,8 +12,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 
 from humanvlm.train.attention import use_packed_attention
-from humanvlm.train.batches import Pack
-from humanvlm.train.model import plain
+from humanvlm.train.pack import Pack
+from humanvlm.train.parts import plain
 
 LOGITS = 256 << 20  # bytes
 

@@ -15,6 +15,8 @@ from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import atomic_file, atomic_folder
 from humanvlm.model.build import build_llava, projector_file
 from humanvlm.pipeline.contract import StageRun
+from humanvlm.train.parts import part_of
+from humanvlm.train.parts import plain as plain
 
 
 def trainable_model(run: StageRun) -> tuple[Any, Any]:
@@ -65,11 +67,6 @@ def tuned(model: Any, config: Stage2) -> Any:
     return model
 
 
-def plain(model: Any) -> Any:
-    """The LLaVA itself, of which peft may have changed modules in place."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
 def targets(model: Any, config: Stage2) -> list[str]:
     """What gets low-rank updates: all linear layers of a part, of a convolutional tower its pointwise convolutions."""
     parts = {"model.language_model.": config.language_model, "model.vision_tower.": config.vision_tower}
@@ -82,23 +79,6 @@ def targets(model: Any, config: Stage2) -> list[str]:
         if pointwise or isinstance(module, torch.nn.Linear):
             found.append(name)
     return found
-
-
-PARTS = {"projector": "multi_modal_projector", "vision_tower": "vision_tower", "language_model": ""}
-
-
-def part_of(name: str) -> str:
-    """The part that a parameter belongs to: ``projector``, ``vision_tower`` or ``language_model``."""
-    return next(part for part, mark in PARTS.items() if mark in name)
-
-
-def trained_by_part(model: Any) -> dict[str, int]:
-    """How many parameters learn, by part."""
-    counts = dict.fromkeys(PARTS, 0)
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            counts[part_of(name)] += parameter.numel()
-    return {part: count for part, count in counts.items() if count}
 
 
 def parameter_groups(model: Any, config: Training) -> list[dict[str, Any]]:

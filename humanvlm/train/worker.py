@@ -90,7 +90,8 @@ def fit(run: StageRun, material: Any) -> Done:
     from humanvlm.train.batches import Pixels, Steps
     from humanvlm.train.costs import Sizes, opening
     from humanvlm.train.learner import Learner
-    from humanvlm.train.model import plain, trainable_model, trained_by_part
+    from humanvlm.train.model import trainable_model
+    from humanvlm.train.parts import plain, trained_by_part
     from humanvlm.train.trainer import Progress, StageTrainer, arguments, bf16
 
     config: Training = run.config

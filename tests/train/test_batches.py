@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from humanvlm.train.batches import NO_TARGET, Pack, Pixels, Steps, blind, make_pack
+from humanvlm.train.batches import Pixels, Steps
+from humanvlm.train.pack import NO_TARGET, Pack, blind, make_pack
 from humanvlm.train.plan import Plan
 from humanvlm.train.samples import Picture
 

@@ -11,9 +11,10 @@ from humanvlm.config.model import Model
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.model.build import build_llava
 from humanvlm.train import learner
-from humanvlm.train.batches import Pack, blind, make_pack
 from humanvlm.train.learner import Head, Learner
-from humanvlm.train.model import plain, tuned
+from humanvlm.train.model import tuned
+from humanvlm.train.pack import Pack, blind, make_pack
+from humanvlm.train.parts import plain
 
 Text = tuple[list[int], list[list[int]]]
 

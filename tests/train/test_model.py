@@ -9,7 +9,8 @@ from humanvlm.config.model import Model
 from humanvlm.config.stage1_checkpoint import Stage1
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.model.build import build_llava
-from humanvlm.train.model import merge, parameter_groups, projector_only, trained_by_part, tuned
+from humanvlm.train.model import merge, parameter_groups, projector_only, tuned
+from humanvlm.train.parts import trained_by_part
 
 
 def llava(tiny_models: dict[str, str], tower: str) -> Any:
