@@ -233,7 +233,7 @@ def told(sheet: Sheet, who: str, many: bool, parts: Parts) -> str:
     if aside:
         orders += [f"{plain} {acts}, {aside}"] * 2
     if dressed and (does or where):
-        orders.append(f"{plain} {acts}{'' if dressed.startswith('wearing') else ','} {dressed}")
+        orders.append(f"{plain} {acts}{'' if dressed.startswith('wearing') and not tail.strip() else ','} {dressed}")
     if where and not does:
         orders.append(f"{there} {full} {tail}")
     return sentence(sheet.pick(*orders))

@@ -93,3 +93,9 @@ def test_nobody_sits_with_a_bench(key: str) -> None:
     text = short(facts(sitting, objects=(Thing("bench", 1, "left", 0.9),)), key)
     assert "with a bench in view" in text or "bench" not in text
     assert "in view" not in short(facts(sitting, objects=(Thing("dog", 1, "left", 0.9),)), key)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_no_object_seems_to_wear_the_clothes(key: str) -> None:
+    text = short(facts(person(colour="red"), setting="indoors", objects=(Thing("couch", 1, "left", 0.9),)), key)
+    assert not re.search(r"(sofa|indoors|view) wearing", text)
