@@ -30,3 +30,17 @@ def test_a_broken_picture_is_named(artifacts: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.jpg: No such file"):
         Pictures().read(Picture(str(artifacts / "data" / "gone.jpg")))
     assert isinstance(Pictures().read(Picture(str(artifacts / "data" / "1.jpg"))), Image.Image)
+
+
+def test_large_pictures_are_decoded_as_fine_as_the_tower_needs(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    small = Image.fromarray(random.integers(0, 255, (20, 30, 3), dtype=np.uint8))
+    for name, size in (("large", (900, 600)), ("narrow", (900, 130)), ("small", (180, 120))):
+        small.resize(size, Image.Resampling.BICUBIC).save(tmp_path / f"{name}.jpg", quality=95)
+        whole = Pictures().read(Picture(str(tmp_path / f"{name}.jpg")))
+        fine = Pictures({"height": 32, "width": 32}).read(Picture(str(tmp_path / f"{name}.jpg")))
+        assert whole.size == size
+        assert min(fine.size) >= 64
+        assert fine.size == ((113, 75) if name == "large" else size)
+        one, other = (np.asarray(picture.resize((32, 32), 2), float) for picture in (whole, fine))
+        assert 10 * np.log10(255**2 / max(((one - other) ** 2).mean(), 1e-9)) > 40
