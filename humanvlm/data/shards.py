@@ -27,7 +27,7 @@ from humanvlm.errors import UserError
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 64
 STORE = "store.json"
-MOST_FOOTERS = 64  # whose row counts a reader at random keeps
+MOST_FOOTERS = 1024  # whose row counts a reader at random keeps: some kB each
 
 
 class ShardError(UserError):

@@ -60,9 +60,9 @@ WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
-    *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py instructions.py job.py launch.py"),
-    *_in("train", "learner.py model.py pack.py packing.py parts.py pictures.py plan.py prepare.py samples.py"),
-    *_in("train", "sources.py store.py trainer.py worker.py"),
+    *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py features.py instructions.py job.py"),
+    *_in("train", "launch.py learner.py model.py pack.py packing.py parts.py pictures.py plan.py prepare.py"),
+    *_in("train", "samples.py sources.py store.py trainer.py worker.py"),
     *_in("model", "build.py language.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),

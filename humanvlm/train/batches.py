@@ -46,6 +46,11 @@ class Pixels:
     image_processor: Any
     pictures: Pictures = field(default_factory=Pictures)
 
+    @classmethod
+    def of(cls, image_processor: Any) -> "Pixels":
+        """Reads pictures as fine as the processor needs them."""
+        return cls(image_processor, Pictures(image_processor.size))
+
     def __call__(self, pictures: Sequence[Picture] | None) -> dict[str, torch.Tensor]:
         """Of a sequence of pictures, or of a blank one."""
         images = [Image.new("RGB", (32, 32))] if pictures is None else [self.pictures.read(one) for one in pictures]

@@ -95,8 +95,12 @@ def opening(
     first: int,
     half: bool,
     world: int,
+    kept: bool,
 ) -> str:
-    """What is said before the first step: how it is computed, what learns, how much at a time, and what it may take."""
+    """What is said before the first step: how it is computed, what learns, how much at a time, and what it may take.
+
+    kept: the tower's features are, and it is not run.
+    """
     gpu = torch.cuda.is_available()
     device, dtype = torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if half else torch.float32
     seen = plan.order[:: max(1, len(plan.order) // 10_000)]
@@ -104,7 +108,7 @@ def opening(
     work = sizes.operations(
         plan.batch_size * length,
         plan.batch_size * labels,
-        plan.batch_size * sizes.picture,
+        0 if kept else plan.batch_size * sizes.picture,
         length=length,
         tower_learns="vision_tower" in parts,
     )

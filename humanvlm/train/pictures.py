@@ -53,5 +53,5 @@ class Pictures:
         """px that the longer side must keep, so that the shorter is fine enough; 0: all."""
         if not self._side:
             return 0
-        shorter, longer = sorted(opened(content).size)
+        shorter, longer = sorted(map(int, opened(content).size))
         return -(-FINER * self._side * longer // shorter)

@@ -89,6 +89,7 @@ def fit(run: StageRun, material: Any) -> Done:
 
     from humanvlm.train.batches import Pixels, Steps
     from humanvlm.train.costs import Sizes, opening
+    from humanvlm.train.features import kept_features, worth_keeping
     from humanvlm.train.learner import Learner
     from humanvlm.train.model import trainable_model
     from humanvlm.train.parts import plain, trained_by_part
@@ -101,18 +102,28 @@ def fit(run: StageRun, material: Any) -> Done:
     first = resume.step if resume else 0
     model, processor = trainable_model(run)
     parts = trained_by_part(model)
-    if half := bf16(run.params.model.dtype):
+    half = bf16(run.params.model.dtype)
+    options = arguments(config, plan.steps, run.work, half)
+    kept = worth_keeping(material.store, plain(model))
+    look = (
+        kept_features(material.store, plain(model), processor.image_processor, rank, world, _together)
+        if kept
+        else Pixels.of(processor.image_processor)
+    )
+    if half:
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     if config.gradient_checkpointing:
         plain(model).model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
     if rank == 0:
-        about = opening(config, Sizes.of(model), parts, plan, material.store, first=first, half=half, world=world)
+        about = opening(
+            config, Sizes.of(model), parts, plan, material.store, first=first, half=half, world=world, kept=kept
+        )
         log.info("%s: %s", run.stage.name, about)
     trainer = StageTrainer(
         config,
-        arguments(config, plan.steps, run.work, half),
+        options,
         Learner(model),
-        Steps(material.store, plan, rank, world, config.pack_tokens, Pixels(processor.image_processor)),
+        Steps(material.store, plan, rank, world, config.pack_tokens, look),
         resume,
         callbacks=[Progress(run.stage.name)],
         stop_file=stop_path(run),
@@ -138,10 +149,19 @@ def fit(run: StageRun, material: Any) -> Done:
         "dtype": "bfloat16" if half else "float32",
         "resumed_after_step": first,
         "edits": read_edits(run),
+        "tower": "features kept" if kept else "run at every step",
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     figures = {"train_seconds": seconds, "tokens_per_second": tokens / seconds}
     return Done(trainer.learnt(), history, processor, info, figures)
+
+
+def _together() -> None:
+    """Returns when all processes of the run have called it."""
+    import torch
+
+    if os.environ["WORLD_SIZE"] != "1":
+        torch.distributed.barrier()
 
 
 def continued(run: StageRun, plan: Any) -> Any:
