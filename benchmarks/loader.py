@@ -119,6 +119,8 @@ def write_store(folder: Path, samples: int, shards: list[Path]) -> None:
             "token_ends": np.cumsum(lengths, dtype=np.int64),
             "spans": np.stack([lengths - labels, lengths], 1).astype(np.uint32),
             "span_ends": number + 1,
+            "parts": lengths,
+            "part_ends": number + 1,
             "pictures": np.stack([number // SHARD_ROWS, number % SHARD_ROWS], 1),
             "picture_ends": number + 1,
             "names": np.frombuffer(b"".join(names), np.uint8),

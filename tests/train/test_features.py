@@ -58,7 +58,12 @@ def test_a_picture_is_computed_once_whoever_asks(
     monkeypatch.setattr(module, "PART", 10)
     seen: list[int] = []
     compute = module._compute
-    monkeypatch.setattr(module, "_compute", lambda *given: (seen.append(len(given[1])), compute(*given)))
+
+    def counted(*given: Any) -> None:
+        seen.append(len(given[1]))
+        compute(*given)
+
+    monkeypatch.setattr(module, "_compute", counted)
     assert len(store.every_picture()) == 54  # two captions each
     found: list[module.Features] = []
     model, image_processor = llava
