@@ -27,7 +27,8 @@ class TokensConfig(MobileNetV2Config):  # type: ignore[misc]
     model_type = "mobilenet_v2_tokens"
     tf_padding: bool = False
     layer_norm_eps: float = 1e-5
-    hidden_size: int = CHANNELS  # and one for each row and column of tokens, where a token's place is told
+    hidden_size: int = CHANNELS  # and those that tell places
+    places: int = 0  # rows, and columns, that channels after the network's tell apart
     patch_size: int = CELL  # pixels a side that a token stands for; above CELL, cells are pooled
 
 
@@ -38,7 +39,9 @@ def tokens_config(image_size: int, side: int = 0) -> TokensConfig:
     channels of their own (Liu et al. 2018, arXiv 1807.03247), 0 or 1.
     """
     side = side or image_size // CELL
-    return TokensConfig(image_size=image_size, patch_size=image_size // side, hidden_size=CHANNELS + 2 * side)
+    return TokensConfig(
+        image_size=image_size, patch_size=image_size // side, hidden_size=CHANNELS + 2 * side, places=side
+    )
 
 
 class MobileNetV2Tokens(PreTrainedModel):  # type: ignore[misc]
@@ -61,7 +64,7 @@ class MobileNetV2Tokens(PreTrainedModel):  # type: ignore[misc]
         rows, columns = (side // self.config.patch_size for side in pixel_values.shape[2:])
         if cells.shape[2:] != (rows, columns):
             cells = torch.nn.functional.adaptive_avg_pool2d(cells, (rows, columns))
-        if places := (self.config.hidden_size - CHANNELS) // 2:
+        if places := self.config.places:
             row, column = torch.meshgrid(*(torch.arange(side) for side in (rows, columns)), indexing="ij")
             known = torch.cat([torch.nn.functional.one_hot(axis, places) for axis in (row, column)], 2)
             known = known.permute(2, 0, 1).to(cells).expand(len(cells), -1, -1, -1)

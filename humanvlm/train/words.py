@@ -13,10 +13,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
+
+from humanvlm.train.samples import Picture
+from humanvlm.train.store import Store
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 LEAST_PICTURES = 50  # fewer teach no detector
@@ -30,11 +34,8 @@ PLACE = 0.5  # length of a place's words, relative to what is seen there
 NOISE = 1e-3  # of the weights that no detector takes, so that they can learn
 
 
-class Features(Protocol):
-    """A frozen tower's features of pictures."""
-
-    def __call__(self, pictures: Sequence[int]) -> torch.Tensor:
-        """[len(pictures), T, D] float32."""
+# A frozen tower's features of pictures, given by their numbers: [n, T, D] float32.
+Features = Callable[[Sequence[int]], torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Detectors:
     weight: torch.Tensor  # [W, D]
     bias: torch.Tensor  # [W]
     gain: torch.Tensor  # [W]
+    alone: torch.Tensor  # [W]: 1 for a word said independently of the others, 1/n for one of n that are said together
 
 
 def words_of(text: str) -> set[str]:
@@ -94,7 +96,14 @@ def learn_detectors(
             learnt,
             bias[best] - learnt @ mean - prior[best],
             gain[best],
+            _alone(said[:, best]),
         )
+
+
+def _alone(said: torch.Tensor) -> torch.Tensor:
+    """Of each word (columns): one over the sum of its squared correlations with all, itself included."""
+    moved = functional.normalize(said - said.mean(0), dim=0)
+    return 1 / (moved.T @ moved).square().sum(1)
 
 
 def _candidates(documents: Sequence[set[str]], limit: int) -> list[str]:
@@ -147,7 +156,9 @@ def write_detectors(
 
     words = meaning(detectors.words)
     centre = words.mean(0)
-    second.weight[:, :count] = (words - centre).T
+    # Words that are said together say one thing: they share its strength, or would drown those that stand alone.
+    strength = detectors.alone / detectors.alone.mean()
+    second.weight[:, :count] = ((words - centre) * strength[:, None]).T
     seen = projector(cells).norm(dim=-1).mean()
     for axis, sides in enumerate(SIDES if places else ()):
         ends, at = meaning(sides), count + places // 2 * axis
@@ -166,3 +177,43 @@ def _between(points: torch.Tensor, count: int) -> torch.Tensor:
     before = along.floor().clamp(max=len(points) - 2).long()
     share = (along - before)[:, None]
     return points[before] * (1 - share) + points[before + 1] * share
+
+
+def begin_with_words(
+    llava: Any, tokenizer: Any, store: Store, cells: Callable[[Sequence[Picture]], torch.Tensor], steps: int, seed: int
+) -> dict[str, Any]:
+    """Write detectors of the words that a store's samples learn to say into a LLaVA's projector, and tell of them.
+
+    cells: the tower's features [n, T, D] of n pictures, float32. Returns the words, best first, with what each saves
+    (nats a picture); none when there are too few pictures, and the projector is as it was.
+    """
+    said: dict[Picture, set[str]] = {}
+    order = np.random.default_rng(seed).permutation(len(store))[:MOST_PICTURES].tolist()
+    for sample in order:
+        pictures = store.pictures(sample)
+        if len(pictures) == 1:
+            tokens = store.tokens(sample)
+            learnt = [tokens[start:stop] for start, stop in store.spans(sample)]
+            said.setdefault(pictures[0], set()).update(words_of(tokenizer.decode(np.concatenate(learnt))))
+    shown = list(said)
+    projector, embeddings = llava.model.multi_modal_projector, llava.get_input_embeddings().weight.detach()
+    side = getattr(llava.config.vision_config, "places", 0)
+
+    def features(numbers: Sequence[int]) -> torch.Tensor:
+        return cells([shown[number] for number in numbers])
+
+    limit = projector.linear_1.out_features - 2 * side
+    found = learn_detectors(features, list(said.values()), limit, steps, seed) if shown else None
+    if found is None:
+        return {}
+    known = features(range(min(len(shown), 4 * BATCH)))
+    write_detectors(
+        projector,
+        found,
+        known,
+        embeddings,
+        lambda word: tokenizer(f" {word}", add_special_tokens=False)["input_ids"],
+        2 * side,
+        seed,
+    )
+    return dict(zip(found.words, found.gain.tolist(), strict=True))

@@ -106,7 +106,9 @@ def test_places_are_told_as_the_words_of_sides() -> None:
     words = (*found.words, "top", "middle", "bottom", "left", "right")
     ids = {word: [index] for index, word in enumerate(dict.fromkeys(words))}
     embeddings = torch.randn(len(ids), 32, generator=random)
-    wide = Detectors(found.words, torch.nn.functional.pad(found.weight, (0, 2 * side)), found.bias, found.gain)
+    wide = Detectors(
+        found.words, torch.nn.functional.pad(found.weight, (0, 2 * side)), found.bias, found.gain, found.alone
+    )
     projector = Projector(DIM + 2 * side, 16, 32)
     write_detectors(projector, wide, cells, embeddings, ids.__getitem__, 2 * side, 5)
     blank = torch.zeros(side, DIM + 2 * side)
