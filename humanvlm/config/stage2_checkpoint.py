@@ -31,6 +31,10 @@ class Stage2(Training):
         float | None, Field(gt=0, description="of the projector; null: learning_rate")
     ] = None
     lora_r: Annotated[int, Field(ge=1, description="rank of the updates")] = 16
+    lora_layers: Annotated[
+        Literal["all", "attention"],
+        Field(description="the language model's linear layers that get updates: all, or those of attention only"),
+    ] = "all"
     lora_alpha: Annotated[int, Field(ge=1, description="their scale is lora_alpha / lora_r")] = 32
     lora_dropout: Annotated[float, Field(ge=0, le=1, description="share of their inputs left out, 0 to 1")] = 0.05
     instruction_share: Annotated[

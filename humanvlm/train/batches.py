@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from humanvlm.train.pack import Pack, blind, make_pack
+from humanvlm.train.pack import POWERS, Pack, blind, label_weights, make_pack
 from humanvlm.train.packing import packs
 from humanvlm.train.pictures import Pictures
 from humanvlm.train.plan import Plan
@@ -29,11 +29,13 @@ class Samples(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """What one process computes of an optimiser step. labels, tokens: of the whole step, over all processes."""
+    """What one process computes of an optimiser step. labels, tokens, and weight, which is that of all
+    labels: of the whole step, over all processes."""
 
     packs: tuple[Pack, ...]
     labels: int
     tokens: int
+    weight: float
 
     def pin_memory(self) -> "Step":
         return replace(self, packs=tuple(pack.pin_memory() for pack in self.packs))
@@ -71,6 +73,7 @@ class Steps(torch.utils.data.Dataset[Step]):
     world: int
     pack_tokens: int
     look: Callable[[Sequence[Any] | None], dict[str, torch.Tensor]]
+    weighting: str = "token"
 
     def __len__(self) -> int:
         return self.plan.steps
@@ -80,7 +83,13 @@ class Steps(torch.utils.data.Dataset[Step]):
         lengths = [int(self.samples.lengths[number]) for number in numbers]
         mine = packs(lengths, self.world, self.pack_tokens)[self.rank]
         made = tuple(self._pack([numbers[place] for place in places]) for places in mine)
-        return Step(made, sum(int(self.samples.labels[number]) for number in numbers), sum(lengths))
+        labels = sum(int(self.samples.labels[number]) for number in numbers)
+        weight = sum(float(label_weights(self.samples.spans(number), self._power).sum()) for number in numbers)
+        return Step(made, labels, sum(lengths), weight)
+
+    @property
+    def _power(self) -> float:
+        return POWERS[self.weighting]
 
     def blank(self) -> Pack:
         """A pack of no samples."""
@@ -91,5 +100,5 @@ class Steps(torch.utils.data.Dataset[Step]):
         parts = [self.samples.parts(number) for number in numbers]
         pictures = [picture for number in numbers for picture in self.samples.pictures(number)]
         if not pictures:
-            return blind(make_pack(texts or [(np.zeros(1), ())], parts or None, **self.look(None)))
-        return make_pack(texts, parts, **self.look(pictures))
+            return blind(make_pack(texts or [(np.zeros(1), ())], parts or None, self._power, **self.look(None)))
+        return make_pack(texts, parts, self._power, **self.look(pictures))

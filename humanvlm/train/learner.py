@@ -30,7 +30,7 @@ class Learner(nn.Module):
         self._llava = [llava]  # in a list: a part of ``model`` already, not another one
 
     def forward(self, pack: Pack) -> torch.Tensor:
-        """Sum of the cross-entropy (nats) over the pack's labels, a float32 scalar."""
+        """Weighted sum of the cross-entropy (nats) over the pack's labels, a float32 scalar."""
         llava = self._llava[0]
         embeds = llava.get_input_embeddings()(pack.input_ids)
         pictures = self._pictures(pack, embeds.dtype)
@@ -46,7 +46,7 @@ class Learner(nn.Module):
             boundaries=pack.boundaries,
             use_cache=False,
         ).last_hidden_state
-        loss: torch.Tensor = llava.lm_head(hidden[0, pack.label_places], pack.targets)
+        loss: torch.Tensor = llava.lm_head(hidden[0, pack.label_places], pack.targets, pack.weights)
         return loss
 
     def _pictures(self, pack: Pack, dtype: torch.dtype) -> torch.Tensor:
@@ -73,20 +73,24 @@ class Head(nn.Linear):
         made.weight = head.weight
         return made
 
-    def forward(self, hidden: torch.Tensor, targets: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, hidden: torch.Tensor, targets: torch.Tensor | None = None, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
         if targets is None:
             return super().forward(hidden.contiguous())  # see humanvlm.model.load.contiguous_head
-        loss: torch.Tensor = _CrossEntropy.apply(hidden, self.weight, targets)  # type: ignore[no-untyped-call]
+        loss: torch.Tensor = _CrossEntropy.apply(hidden, self.weight, targets, weights)  # type: ignore[no-untyped-call]
         return loss
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """hidden [K, D], weight [V, D], targets [K] (below 0: none) -> sum of cross-entropy; the gradients are made on the
-    way, while a chunk's logits are there, instead of computing them twice."""
+    """hidden [K, D], weight [V, D], targets [K] (below 0: none), weights [K] -> weighted sum of cross-entropy; the
+    gradients are made on the way, while a chunk's logits are there, instead of computing them twice."""
 
     @staticmethod
-    def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        wants_hidden, wants_weight, _ = ctx.needs_input_grad
+    def forward(
+        ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        wants_hidden, wants_weight, *_ = ctx.needs_input_grad
         rows = max(1, LOGITS // (4 * weight.shape[0]))
         loss = hidden.new_zeros((), dtype=torch.float32)
         by_hidden = torch.zeros_like(hidden) if wants_hidden else None
@@ -95,7 +99,7 @@ class _CrossEntropy(torch.autograd.Function):
             chunk, wanted = hidden[start : start + rows], targets[start : start + rows]
             logits = (chunk @ weight.T).float()
             total = logits.logsumexp(-1)
-            learnt = wanted >= 0
+            learnt = (wanted >= 0) * weights[start : start + rows]
             right = wanted.clamp(min=0)[:, None]
             loss += ((total - logits.gather(1, right)[:, 0]) * learnt).sum()
             if by_hidden is None and by_weight is None:
@@ -113,10 +117,11 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
         by_hidden, by_weight = ctx.saved_tensors
         return (
             None if by_hidden is None else by_hidden * upstream.to(by_hidden.dtype),
             None if by_weight is None else (by_weight * upstream).to(ctx.weight_dtype),
+            None,
             None,
         )

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 
 NO_TARGET = -100
+# How much a token of a reply of n tokens weighs: n to the power of minus that. The square root is that of InternVL 2.5
+# (Chen et al. 2024, arXiv 2412.05271).
+POWERS = {"token": 0.0, "square": 0.5}
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,7 @@ class Pack:
 
     input_ids, position_ids: [1, L]; positions start at 0 in every sample. parts: the lengths of a sample's parts, see
     humanvlm.train.attention; boundaries: int32, the running sum of the samples' lengths from 0. label_places [K]: of
-    the tokens that predict a label; targets [K]: the labels.
+    the tokens that predict a label; targets [K]: the labels; weights [K] float32: how much each counts.
     Pictures in the order of their tokens: pixel_values [n, 3, H, W], or the features [n, T, D] of a frozen tower.
     dummy: the picture belongs to no token; it is computed, times zero, so that all processes do the same collectives.
     """
@@ -27,6 +30,7 @@ class Pack:
     boundaries: torch.Tensor
     label_places: torch.Tensor
     targets: torch.Tensor
+    weights: torch.Tensor
     pixel_values: torch.Tensor | None = None
     features: torch.Tensor | None = None
     dummy: bool = False
@@ -48,12 +52,14 @@ class Pack:
 def make_pack(
     texts: Sequence[tuple[Any, Any]],
     parts: Sequence[tuple[int, ...]] | None = None,
+    power: float = 0.0,
     pixel_values: torch.Tensor | None = None,
     features: torch.Tensor | None = None,
 ) -> Pack:
     """A pack of samples, each given as its tokens [n] and label spans [m, 2] (start, stop).
 
     parts: the lengths of each sample's parts, None: each is one. A part after the first goes on where that ends.
+    power: see POWERS.
 
     The pictures are those of the samples, in order; none at all is an error: a pack without pictures takes a dummy,
     with ``blind``. A label is predicted by the token before it, so that a first token, which another sample's end
@@ -73,6 +79,7 @@ def make_pack(
         boundaries=torch.from_numpy(starts.astype(np.int32)),
         label_places=torch.from_numpy(labels - 1),
         targets=torch.from_numpy(row[labels]),
+        weights=torch.from_numpy(np.concatenate([label_weights(spans, power) for _, spans in texts])),
         pixel_values=pixel_values,
         features=features,
     )
@@ -88,9 +95,15 @@ def _places(spans: Any) -> Any:
     return np.concatenate([np.zeros(0, np.int64), *found])
 
 
+def label_weights(spans: Any, power: float) -> Any:
+    """[K] float32: how much each label of a sample counts, given its spans and a power of POWERS."""
+    sizes = [stop - max(1, start) for start, stop in np.asarray(spans, np.int64).reshape(-1, 2).tolist()]
+    return np.repeat([size**-power if size else 0.0 for size in sizes], sizes).astype(np.float32)
+
+
 def blind(pack: Pack) -> Pack:
     """A pack whose picture, if it has one, belongs to no token; without labels it gets one that counts nothing."""
     if len(pack.targets):
         return replace(pack, dummy=True)
     nowhere = torch.zeros(1, dtype=torch.long)
-    return replace(pack, dummy=True, label_places=nowhere, targets=torch.full((1,), NO_TARGET))
+    return replace(pack, dummy=True, label_places=nowhere, targets=torch.full((1,), NO_TARGET), weights=torch.zeros(1))

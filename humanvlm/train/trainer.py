@@ -276,7 +276,7 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         model.train()
         step, rank = self.state.global_step, self.args.process_index
         torch.manual_seed(int(np.random.SeedSequence((self.config.seed, step, rank)).generate_state(1)[0]))
-        loss = self._pass(inputs.packs, 1 / inputs.labels)
+        loss = self._pass(inputs.packs, 1 / inputs.weight)
         due = time.monotonic() - self._saved > self.config.save_minutes * 60
         stop = self.stop or bool(self.stop_file and self.stop_file.exists())
         told = torch.tensor([loss.item(), stop, due and rank == 0], dtype=torch.float64, device=self.args.device)

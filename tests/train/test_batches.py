@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.train.batches import Pixels, Steps
-from humanvlm.train.pack import NO_TARGET, Pack, blind, make_pack
+from humanvlm.train.pack import NO_TARGET, POWERS, Pack, blind, make_pack
 from humanvlm.train.plan import Plan
 from humanvlm.train.samples import Picture
 
@@ -68,7 +68,7 @@ def test_every_sample_of_the_plan_is_computed_once(pictures: list[int], world: i
         learnt = Counter(target for pack in packs for target in pack.targets.tolist() if target != NO_TARGET)
         batch = ranks[0].plan.batch(number).tolist()
         assert learnt == Counter(100 + sample for sample in batch for _ in range(2))
-        assert made[0].labels == learnt.total()
+        assert made[0].labels == made[0].weight == learnt.total()
         assert made[0].tokens == sum(int(texts.lengths[sample]) for sample in batch)
         for pack in packs:
             seen = [list(picture) for sample in samples_of(pack) if sample >= 0 for picture in texts.pictures(sample)]
@@ -85,6 +85,12 @@ def test_labels_are_predicted_by_the_token_before() -> None:
     assert torch.equal(row[pack.label_places + 1], pack.targets)
     assert pack.targets.tolist() == [2, 3, 5]
     assert pack.parts == ((3,), (2,))
+
+
+def test_a_reply_weighs_the_root_of_its_tokens_or_all_of_them() -> None:
+    texts = [([1, 2, 3, 4, 5, 6], [[1, 2], [2, 6]]), ([7, 8], [[1, 2]])]
+    assert make_pack(texts).weights.tolist() == [1] * 6
+    assert make_pack(texts, power=POWERS["square"]).weights.tolist() == [1, 0.5, 0.5, 0.5, 0.5, 1]
 
 
 def test_a_pack_without_labels_counts_nothing() -> None:

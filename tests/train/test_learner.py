@@ -98,6 +98,17 @@ def test_parts_that_share_a_picture_are_samples_that_each_have_it(tiny_models: d
         assert torch.allclose(gradient, wanted[name], atol=1e-5, rtol=1e-4), name
 
 
+def test_weights_scale_what_each_label_adds(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models)
+    module = Learner(model)
+    text = ([5, 6, 7, 8, 9], [[1, 2], [3, 5]])
+    pixels = torch.ones(1, 3, 32, 32)
+    one = module(blind(make_pack([(text[0], text[1][:1])], pixel_values=pixels)))
+    two = module(blind(make_pack([(text[0], text[1][1:])], pixel_values=pixels)))
+    both = module(blind(make_pack([text], power=0.5, pixel_values=pixels)))
+    assert torch.allclose(both, one + two / 2**0.5, rtol=1e-6)
+
+
 def test_a_sample_sees_nothing_of_its_neighbours(tiny_models: dict[str, str]) -> None:
     model = llava(tiny_models)
     module = Learner(model)
