@@ -68,14 +68,14 @@ def tuned(model: Any, config: Stage2) -> Any:
 
 
 def targets(model: Any, config: Stage2) -> list[str]:
-    """What gets low-rank updates: the linear layers chosen of a part, of a convolutional tower its pointwise convolutions."""
+    """What gets low-rank updates: linear layers of a part, of a convolutional tower its pointwise convolutions."""
     parts = {"model.language_model.": config.language_model, "model.vision_tower.": config.vision_tower}
     prefixes = tuple(prefix for prefix, how in parts.items() if how == "lora")
     found = []
     for name, module in model.named_modules():
         if not prefixes or not name.startswith(prefixes):
             continue
-        if config.lora_layers == "attention" and name.startswith("model.language_model.") and ".self_attn." not in name:
+        if name.startswith("model.language_model.") and config.lora_layers == "attention" and ".self_attn." not in name:
             continue
         pointwise = isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1) and module.groups == 1
         if pointwise or isinstance(module, torch.nn.Linear):

@@ -110,6 +110,7 @@ def fit(run: StageRun, material: Any) -> Done:
         if kept
         else Pixels.of(processor.image_processor)
     )
+    words = {} if resume else _begin(run, model, processor, material.store, look)
     if half:
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     if config.gradient_checkpointing:
@@ -123,7 +124,7 @@ def fit(run: StageRun, material: Any) -> Done:
         config,
         options,
         Learner(model),
-        Steps(material.store, plan, rank, world, config.pack_tokens, look),
+        Steps(material.store, plan, rank, world, config.pack_tokens, look, config.loss_weighting),
         resume,
         callbacks=[Progress(run.stage.name)],
         stop_file=stop_path(run),
@@ -149,11 +150,33 @@ def fit(run: StageRun, material: Any) -> Done:
         "dtype": "bfloat16" if half else "float32",
         "resumed_after_step": first,
         "edits": read_edits(run),
+        "words": {word: round(gain, 4) for word, gain in words.items()},
         "tower": "features kept" if kept else "run at every step",
         "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     figures = {"train_seconds": seconds, "tokens_per_second": tokens / seconds}
     return Done(trainer.learnt(), history, processor, info, figures)
+
+
+def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> Mapping[str, float]:
+    """Let the projector begin with words where the stage asks for it. What each word saves, best first."""
+    from humanvlm.train.features import tower_features
+    from humanvlm.train.model import plain
+    from humanvlm.train.words import begin_with_words
+
+    steps, llava = getattr(run.config, "word_steps", 0), plain(model)
+    if not steps:
+        return {}
+
+    def cells(pictures: Sequence[Any]) -> Any:
+        seen = look(pictures)
+        return seen["features"].float() if "features" in seen else tower_features(llava, seen["pixel_values"])
+
+    words = begin_with_words(llava, processor.tokenizer, store, cells, steps, run.config.seed)
+    if os.environ["RANK"] == "0":
+        best = ", ".join(list(words)[:8])
+        log.info("%s: the projector begins with %d words (%s)", run.stage.name, len(words), best or "too few pictures")
+    return words
 
 
 def _together() -> None:
