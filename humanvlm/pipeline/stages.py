@@ -62,7 +62,7 @@ LOADED = _in("model", "load.py tower.py")
 TRAINING = (
     *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py features.py instructions.py job.py"),
     *_in("train", "launch.py learner.py model.py pack.py packing.py parts.py pictures.py plan.py prepare.py"),
-    *_in("train", "samples.py sources.py store.py trainer.py worker.py"),
+    *_in("train", "samples.py sources.py store.py trainer.py words.py worker.py"),
     *_in("model", "build.py language.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),
