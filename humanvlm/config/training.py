@@ -50,6 +50,21 @@ class Training(Section):
         Literal[0, 1, 2, 3],
         Field(description="DeepSpeed ZeRO: what processes share; 1: optimiser, 2: gradients too, 3: weights too"),
     ] = 2
+    validation_steps: Annotated[
+        int, Field(ge=1, description="optimiser steps between two looks at the loss on held-out captions")
+    ] = 50
+    validation_samples: Annotated[
+        int, Field(ge=0, description="held-out captions of human_caption whose loss is looked at; 0: none")
+    ] = 16
+    sample_steps: Annotated[
+        int, Field(ge=1, description="optimiser steps between two replies to the same held-out pictures")
+    ] = 50
+    sample_pictures: Annotated[
+        int, Field(ge=0, description="held-out pictures whose replies replies.html shows; 0: none")
+    ] = 4
+    keep_best: Annotated[
+        bool, Field(description="save the weights of the lowest validation loss, not those of the last step")
+    ] = False
     offload: Annotated[
         Literal["none", "optimizer", "parameters"],
         Field(description="what waits in main memory instead of a GPU's; parameters: those, and the optimiser"),

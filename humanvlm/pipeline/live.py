@@ -23,15 +23,16 @@ Point = tuple[str, float, int, int]  # name, value, time in ms, step
 
 
 class Live:
-    """Metrics and files for the run that a stage's work folder remembers; nothing happens when there is none.
+    """Metrics and files for the run that a stage's work folder remembers; nothing happens when there is none, or None
+    is given for the folder.
 
     ``close`` sends what is left, within ``END_S``.
     """
 
-    def __init__(self, work: Path) -> None:
-        uri = tracking.tracking_uri()
+    def __init__(self, work: Path | None) -> None:
+        uri = tracking.tracking_uri() if work is not None else None
         self.uri = uri or ""
-        self.run_id = tracking.remembered(work, uri) if uri else None
+        self.run_id = tracking.remembered(work, uri) if work is not None and uri else None
         self._points: list[Point] = []
         self._files: dict[Path, None] = {}
         self._lock = threading.Lock()

@@ -60,9 +60,10 @@ WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
-    *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py features.py instructions.py job.py"),
-    *_in("train", "launch.py learner.py model.py pack.py packing.py parts.py pictures.py plan.py prepare.py"),
-    *_in("train", "samples.py sources.py store.py trainer.py words.py worker.py"),
+    *_in("train", "attention.py batches.py checkpoints.py costs.py encode.py features.py held_out.py instructions.py"),
+    *_in("train", "job.py launch.py learner.py model.py pack.py packing.py pages.py parts.py pictures.py plan.py"),
+    *_in("train", "prepare.py samples.py sources.py store.py templates trainer.py watch.py words.py worker.py"),
+    *_in("inference", "generate.py replies.py"),
     *_in("model", "build.py language.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),

@@ -31,6 +31,7 @@ log = logging.getLogger("humanvlm")
 EXPERIMENT = "humanvlm"
 DEFAULT_URI = "sqlite:///.state/mlflow.db"
 CHECK_TIMEOUT_S = 3.0
+CURVES = ("loss.csv", "validation.csv")  # a column a metric, a row a step
 DESCRIBING = ("README.md", "statistics.json", "croissant.json")  # what an artifact says of itself
 REMEDY = "start the server, set MLFLOW_TRACKING_URI to another, or MLFLOW_TRACKING_URI=none for no tracking"
 UNKNOWN = re.compile(r"\berror code 40[13]\b|PERMISSION_DENIED|UNAUTHENTICATED")
@@ -124,8 +125,8 @@ def log_stage(report: Mapping[str, Any], out: Path, work: Path) -> None:
     """Log a finished stage to the run that ``work`` remembers, else to a new one; nothing when tracking is off.
 
     Parameters are the flattened config; metrics are the row counts, the stage's metrics and its seconds, and the
-    columns of ``loss.csv`` by step, but for the points that are there already; artifacts are report.json, its tables,
-    its card and statistics, loss.csv and the plots, never the data.
+    columns of ``CURVES`` by step, but for the points that are there already; artifacts are report.json, its tables,
+    its card and statistics, its curves and the plots, never the data.
     Raises UserError naming the URI when MLflow refuses; the same may be logged again.
     """
     uri = tracking_uri()
@@ -134,9 +135,8 @@ def log_stage(report: Mapping[str, Any], out: Path, work: Path) -> None:
         return
     params = {key: str(value)[:6000] for key, value in flatten(report["config"]).items()}
     metrics = stage_metrics(report)
-    curves = list(_curves(out / "loss.csv")) if (out / "loss.csv").exists() else []
-    files = [name for name in DESCRIBING if (out / name).exists()]
-    files += [*(["loss.csv"] if curves else []), *report["plots"]]
+    curves = [point for name in CURVES if (out / name).exists() for point in _curves(out / name)]
+    files = [name for name in (*DESCRIBING, *CURVES) if (out / name).exists()] + list(report["plots"])
     with failing_in_one_line(uri):
         client = mlflow_client(uri)
         from mlflow.entities import Metric, Param, RunTag

@@ -85,6 +85,19 @@ def speed(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 * (count + 1) / (time.monotonic() - start)
 
 
+def operations(sizes: Sizes, parts: Mapping[str, int], plan: "Plan", store: "Store", *, kept: bool) -> float:
+    """Floating-point operations of a token, on average over the plan. kept: the tower's features are."""
+    length, labels = _averages(plan, store)
+    patches = 0 if kept else sizes.picture / length
+    return sizes.operations(1, labels / length, patches, length=length, tower_learns="vision_tower" in parts)
+
+
+def _averages(plan: "Plan", store: "Store") -> tuple[float, float]:
+    """Tokens and label tokens of a sample."""
+    seen = plan.order[:: max(1, len(plan.order) // 10_000)]
+    return float(store.lengths[seen].mean()), float(store.labels[seen].mean())
+
+
 def opening(
     config: "Training",
     sizes: Sizes,
@@ -103,15 +116,8 @@ def opening(
     """
     gpu = torch.cuda.is_available()
     device, dtype = torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if half else torch.float32
-    seen = plan.order[:: max(1, len(plan.order) // 10_000)]
-    length, labels = float(store.lengths[seen].mean()), float(store.labels[seen].mean())
-    work = sizes.operations(
-        plan.batch_size * length,
-        plan.batch_size * labels,
-        0 if kept else plan.batch_size * sizes.picture,
-        length=length,
-        tower_learns="vision_tower" in parts,
-    )
+    length, labels = _averages(plan, store)
+    work = plan.batch_size * length * operations(sizes, parts, plan, store, kept=kept)
     rate = world * speed(device, dtype)
     left = plan.steps - first
     at_once = min(config.pack_tokens, plan.batch_size * length)

@@ -67,7 +67,10 @@ def train(run: StageRun) -> Outcome:
 
 # What may be changed while a run is under way: how it is computed and saved, and how fast it learns from there on. More
 # max_steps goes on too.
-COMPUTED = {"pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"}
+COMPUTED = {
+    *("pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"),
+    *("validation_steps", "validation_samples", "sample_steps", "sample_pictures", "keep_best"),
+}
 LEARNT = {"learning_rate", "projector_learning_rate", "warmup_ratio", "max_grad_norm", "weight_decay", "dtype"}
 
 

@@ -5,7 +5,6 @@ import gc
 import io
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -43,7 +42,8 @@ def main(job: Path) -> int:
 
 @dataclass(frozen=True)
 class Done:
-    """What training leaves: the trained values by name, the log's entries, one a step, and what to report."""
+    """What training leaves: the trained values by name, the log's entries (of steps, and of validation), and what to
+    report."""
 
     learnt: Mapping[str, Any]
     history: Sequence[Mapping[str, float]]
@@ -74,11 +74,14 @@ def train(run: StageRun) -> None:
     unset_hf_deepspeed_config()  # with ZeRO 3, models would be loaded in parts
     save_trained(run, finished(run, done.learnt), done.processor)
     write_curve(run.out, done.history, run.stage.name)
+    metrics, info = {**_metrics(done.history), **done.metrics}, {**material.info, **done.info}
+    write_summary(run, done.history, metrics, info)
+    pages = [name for name in ("report.html", "replies.html") if (run.out / name).exists()]
     result = {
         "counts": asdict(material.counts),
-        "metrics": {**_metrics(done.history), **done.metrics},
-        "plots": ["loss.png"],
-        "info": {**material.info, **done.info},
+        "metrics": metrics,
+        "plots": ["loss.png", *pages],
+        "info": info,
     }
     write_json(result_path(run), result)
 
@@ -88,12 +91,13 @@ def fit(run: StageRun, material: Any) -> Done:
     import torch
 
     from humanvlm.train.batches import Pixels, Steps
-    from humanvlm.train.costs import Sizes, opening
+    from humanvlm.train.costs import Sizes, opening, operations, speed
     from humanvlm.train.features import kept_features, worth_keeping
     from humanvlm.train.learner import Learner
     from humanvlm.train.model import trainable_model
     from humanvlm.train.parts import plain, trained_by_part
     from humanvlm.train.trainer import Progress, StageTrainer, arguments, bf16
+    from humanvlm.train.watch import Best, memory_gb, watch
 
     config: Training = run.config
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -115,18 +119,22 @@ def fit(run: StageRun, material: Any) -> Done:
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     if config.gradient_checkpointing:
         plain(model).model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+    sizes = Sizes.of(model)
     if rank == 0:
-        about = opening(
-            config, Sizes.of(model), parts, plan, material.store, first=first, half=half, world=world, kept=kept
-        )
+        about = opening(config, sizes, parts, plan, material.store, first=first, half=half, world=world, kept=kept)
         log.info("%s: %s", run.stage.name, about)
+    peak = world * speed(options.device, torch.bfloat16 if half else torch.float32)
+    best = Best(run.work / "best.safetensors")
+    batches = Steps(material.store, plan, rank, world, config.pack_tokens, look, config.loss_weighting)
+    cost = operations(sizes, parts, plan, material.store, kept=kept)
+    seen = watch(run, processor, batches, cost, peak, lambda step: best.keep(step, trainer.learnt()))
     trainer = StageTrainer(
         config,
         options,
         Learner(model),
-        Steps(material.store, plan, rank, world, config.pack_tokens, look, config.loss_weighting),
+        batches,
         resume,
-        callbacks=[Progress(run.stage.name)],
+        callbacks=[Progress(run.stage.name), *seen.callbacks],
         stop_file=stop_path(run),
     )
     signal.signal(signal.SIGTERM, lambda *_: setattr(trainer, "stop", True))
@@ -140,8 +148,8 @@ def fit(run: StageRun, material: Any) -> Done:
             f"{run.stage.name}: stopped after step {state.global_step} of {plan.steps}; its checkpoint is kept: the "
             "same command continues"
         )
-    history = [entry for entry in state.log_history if "loss" in entry]
-    tokens = sum(entry["tokens"] for entry in history[first:])
+    history = [entry for entry in state.log_history if "loss" in entry or "validation_loss" in entry]
+    tokens = sum(entry["tokens"] for entry in history if entry["step"] > first and "loss" in entry)
     info = {
         "trainable_parameters": sum(parts.values()),
         "trained_by_part": parts,
@@ -152,10 +160,15 @@ def fit(run: StageRun, material: Any) -> Done:
         "edits": read_edits(run),
         "words": {word: round(gain, 4) for word, gain in words.items()},
         "tower": "features kept" if kept else "run at every step",
-        "peak_memory_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        "peak_memory_gb": round(memory_gb(), 2),
+        **seen.info,
     }
+    learnt = trainer.learnt()
+    if rank == 0 and config.keep_best and (lowest := best.load()):
+        info["best_step"], learnt = lowest
+        log.info("%s: the weights after step %d had the lowest validation loss", run.stage.name, info["best_step"])
     figures = {"train_seconds": seconds, "tokens_per_second": tokens / seconds}
-    return Done(trainer.learnt(), history, processor, info, figures)
+    return Done(learnt, history, processor, info, figures)
 
 
 def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> Mapping[str, float]:
@@ -224,33 +237,74 @@ def finished(run: StageRun, learnt: Mapping[str, Any]) -> Any:
 
 def _metrics(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """First and last loss are means over a tenth of the run: single batches are noisy."""
-    losses = [entry["loss"] for entry in history]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    checks = [entry["validation_loss"] for entry in history if "validation_loss" in entry]
     tenth = max(1, len(losses) // 10)
     return {
-        "steps": float(history[-1]["step"]),
+        **({"validation_loss_last": checks[-1], "validation_loss_lowest": min(checks)} if checks else {}),
+        "steps": float(max(entry["step"] for entry in history)),
         "loss_first": sum(losses[:tenth]) / tenth,
         "loss_last": sum(losses[-tenth:]) / tenth,
     }
 
 
 def write_curve(out: Path, history: Sequence[Mapping[str, float]], title: str) -> None:
-    """``loss.csv`` (step, loss in nats a token, learning_rate, grad_norm, tokens, seconds) and ``loss.png``."""
+    """``loss.csv`` (step, loss in nats a token, learning_rate, grad_norm, tokens, seconds), ``validation.csv`` where
+    that was looked at, and ``loss.png``."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     columns = ("step", "loss", "learning_rate", "grad_norm", "tokens", "step_seconds", "data_seconds")
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    writer.writerows([entry[column] for column in columns] for entry in history)
-    write_text(out / "loss.csv", text.getvalue())
+    checks = [entry for entry in history if "validation_loss" in entry]
+    history = [entry for entry in history if "loss" in entry]
+    _write_csv(out / "loss.csv", columns, history)
+    if checks:
+        _write_csv(out / "validation.csv", ("step", "validation_loss"), checks)
     figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    axes.plot([entry["step"] for entry in history], [entry["loss"] for entry in history], linewidth=1)
+    axes.plot([entry["step"] for entry in history], [entry["loss"] for entry in history], linewidth=1, label="training")
+    if checks:
+        places, losses = zip(*((entry["step"], entry["validation_loss"]) for entry in checks), strict=True)
+        axes.plot(places, losses, marker="o", markersize=3, linewidth=1, label="validation")
+        axes.legend(frameon=False)
     axes.set(xlabel="step", ylabel="loss (nats a token)", title=title)
     figure.savefig(out / "loss.png", dpi=110)
     pyplot.close(figure)
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows([row[column] for column in columns] for row in rows)
+    write_text(path, text.getvalue())
+
+
+def write_summary(
+    run: StageRun, history: Sequence[Mapping[str, float]], metrics: Mapping[str, float], info: Mapping[str, Any]
+) -> None:
+    """``report.html``: curves, figures, what it learnt from and how."""
+    from humanvlm.train.pages import write_report
+    from humanvlm.train.watch import REMEDY
+
+    notes = [
+        f"Step {spike['step']}: the loss jumped to {spike['loss']:.4g}, from about {spike['median']:.4g}."
+        for spike in info["spikes"]
+    ]
+    if info["loader_starved"]:
+        notes.append(f"More than a fifth of the time waited for pictures: {REMEDY}.")
+    if "best_step" in info:
+        notes.append(f"The weights are those after step {info['best_step']}, of the lowest validation loss.")
+    tables = {
+        "Result": metrics,
+        "Learns (parameters)": info["trained_by_part"],
+        "Learnt from (samples)": info["samples"],
+        "Computed": {key: info[key] for key in ("engine", "processes", "dtype", "peak_memory_gb")},
+        "Recipe": run.config.model_dump(mode="json"),
+        "Model": run.params.model.model_dump(mode="json"),
+    }
+    write_report(run.out / "report.html", run.stage.name, history, tables, notes, (run.out / "replies.html").exists())
 
 
 if __name__ == "__main__":
