@@ -220,7 +220,7 @@ def test_killed_at_any_moment_no_reply_is_made_twice(
         assert len(asked(log)) == len(set(asked(log)))
         assert known < saved()
         known = saved()
-    assert len(known) == 7 + 1  # and the mean picture
+    assert len(known) == 7 + 3  # and the mean picture, asked each of their questions
     (path,) = predictions.glob("*.jsonl")
     assert path.read_bytes().count(b"\n") == len(known)
     monkeypatch.setenv("HUMANVLM_PREDICTIONS", str(tmp_path / "fresh"))

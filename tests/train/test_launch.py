@@ -97,6 +97,10 @@ def test_threads_wait_asleep_unless_told(monkeypatch: pytest.MonkeyPatch) -> Non
     assert launch._environment()["OMP_WAIT_POLICY"] == "active"
 
 
+# What the run was started with, whatever the profile says.
+STARTED = tuple(f"stage1_checkpoint.{value}" for value in ("max_steps=60", "batch_size=8", "learning_rate=0.001"))
+
+
 def unfinished(run: StageRun) -> None:
     write_json(job_path(run), describe(run))
     write_json(run.work / "checkpoint-20" / "checkpoint.json", {})
@@ -116,10 +120,10 @@ def unfinished(run: StageRun) -> None:
     ],
 )
 def test_an_edit_that_makes_a_run_useless_clears_nothing(repo: Path, tmp_path: Path, edit: str, goes_on: bool) -> None:
-    before = stage_run(repo, tmp_path)
+    before = stage_run(repo, tmp_path, *STARTED)
     assert not continues(before)
     unfinished(before)
-    after = stage_run(repo, tmp_path, f"stage1_checkpoint.{edit}")
+    after = stage_run(repo, tmp_path, *STARTED, f"stage1_checkpoint.{edit}")
     if goes_on:
         assert continues(after)
         return
@@ -129,11 +133,12 @@ def test_an_edit_that_makes_a_run_useless_clears_nothing(repo: Path, tmp_path: P
 
 
 def test_what_is_learnt_otherwise_from_a_step_on_is_noted(repo: Path, tmp_path: Path) -> None:
-    before = stage_run(repo, tmp_path)
+    before = stage_run(repo, tmp_path, *STARTED)
     unfinished(before)
-    assert continues(stage_run(repo, tmp_path, "stage1_checkpoint.pack_tokens=64"))
+    assert continues(stage_run(repo, tmp_path, *STARTED, "stage1_checkpoint.pack_tokens=64"))
     assert read_edits(before) == []
-    assert continues(stage_run(repo, tmp_path, "stage1_checkpoint.learning_rate=0.5", "stage1_checkpoint.max_steps=99"))
+    edits = ("stage1_checkpoint.learning_rate=0.5", "stage1_checkpoint.max_steps=99")
+    assert continues(stage_run(repo, tmp_path, *STARTED, *edits))
     changed = {"stage1_checkpoint.learning_rate": [0.001, 0.5], "stage1_checkpoint.max_steps": [60, 99]}
     assert read_edits(before) == [{"step": 20, "edits": changed}]
 
