@@ -142,4 +142,5 @@ def _page(template: str) -> Any:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    environment.globals["base"] = "base.html.j2"  # what both pages extend
     return environment.get_template(template)
