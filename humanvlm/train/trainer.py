@@ -387,26 +387,3 @@ class _Flow(TrainerCallback):  # type: ignore[misc]
         if state.global_step >= state.max_steps:
             control.should_save = False
         return control
-
-
-class Progress(TrainerCallback):  # type: ignore[misc]
-    """A log line at every tenth of the steps. ``name`` is what it starts with."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.start = time.monotonic()
-        self.first = 0
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.start, self.first = time.monotonic(), state.global_step
-        if self.first and state.is_world_process_zero:
-            log.info("%s: resuming after step %d of %d", self.name, self.first, state.max_steps)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        step, total = state.global_step, state.max_steps
-        if "loss" in logs and state.is_world_process_zero and step * 10 // total > (step - 1) * 10 // total:
-            seconds = time.monotonic() - self.start
-            left = seconds / max(step - self.first, 1) * (total - step)
-            log.info(
-                "%s: step %d/%d, loss %.4f, %.0f s, %.0f s left", self.name, step, total, logs["loss"], seconds, left
-            )

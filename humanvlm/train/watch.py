@@ -8,6 +8,7 @@ import json
 import logging
 import resource
 import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,6 +37,29 @@ SPIKE = 8.0  # median absolute deviations above the median
 WARNINGS = 5  # spikes that are logged; all are in the report
 STARVED = 0.2  # share of the time that is spent waiting for data
 REMEDY = "keep the artifacts on a local disk, store smaller pictures, or give the machine more CPU cores"
+
+
+class Progress(TrainerCallback):  # type: ignore[misc]
+    """A log line at every tenth of the steps. ``name`` is what it starts with."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.start = time.monotonic()
+        self.first = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.start, self.first = time.monotonic(), state.global_step
+        if self.first and state.is_world_process_zero:
+            log.info("%s: resuming after step %d of %d", self.name, self.first, state.max_steps)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        step, total = state.global_step, state.max_steps
+        if "loss" in logs and state.is_world_process_zero and step * 10 // total > (step - 1) * 10 // total:
+            seconds = time.monotonic() - self.start
+            left = seconds / max(step - self.first, 1) * (total - step)
+            log.info(
+                "%s: step %d/%d, loss %.4f, %.0f s, %.0f s left", self.name, step, total, logs["loss"], seconds, left
+            )
 
 
 @dataclass(frozen=True)

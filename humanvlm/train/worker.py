@@ -96,8 +96,8 @@ def fit(run: StageRun, material: Any) -> Done:
     from humanvlm.train.learner import Learner
     from humanvlm.train.model import trainable_model
     from humanvlm.train.parts import plain, trained_by_part
-    from humanvlm.train.trainer import Progress, StageTrainer, arguments, bf16
-    from humanvlm.train.watch import Best, memory_gb, watch
+    from humanvlm.train.trainer import StageTrainer, arguments, bf16
+    from humanvlm.train.watch import Best, Progress, memory_gb, watch
 
     config: Training = run.config
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
