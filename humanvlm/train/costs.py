@@ -109,16 +109,16 @@ def opening(
     half: bool,
     world: int,
     kept: bool,
+    peak: float,
 ) -> str:
     """What is said before the first step: how it is computed, what learns, how much at a time, and what it may take.
 
-    kept: the tower's features are, and it is not run.
+    kept: the tower's features are, and it is not run. peak: operations a second of matrix products, of all processes.
     """
     gpu = torch.cuda.is_available()
     device, dtype = torch.device("cuda" if gpu else "cpu"), torch.bfloat16 if half else torch.float32
     length, labels = _averages(plan, store)
     work = plan.batch_size * length * operations(sizes, parts, plan, store, kept=kept)
-    rate = world * speed(device, dtype)
     left = plan.steps - first
     at_once = min(config.pack_tokens, plan.batch_size * length)
     memory = sizes.memory(at_once, world, config.zero_stage, half, config.gradient_checkpointing)
@@ -128,7 +128,7 @@ def opening(
         f"learns: {', '.join(f'{part} {count:,}' for part, count in parts.items())} parameters",
         f"{left} of {plan.steps} steps of {plan.batch_size} samples, about {plan.batch_size * length:,.0f} tokens "
         f"({plan.batch_size * labels:,.0f} learnt), at most {config.pack_tokens:,} at a time a process",
-        f"a step is about {work / 1e9:,.0f} GFLOP; matrix products run at {rate / 1e9:,.0f} GFLOP/s, at half that "
-        f"it takes {left * work / rate * 2 / 3600:.2f} h; memory about {memory / 2**30:.1f} GiB a process",
+        f"a step is about {work / 1e9:,.0f} GFLOP; matrix products run at {peak / 1e9:,.0f} GFLOP/s, at half that "
+        f"it takes {left * work / peak * 2 / 3600:.2f} h; memory about {memory / 2**30:.1f} GiB a process",
     )
     return "\n  ".join(lines)

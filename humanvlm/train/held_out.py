@@ -15,7 +15,7 @@ from humanvlm.data.prompts import IMAGE_TOKEN, SHORT_CAPTION
 from humanvlm.data.shards import find_shards, read_rows
 from humanvlm.train.encode import Encoded, Encoder
 from humanvlm.train.plan import Plan
-from humanvlm.train.samples import Picture, Sample
+from humanvlm.train.samples import PROMPTS, Picture, Sample, column_of, texts_of
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,22 @@ class HeldOut:
         return Plan(np.arange(len(self), dtype=np.int64), len(self), "held out")
 
 
-def held_out(human_caption: Path, encoder: Encoder, count: int, max_length: int) -> HeldOut:
-    """The first ``count`` held-out rows with a short caption that fits; fewer where there are fewer."""
+def held_out(human_caption: Path, caption: str, encoder: Encoder, count: int, max_length: int) -> HeldOut:
+    """The first ``count`` held-out rows with a caption that fits, the first of a row; fewer where there are fewer.
+
+    caption: of the stage's configuration, so that they are asked as what it learns is.
+    """
+    column = column_of(caption)
     rows: list[Sample] = []
     encoded: list[Encoded] = []
     for shard in find_shards(human_caption) if count else ():
-        for number, row in enumerate(read_rows(shard, ("split", "short"))):
-            text = (row["short"] or "").replace(IMAGE_TOKEN, "").strip()
+        for number, row in enumerate(read_rows(shard, ("split", column))):
+            texts = [text.replace(IMAGE_TOKEN, "").strip() for text in texts_of(row[column])]
+            text = next(filter(None, texts), "")
             if row["split"] != "test" or not text:
                 continue
-            place = f"{shard.name}:{number}"
-            sample = Sample((Picture(str(shard), number),), ((SHORT_CAPTION, text),), id=place)
+            turns = ((PROMPTS.get(column, SHORT_CAPTION), text),)
+            sample = Sample((Picture(str(shard), number),), turns, id=f"{shard.name}:{number}")
             one = encoder.encode(sample)
             if len(one.tokens) <= max_length:
                 rows.append(sample)

@@ -16,6 +16,10 @@ SIDE = 160  # px of a thumbnail
 COLUMNS = 12  # steps that a page of replies shows at most
 POINTS = 1000  # of a curve; of longer ones each is the mean of neighbours
 INK, SOFT, MODEL, OTHER = "#1c2430", "#5d6978", "#1f77b4", "#d1662b"
+LOSSES = {
+    "token": "nats a label token",
+    "square": "nats a label token; training: replies weigh the root of their tokens, validation: all tokens alike",
+}
 Curve = Sequence[tuple[float, float]]
 
 
@@ -43,16 +47,17 @@ def write_report(
     tables: Mapping[str, Mapping[str, Any]],
     notes: Sequence[str],
     replies: bool,
+    weighting: str = "token",
 ) -> None:
     """Curves of a training and what it was made of.
 
     history: the trainer's log, whose entries have ``loss`` or ``validation_loss``. tables: by title, keys and values.
-    notes: sentences to be read first. replies: ``replies.html`` lies beside it.
+    notes: sentences to be read first. replies: ``replies.html`` lies beside it. weighting: of the training's loss.
     """
     steps = [entry for entry in history if "loss" in entry]
     checks = [(entry["step"], entry["validation_loss"]) for entry in history if "validation_loss" in entry]
     figures = [
-        ("Loss", "nats a label token", {"training": _curve(steps, "loss"), "validation": checks}),
+        ("Loss", LOSSES[weighting], {"training": _curve(steps, "loss"), "validation": checks}),
         ("Learning rate", "", {"": _curve(steps, "learning_rate")}),
         ("Gradient norm", "before clipping", {"": _curve(steps, "grad_norm")}),
         ("Tokens a second", "over all processes", {"": _rate(steps)}),

@@ -4,7 +4,7 @@ Readers are values that worker processes get: each reads one part of a source an
 is left out. Those of instruction files are in humanvlm.train.instructions.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,11 +62,25 @@ class Reader(Protocol):
         ...
 
 
+# By column; of others SHORT_CAPTION.
+PROMPTS = {"captions": CAPTION, "detailed": DETAILED_CAPTION, "human_caption_hq": HQ_CAPTION}
+
+
+def column_of(caption: str) -> str:
+    """The column of ``human_caption`` that a configuration's ``caption`` names: ``all`` are the index's own texts."""
+    return "captions" if caption == "all" else caption
+
+
+def texts_of(value: str | Sequence[str] | None) -> list[str]:
+    """The texts of a row's column, without their margins; an empty one as it is."""
+    return [text.strip() for text in ([value] if isinstance(value, str) else value or ()) if text]
+
+
 @dataclass(frozen=True)
 class Captions:
     """Captions of the training split of a shard: a text column, or ``captions``, of which each text is a sample.
 
-    They stay apart, though the picture is the same: the same question asked again would be answered after its answer.
+    They stay apart, though the picture is the same: batch_size counts captions.
     """
 
     shard: Path
@@ -80,8 +94,7 @@ class Captions:
 
     @property
     def prompt(self) -> str:
-        prompts = {"captions": CAPTION, "detailed": DETAILED_CAPTION, "human_caption_hq": HQ_CAPTION}
-        return prompts.get(self.column, SHORT_CAPTION)
+        return PROMPTS.get(self.column, SHORT_CAPTION)
 
     def read(self) -> Iterator[Offer]:
         """A picture of the test split is left out as ``held_out``, an empty text as ``no_caption``."""
@@ -90,9 +103,7 @@ class Captions:
             if row["split"] != "train":
                 yield LeftOut("held_out", place)
                 continue
-            value = row[self.column]
-            texts = [text.strip() for text in ([value] if isinstance(value, str) else value or ()) if text]
-            for text in texts or [""]:
+            for text in texts_of(row[self.column]) or [""]:
                 turns = ((self.prompt, text.replace(IMAGE_TOKEN, "")),)
                 picture = (Picture(str(self.shard), number),)
                 yield (Sample(picture, turns, id=place),) if text else LeftOut("no_caption", place)

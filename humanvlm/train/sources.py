@@ -11,7 +11,7 @@ from humanvlm.data.shards import find_shards
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import StageRun, identity, read_report
 from humanvlm.train.instructions import Rows, bounds, write_held_out, write_index
-from humanvlm.train.samples import Captions, Conversations
+from humanvlm.train.samples import Captions, Conversations, column_of
 from humanvlm.train.store import Source
 
 
@@ -49,8 +49,7 @@ def training_sources(run: StageRun, work: Path) -> list[Source]:
 
 
 def _captions(folder: Path, column: str) -> list[Captions]:
-    column = "captions" if column == "all" else column
-    return [Captions(*shard, column) for shard in _shards(folder)]
+    return [Captions(*shard, column_of(column)) for shard in _shards(folder)]
 
 
 def _shards(folder: Path) -> list[tuple[Path, str, int]]:

@@ -108,9 +108,9 @@ def deepspeed_config(config: Training, bf16: bool) -> dict[str, Any]:
 class StageTrainer(Trainer):  # type: ignore[misc]
     """See the module. ``resume``: a verified checkpoint to go on from.
 
-    Each step's log has loss (nats a label token), grad_norm, learning_rate, tokens (of the step, over all processes),
-    step_seconds, data_seconds (of these, waiting for the loader). ``stop`` set from outside, or ``stop_file``
-    appearing, ends the run after a step with a checkpoint, on all processes at once.
+    Each step's log has loss (nats a label token, weighed as loss_weighting says), grad_norm, learning_rate, tokens (of
+    the step, over all processes), step_seconds, data_seconds (of these, waiting for the loader). ``stop`` set from
+    outside, or ``stop_file`` appearing, ends the run after a step with a checkpoint, on all processes at once.
     """
 
     def __init__(

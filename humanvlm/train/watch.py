@@ -252,7 +252,7 @@ def watch(
     name, live = run.stage.name, Live(run.work if steps.rank == 0 else None)
     figures = Figures(name, live, steps, operations, peak)
     count = max(config.validation_samples, config.sample_pictures)
-    rows = held_out(run.inputs["human_caption"], Encoder(processor), count, config.max_length)
+    rows = held_out(run.inputs["human_caption"], run.config.caption, Encoder(processor), count, config.max_length)
     if count and not rows.rows:
         log.info("%s: no row of human_caption is held out: no validation loss, no replies to look at", name)
         return Watch(figures, [figures])

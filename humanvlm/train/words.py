@@ -68,7 +68,7 @@ def learn_detectors(
     words = _candidates([documents[picture] for picture in chosen], 2 * limit)
     if len(chosen) < LEAST_PICTURES or not words:
         return None
-    said = torch.tensor([[word in documents[picture] for word in words] for picture in chosen], dtype=torch.float32)
+    said = _said([documents[picture] for picture in chosen], words)
     tenth = max(1, len(chosen) // 10)
     known = features(chosen[: min(len(chosen), 4 * BATCH)])
     mean, scale = known.mean((0, 1)), known.std((0, 1)) + 1e-3
@@ -85,7 +85,10 @@ def learn_detectors(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     with torch.no_grad():
-        gain = _gain((features(chosen[:tenth]) - mean) / scale, weight, bias, prior, said[:tenth])
+        gain = torch.zeros(len(words))
+        for start in range(0, tenth, BATCH):
+            part = slice(start, min(start + BATCH, tenth))
+            gain += _gain((features(chosen[part]) - mean) / scale, weight, bias, prior, said[part]) / tenth
         best = gain.argsort(descending=True, stable=True)[:limit]
         best = best[gain[best] > 0]
         if not len(best):
@@ -113,6 +116,15 @@ def _candidates(documents: Sequence[set[str]], limit: int) -> list[str]:
     return [word for _, word in sorted(kept, key=lambda pair: (-pair[0], pair[1]))[:limit]]
 
 
+def _said(documents: Sequence[set[str]], words: Sequence[str]) -> torch.Tensor:
+    """[documents, words] float32: 1 where a word is said."""
+    column = {word: number for number, word in enumerate(words)}
+    said = torch.zeros(len(documents), len(words))
+    for row, document in enumerate(documents):
+        said[row, [column[word] for word in document if word in column]] = 1
+    return said
+
+
 def _anywhere(cells: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
     """Log odds [B, W] that a picture shows each word: a soft maximum over its cells [B, T, D]."""
     odds = SHARPNESS * (cells @ weight.T + bias)
@@ -122,9 +134,10 @@ def _anywhere(cells: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> 
 def _gain(
     cells: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, prior: torch.Tensor, said: torch.Tensor
 ) -> torch.Tensor:
+    """[W]: how many nats the detectors save on these pictures together."""
     loss = functional.binary_cross_entropy_with_logits
     plain = loss(prior.expand_as(said), said, reduction="none")
-    return (plain - loss(_anywhere(cells, weight, bias), said, reduction="none")).mean(0)
+    return (plain - loss(_anywhere(cells, weight, bias), said, reduction="none")).sum(0)
 
 
 @torch.no_grad()

@@ -120,10 +120,12 @@ def fit(run: StageRun, material: Any) -> Done:
     if config.gradient_checkpointing:
         plain(model).model.language_model.gradient_checkpointing_enable({"use_reentrant": False})
     sizes = Sizes.of(model)
-    if rank == 0:
-        about = opening(config, sizes, parts, plan, material.store, first=first, half=half, world=world, kept=kept)
-        log.info("%s: %s", run.stage.name, about)
     peak = world * speed(options.device, torch.bfloat16 if half else torch.float32)
+    if rank == 0:
+        about = opening(
+            config, sizes, parts, plan, material.store, first=first, half=half, world=world, kept=kept, peak=peak
+        )
+        log.info("%s: %s", run.stage.name, about)
     best = Best(run.work / "best.safetensors")
     batches = Steps(material.store, plan, rank, world, config.pack_tokens, look, config.loss_weighting)
     cost = operations(sizes, parts, plan, material.store, kept=kept)
@@ -304,7 +306,8 @@ def write_summary(
         "Recipe": run.config.model_dump(mode="json"),
         "Model": run.params.model.model_dump(mode="json"),
     }
-    write_report(run.out / "report.html", run.stage.name, history, tables, notes, (run.out / "replies.html").exists())
+    replies = (run.out / "replies.html").exists()
+    write_report(run.out / "report.html", run.stage.name, history, tables, notes, replies, run.config.loss_weighting)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanvlm.config.model import Model
+from humanvlm.data.shards import list_shards
 from humanvlm.model.build import build_llava
 from humanvlm.train.batches import Pixels, Steps
 from humanvlm.train.encode import Encoder
@@ -21,7 +22,7 @@ from humanvlm.train.held_out import held_out
 from humanvlm.train.learner import Learner
 from humanvlm.train.pictures import Pictures
 from humanvlm.train.plan import Plan
-from humanvlm.train.samples import Picture
+from humanvlm.train.samples import Captions, Picture, column_of
 from humanvlm.train.watch import LEAST, Best, Figures, Replies, Validation, is_spike, validation_loss
 
 
@@ -120,19 +121,27 @@ def tiny(tiny_models: dict[str, str]) -> tuple[Any, Any]:
 
 def test_held_out_rows_are_those_of_the_test_split(tiny: tuple[Any, Any], artifacts: Path) -> None:
     encoder = Encoder(tiny[1])
-    rows = held_out(artifacts / "human_caption", encoder, 4, 256)
+    rows = held_out(artifacts / "human_caption", "short", encoder, 4, 256)
     assert [row.id for row in rows.rows] == [
         *("shard-00000.parquet:0", "shard-00000.parquet:10", "shard-00001.parquet:0", "shard-00001.parquet:10"),
     ]
     assert [row.pictures[0].row for row in rows.rows] == [0, 10, 0, 10]
-    assert len(held_out(artifacts / "human_caption", encoder, 99, 256)) == 6
-    assert len(held_out(artifacts / "human_caption", encoder, 99, 16)) == 0  # none fits
-    assert len(held_out(artifacts / "human_caption", encoder, 0, 256)) == 0
+    assert len(held_out(artifacts / "human_caption", "short", encoder, 99, 256)) == 6
+    assert len(held_out(artifacts / "human_caption", "short", encoder, 99, 16)) == 0  # none fits
+    assert len(held_out(artifacts / "human_caption", "short", encoder, 0, 256)) == 0
     assert len(rows.first(2)) == 2
 
 
+@pytest.mark.parametrize("caption", ["short", "detailed", "all"])
+def test_what_is_held_out_is_asked_as_what_is_learnt(tiny: tuple[Any, Any], artifacts: Path, caption: str) -> None:
+    shards = list_shards(artifacts / "human_caption")
+    learnt = next(offer for offer in Captions(shards[0], "", 20, column_of(caption)).read() if isinstance(offer, tuple))
+    rows = held_out(artifacts / "human_caption", caption, Encoder(tiny[1]), 2, 4096).rows
+    assert {row.turns[0][0] for row in rows} == {learnt[0].turns[0][0]}
+
+
 def steps_of(tiny: tuple[Any, Any], artifacts: Path, rank: int = 0, world: int = 1, pack: int = 4096) -> Steps:
-    rows = held_out(artifacts / "human_caption", Encoder(tiny[1]), 6, 256)
+    rows = held_out(artifacts / "human_caption", "short", Encoder(tiny[1]), 6, 256)
     return Steps(rows, rows.plan, rank, world, pack, Pixels.of(tiny[1].image_processor))
 
 
@@ -164,7 +173,7 @@ def test_validation_is_logged_and_the_lowest_is_told(tiny: tuple[Any, Any], arti
 def test_replies_are_kept_so_that_a_resumed_run_goes_on_with_the_page(
     tiny: tuple[Any, Any], artifacts: Path, tmp_path: Path
 ) -> None:
-    rows = held_out(artifacts / "human_caption", Encoder(tiny[1]), 2, 256)
+    rows = held_out(artifacts / "human_caption", "short", Encoder(tiny[1]), 2, 256)
     images = [Pictures().read(row.pictures[0]) for row in rows.rows]
 
     def watch() -> Replies:
