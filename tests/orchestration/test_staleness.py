@@ -116,7 +116,7 @@ def stale(folder: Path, before: dict[str, str]) -> list[set[str]]:
             "inference/generate.py",
             "import",
             "# A comment\nimport",
-            {*CAPTIONING, "benchmark_scores", "registered_model"},
+            {*CAPTIONING, *TRAINING, "benchmark_scores", "registered_model"},  # training shows what the model says
         ),
         ("scrape/crawl.py", "import", "# A comment\nimport", set()),
         ("train/batches.py", "import", "# A comment\nimport", TRAINING),
