@@ -7,7 +7,7 @@ from dataclasses import replace
 from humanvlm.caption.template import people, surroundings
 from humanvlm.caption.template.cast import counted_by_noun, counted_people
 from humanvlm.caption.template.english import article, join, plural, sentence, word_count
-from humanvlm.caption.template.sheet import Sheet, called
+from humanvlm.caption.template.sheet import Clause, Sheet, called
 from humanvlm.caption.template.story import shared_facts
 from humanvlm.caption.template.words import FIXED, PLACES, POSES
 from humanvlm.data.facts import Person
@@ -17,7 +17,8 @@ LEAST = 3  # words of a sentence
 MANY = 4  # people from whom on detectors seldom count right: a group
 CROWD = 13  # people that nobody counts
 
-Parts = Mapping[str, str]  # of the sentence: looks, dressed, does, doing, aside, things, where
+PARTS = ("looks", "dressed", "does", "doing", "aside", "things", "where")  # of the sentence
+Parts = Mapping[str, str]
 Telling = Iterator[dict[str, str]]  # parts that are told together, the most telling first; longer ones replace shorter
 
 
@@ -27,7 +28,7 @@ def short(sheet: Sheet, most: int) -> str:
     if not described:
         who, telling = how_many(sheet) if count else "a scene without people", _around(sheet, set())
     elif count == 1:
-        who, telling = article(_described(sheet, described[0])), _one(sheet, described[0])
+        who, telling = _one(sheet, described[0])
     elif count == 2 == len(described):
         who, telling = _two(sheet)
     else:
@@ -35,7 +36,9 @@ def short(sheet: Sheet, most: int) -> str:
     parts = _fitting(who, telling, min(USUAL[int(sheet.random.random() * len(USUAL))], most))
     counts = [one for one in (counted_by_noun(sheet), counted_people(sheet)) if one and count]
     bare = [sentence(f"{one} {'is' if count == 1 else 'are'} in the picture") for one in counts]
-    candidates = (told(sheet, who, count > 1, parts), *bare, "A scene without people.")
+    gendered = count == 1 and described and sheet.sure(described[0].gender)
+    them = "them" if count > 1 else sheet.pronouns(described[0]).object if gendered else ""
+    candidates = (told(sheet, who, them, parts, count > 1), *bare, "A scene without people.")
     return next((text for text in candidates if LEAST <= word_count(text) <= most), "")
 
 
@@ -58,7 +61,8 @@ def _fitting(who: str, telling: Telling, most: int) -> Parts:
     return parts
 
 
-def _one(sheet: Sheet, person: Person) -> Telling:
+def _one(sheet: Sheet, person: Person) -> tuple[str, Telling]:
+    """Somebody alone. A smile is told before the noun, as what is done where that is unknown, or at the end."""
     taken = set[str]()
     acts = people.action(sheet, person, people.relation_phrases(sheet, 0, {}, taken))
     worn, looks, turn = _worn(sheet, person), people.features(sheet, person), people.turned(sheet, person)
@@ -66,20 +70,29 @@ def _one(sheet: Sheet, person: Person) -> Telling:
     setting, objects = sheet.sure(sheet.facts.setting), _things(sheet, taken, posed)
     if (looks or turn) and sheet.chance(0.25):
         objects = ""
-    if acts:
-        yield {"does": acts[0].one, "doing": acts[0].free}
-    if setting:
-        yield {"where": setting}
-    yield {"dressed": _dressed(sheet, person, worn[:1])}
-    if objects:
-        yield {"things": objects}
-    more = [
-        *({"dressed": _dressed(sheet, person, worn[:count])} for count in range(2, len(worn) + 1)),
-        *([{"looks": f"with {looks[0]}"}] if looks and not objects else []),
-        *([{"does": turn[0].one, "doing": turn[0].free}] if turn and not acts and not objects else []),
-    ]
-    yield from more if sheet.chance(0.6) else reversed(more)
-    yield from _rest(sheet, bool(setting), len(acts) + len(worn) + len(more) + bool(objects))
+    who, aside = article(_described(sheet, person)), ""
+    if sheet.sure(person.expression) == "happy" and sheet.chance(0.5):
+        who = article(people.described(sheet, person))
+        aside = "smiling" if acts else ""
+        acts = acts or [Clause("smiles", "smile", "smiling")]
+
+    def telling() -> Telling:
+        if acts:
+            yield {"does": acts[0].one, "doing": acts[0].free} | ({"aside": aside} if aside else {})
+        if setting:
+            yield {"where": setting}
+        yield {"dressed": _dressed(sheet, person, worn[:1])}
+        if objects:
+            yield {"things": objects}
+        more = [
+            *({"dressed": _dressed(sheet, person, worn[:count])} for count in range(2, len(worn) + 1)),
+            *([{"looks": f"with {looks[0]}"}] if looks and not objects else []),
+            *([{"does": turn[0].one, "doing": turn[0].free}] if turn and not acts and not objects else []),
+        ]
+        yield from more if sheet.chance(0.6) else reversed(more)
+        yield from _rest(sheet, bool(setting), len(acts) + len(worn) + len(more) + bool(objects))
+
+    return who, telling()
 
 
 def _rest(sheet: Sheet, placed: bool, known: int) -> Telling:
@@ -119,7 +132,9 @@ def _two(sheet: Sheet) -> tuple[str, Telling]:
             yield first
         yield from _around(sheet, taken, bool(does))
 
-    both = join([f"{article(noun)} {trait}".strip() for noun, trait in zip(nouns, traits, strict=True)])
+    first, second = (_traited(sheet, *one) for one in zip(nouns, traits, strict=True))
+    beside = "and" if act or not all(traits) else sheet.pick(*["and"] * 4, "together with", "along with")
+    both = f"{first} {beside} {second}"
     if nouns[0] != nouns[1]:
         return both, telling({})
     who = f"two {plural(nouns[0])}"
@@ -149,6 +164,13 @@ def _several(sheet: Sheet) -> Telling:
     if aside:
         yield {"aside": f"{sheet.pick('one', 'one of them')} {aside}"}
     yield from _rest(sheet, bool(setting), bool(objects) + bool(aside) + bool(does))
+
+
+def _traited(sheet: Sheet, noun: str, trait: str) -> str:
+    """A smiling man in a red top; a man smiling in a red top."""
+    if noun.startswith("smiling ") and trait.startswith("in ") and sheet.chance(0.35):
+        return f"{article(noun.removeprefix('smiling '))} smiling {trait}"
+    return f"{article(noun)} {trait}".strip()
 
 
 def _trait(sheet: Sheet, index: int, person: Person, taken: set[str], posed: bool) -> str:
@@ -219,21 +241,42 @@ def _dressed(sheet: Sheet, person: Person, worn: list[str]) -> str:
     return f"{sheet.pick('in', 'in', 'wearing')} {join(worn)}"
 
 
-def told(sheet: Sheet, who: str, many: bool, parts: Parts) -> str:
-    """One of the orders in which people tell looks, clothes, action, things and place."""
-    looks, dressed, does, doing, aside, things, where = (
-        parts.get(name, "") for name in ("looks", "dressed", "does", "doing", "aside", "things", "where")
-    )
+def told(sheet: Sheet, who: str, them: str, parts: Parts, many: bool) -> str:
+    """The parts in one of the orders in which people tell them. them: what refers to who; empty where nothing does."""
+    looks, dressed, does, doing, aside, things, where = (parts.get(name, "") for name in PARTS)
     be, there = "are" if many else "is", "there is" if who.startswith("a") else "there are"
-    plain, tail = f"{who} {looks}", f"{things} {where}"
-    full = f"{plain}, {aside}," if aside else f"{plain} {dressed}"
+    plain, tail = f"{who} {looks}", _tail(sheet, things, where, them)
+    full, end = f"{plain} {dressed}", f", {aside}" if aside else ""
     acts = f"{does} {tail}" if does else f"{be} {where} {things}" if where else tail
-    ends = doing in POSES and not tail.strip()  # a woman standing in a red coat
-    orders = [f"{full} {acts}"] * 3 + [f"{plain} {doing} {dressed}" if ends and not aside else f"{full} {doing} {tail}"]
-    if aside:
-        orders += [f"{plain} {acts}, {aside}"] * 2
-    if dressed and (does or where):
-        orders.append(f"{plain} {acts}{'' if dressed.startswith('wearing') and not tail.strip() else ','} {dressed}")
-    if where and not does:
-        orders.append(f"{there} {full} {tail}")
-    return sentence(sheet.pick(*orders))
+    behind = bool(where) and where not in tail
+    if not dressed and not tail and not does:
+        return sentence(sheet.pick(*[f"{plain}{end}"] * 3, f"{there} {plain}{end}"))
+    if doing in POSES and not tail:  # a woman standing in a red coat
+        ends = [f"{plain} {doing} {dressed}{end}", f"{there} {plain} {doing} {dressed}{end}"]
+        return sentence(sheet.pick(*[f"{full}{end}{',' * bool(aside)} {does}"] * 2, *ends))
+    common = [f"{full} {acts}{end}"] * (3 if does or not behind else 1) + [f"{full} {doing} {tail}{end}"] * 3
+    rare = [f"{there} {full} {doing} {tail}{end}"]
+    if re.match(r"\w+ing\b", doing) and not does.startswith(be):
+        common += [f"{full} {be} {doing} {tail}{end}"] * 2
+    if aside and tail:
+        common.append(f"{full}{end}, {acts}")
+    if where and (doing in POSES or (not does and " " in where)):
+        common.append(f"{where} {does or be} {full} {things}{end}")
+    elif where and does:
+        common.append(f"{where}, {full} {does} {things}{end}")
+    if dressed and tail and (does or where):
+        wears = re.sub(r"^(wearing|in)\b", "wear" if many else "wears", dressed)
+        wears = wears if wears != dressed else f"{be} {dressed}"
+        common += [f"{plain} {acts}, {dressed}{end}", f"{dressed}, {plain} {acts}{end}"]
+        rare += [f"{plain} {doing} {tail} {wears}{end}", f"{doing} {tail}, {plain} {wears}{end}"]
+    return sentence(sheet.pick(*common, *common, *rare))
+
+
+def _tail(sheet: Sheet, things: str, where: str, them: str) -> str:
+    """Things and place; what is behind people may be told as such."""
+    if things or not where.startswith("in front of ") or sheet.chance(0.6):
+        return f"{things} {where}".strip()
+    what = where.removeprefix("in front of ")
+    if what.endswith("background"):
+        return f"with {what}"
+    return f"with {what} {sheet.pick(f'behind {them}', 'in the background') if them else 'in the background'}"
