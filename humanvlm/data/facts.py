@@ -75,7 +75,10 @@ class Person:
 
     def garment(self, region: str) -> Garment | None:
         """The garment of a region, if one was seen."""
-        return next((garment for garment in self.garments if garment.region == region), None)
+        for garment in self.garments:
+            if garment.region == region:
+                return garment
+        return None
 
 
 @dataclass(frozen=True)

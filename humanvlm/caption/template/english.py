@@ -63,6 +63,8 @@ MASS = {
     ),
 }
 UNCOUNTED = PAIRS | PLURAL_ALREADY | MASS
+_LOOSE_MARK = re.compile(r" ([,.;:!?])")
+_SPARE_COMMAS = re.compile(r",+(?=[,.])")
 
 
 def word_count(text: str) -> int:
@@ -151,8 +153,10 @@ def join(parts: Sequence[str]) -> str:
 
 def sentence(text: str) -> str:
     """First letter upper case, single spaces, one full stop (or the mark that is there)."""
-    text = re.sub(r"\s+([,.;:!?])", r"\1", " ".join(text.split()))
-    text = re.sub(r",+(?=[,.])", "", text).rstrip(" ,;:")
+    text = _LOOSE_MARK.sub(r"\1", " ".join(text.split()))
+    if ",," in text or ",." in text:
+        text = _SPARE_COMMAS.sub("", text)
+    text = text.rstrip(" ,;:")
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")

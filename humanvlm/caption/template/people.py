@@ -98,7 +98,7 @@ def garment_phrase(sheet: Sheet, garment: Garment, minor: bool) -> str:
 
 def bare_colours(sheet: Sheet, person: Person) -> str:
     """Orange, when the colours of the upper or whole body are all that is known of the clothes; else empty."""
-    known = [garment for garment in person.garments if garment_phrase(sheet, garment, False)]
+    known = [one for one in person.garments if sheet.sure(one.kind) or sheet.colours(one.colours)]
     if len(known) != 1 or known[0].region not in ("upper", "whole"):
         return ""
     if sheet.sure(known[0].kind) or sheet.sure(known[0].length):
