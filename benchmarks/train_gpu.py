@@ -1,8 +1,8 @@
 """How busy training keeps a GPU: tokens and samples a second, MFU, memory, and what each optimisation gains.
 
-Random weights, so that nothing is downloaded: ``paper`` is SigLIP so400m/14-384 with Llama-3-8B, ``nano`` is
-SigLIP-B/16-224 with SmolLM2-135M, ``tiny`` for a trial on a CPU. Needs torch and transformers only; the
-step is the trainer's own (humanvlm.train.learner) with AdamW, one process, without DeepSpeed.
+Random weights, so that nothing is downloaded: ``paper`` is SigLIP so400m/14-384 with Llama-3-8B (profiles paper and
+h100-1), ``nano`` is SigLIP-B/16-224 with SmolLM2-135M (profile nano), ``tiny`` for a trial on a CPU. Needs torch and
+transformers only; the step is the trainer's own (humanvlm.train.learner) with AdamW, one process, without DeepSpeed.
 
 Each way of computing takes the same samples: one picture and 40 to 160 tokens of text, the second half learnt.
 ``plain``: padded, logits everywhere; ``labels``: logits at labels only; ``packed``: and without padding. MFU is counted

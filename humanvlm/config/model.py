@@ -33,7 +33,11 @@ class Model(Section):
         Literal["full", "default"], Field(description="full: all patches; default: without the first, a class token")
     ] = "full"
     drop_first_patch: Annotated[
-        bool, Field(description="parity with the authors' code, which drops one real patch")
+        bool,
+        Field(
+            description="parity with the authors' code, which drops one real patch (728 of SigLIP's 729); of stage 1 "
+            "alone: stage 2 and registered_model, which export, refuse it"
+        ),
     ] = False
     system_prompt: Annotated[str | None, Field(description="null: the chat template's own; '' saves its tokens")] = None
     dtype: Annotated[

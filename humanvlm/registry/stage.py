@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.config.registered_model import RegisteredModel
-from humanvlm.data.atomic_io import write_json
+from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
+from humanvlm.inspect.model_card import Scores, model_card, score_table
+from humanvlm.model.parity import refuse_dropped_patch_of
 from humanvlm.pipeline import tracking
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun, read_report
 from humanvlm.registry.promotion import Scored, decide
 
 log = logging.getLogger("humanvlm")
 CHAMPION, CHALLENGER = "champion", "challenger"
+DESCRIPTION = 5000  # characters of a version's that MLflow's tables hold
 SERVED_WITH = (
     "mlflow",
     "torch",
@@ -37,8 +40,8 @@ SERVED_WITH = (
 def make(run: StageRun) -> Outcome:
     """Register the checkpoint, once, with its scores; alias it challenger, and champion when it beats the present one.
 
-    Raises UserError when tracking is off, when the scores are of another checkpoint or lack the deciding metric, and
-    when the registry refuses.
+    Raises UserError when tracking is off, when the checkpoint loses a patch of every picture, when the scores are of
+    another checkpoint or lack the deciding metric, and when the registry refuses.
     """
     uri = tracking.tracking_uri()
     if uri is None:
@@ -48,15 +51,18 @@ def make(run: StageRun) -> Outcome:
         )
     config: RegisteredModel = run.config
     checkpoint, folder = run.inputs["stage2_checkpoint"], run.inputs["benchmark_scores"]
+    refuse_dropped_patch_of(checkpoint / "model")
     scores = _scores(folder, config.metric)
     benchmark = benchmark_identity(folder, config.metric.partition(".")[0])
     fingerprint = model_fingerprint(checkpoint, scores)
+    card_scores = _card_scores(folder, scores)
+    card = model_card(read_report(checkpoint), card_scores)
     with tracking.failing_in_one_line(uri):
         client = tracking.mlflow_client(uri)
         found = _find(client, config.name, fingerprint)
         if found is None:
             tags = {"fingerprint": fingerprint, "benchmark": benchmark, "profile": run.params.profile}
-            found = _register(client, uri, config.name, checkpoint / "model", tags, scores)
+            found = _register(client, uri, config.name, checkpoint / "model", tags, card_scores, card)
         else:
             log.info("registered_model: version %s is this checkpoint with these scores", found.version)
         candidate = Scored(str(found.version), scores, benchmark)
@@ -86,6 +92,7 @@ def make(run: StageRun) -> Outcome:
         "fingerprint": fingerprint,
     }
     write_json(run.out / "registration.json", value)
+    write_text(run.out / "README.md", card)
     metrics = {
         "version": float(candidate.version),
         "promoted": float(decision.promote),
@@ -96,11 +103,11 @@ def make(run: StageRun) -> Outcome:
 
 
 def model_fingerprint(checkpoint: Path, scores: dict[str, float]) -> str:
-    """What a version is found by: the sha256 of the weights' listing and of the scores."""
+    """What a version is found by: the sha256 of the listing of what is loaded, the card apart, and of the scores."""
     listing = [
         (file["path"], file["sha256"])
         for file in read_report(checkpoint)["outputs"]
-        if file["path"].startswith("model/")
+        if file["path"].startswith("model/") and file["path"] != "model/README.md"
     ]
     return hashlib.sha256(json.dumps([listing, scores], sort_keys=True).encode()).hexdigest()
 
@@ -153,8 +160,15 @@ def _champion(client: Any, name: str) -> Scored | None:
     return Scored(str(found.version), scores, found.tags.get("benchmark", ""))
 
 
-def _register(client: Any, uri: str, name: str, model: Path, tags: dict[str, str], scores: dict[str, float]) -> Any:
-    """Log the model in a run of its own and make a version of it. The weights are copied once, by MLflow."""
+def _card_scores(folder: Path, scores: dict[str, float]) -> Scores:
+    path = folder / "details.json"
+    details = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return Scores.of(scores, details, read_report(folder).get("info", {}))
+
+
+def _register(client: Any, uri: str, name: str, model: Path, tags: dict[str, str], scores: Scores, card: str) -> Any:
+    """Log the model, with its card, in a run of its own and make a version of it. The weights are copied once, by
+    MLflow. The version's description is what the card says of its scores."""
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -171,7 +185,8 @@ def _register(client: Any, uri: str, name: str, model: Path, tags: dict[str, str
     with mlflow.start_run(
         experiment_id=experiment, run_name=f"{name} model", tags={"stage": "registered_model"} | tags
     ) as active:
-        mlflow.log_metrics(scores)
+        mlflow.log_metrics(dict(scores.values))
+        mlflow.log_text(card, "README.md")
         logged = mlflow.pyfunc.log_model(
             name=name,
             python_model=str(serving_wrapper()),
@@ -182,9 +197,15 @@ def _register(client: Any, uri: str, name: str, model: Path, tags: dict[str, str
         )
     if not _has(client, name):
         client.create_registered_model(name, description="Vision-language model of people and scenes.")
-    described = {f"score.{key}": f"{value:.6g}" for key, value in scores.items()}
+    described = {f"score.{key}": f"{value:.6g}" for key, value in scores.values.items()}
+    about = score_table(scores)[:DESCRIPTION]
     return client.create_model_version(
-        name, logged.model_uri, run_id=active.info.run_id, tags=tags | described, model_id=logged.model_id
+        name,
+        logged.model_uri,
+        run_id=active.info.run_id,
+        tags=tags | described,
+        description=about,
+        model_id=logged.model_id,
     )
 
 

@@ -1,18 +1,16 @@
-"""The model that a stage trains, which of its parameters learn and how fast, and what is saved of it.
+"""The model that a stage trains, which of its parameters learn and how fast.
 
-Stage 1 trains the projector of a frozen LLaVA and saves it. Stage 2 starts from that, trains what its parameters choose
-of the language model and the tower too, and saves the whole, merged.
+Stage 1 trains the projector of a frozen LLaVA. Stage 2 starts from that, and trains what its parameters choose of the
+language model and the tower too.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.config.training import Training
-from humanvlm.data.atomic_io import atomic_file, atomic_folder
 from humanvlm.model.build import build_llava, projector_file
 from humanvlm.pipeline.contract import StageRun
 from humanvlm.train.parts import part_of
@@ -29,14 +27,6 @@ def trainable_model(run: StageRun) -> tuple[Any, Any]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.config.seed)
         return tuned(model, run.config), processor
-
-
-def save_trained(run: StageRun, model: Any, processor: Any) -> None:
-    """Write what the stage's artifact holds of a trained model: the projector, or a plain LLaVA checkpoint."""
-    if run.stage.name == "stage1_checkpoint":
-        save_projector(run.out, model)
-    else:
-        save_merged(run.out / "model", model, processor)
 
 
 def projector_only(model: Any) -> Any:
@@ -98,26 +88,3 @@ def parameter_groups(model: Any, config: Training) -> list[dict[str, Any]]:
         }
         for (part, decays), parameters in groups.items()
     ]
-
-
-def merge(model: Any) -> Any:
-    """The plain LLaVA that computes what the trained model computes."""
-    model = model.eval()
-    return model.merge_and_unload(safe_merge=True) if hasattr(model, "merge_and_unload") else model
-
-
-def save_projector(out: Path, model: Any) -> None:
-    """``projector.safetensors`` in float32, and the ``config.json`` of the model it belongs to."""
-    state = {name: value.float().contiguous() for name, value in model.model.multi_modal_projector.state_dict().items()}
-    with atomic_file(out / "projector.safetensors") as work:
-        save_file(state, work, metadata={"format": "pt"})
-    with atomic_file(out / "config.json") as work:
-        model.config.to_json_file(work, use_diff=False)
-
-
-def save_merged(folder: Path, model: Any, processor: Any) -> None:
-    """A Hugging Face checkpoint of the merged model, with its processor."""
-    merged = merge(model.float())  # bfloat16 would round the smaller updates away
-    with atomic_folder(folder) as work:
-        merged.save_pretrained(work)
-        processor.save_pretrained(work)

@@ -63,7 +63,9 @@ def train(run: StageRun) -> None:
         os.environ["DS_ACCELERATOR"] = "cpu"
     from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-    from humanvlm.train.model import save_trained
+    from humanvlm.inspect.model_card import model_card
+    from humanvlm.pipeline.tracking import revision_tags
+    from humanvlm.train.export import save_trained
     from humanvlm.train.prepare import prepared
 
     material = prepared(run)
@@ -74,7 +76,10 @@ def train(run: StageRun) -> None:
     unset_hf_deepspeed_config()  # with ZeRO 3, models would be loaded in parts
     save_trained(run, finished(run, done.learnt), done.processor)
     write_curve(run.out, done.history, run.stage.name)
-    metrics, info = {**_metrics(done.history), **done.metrics}, {**material.info, **done.info}
+    metrics, info = (
+        {**_metrics(done.history), **done.metrics},
+        {**material.info, **done.info, "revision": revision_tags()},
+    )
     write_summary(run, done.history, metrics, info)
     pages = [name for name in ("report.html", "replies.html") if (run.out / name).exists()]
     result = {
@@ -84,6 +89,20 @@ def train(run: StageRun) -> None:
         "info": info,
     }
     write_json(result_path(run), result)
+    if (run.out / "model").is_dir():
+        write_text(run.out / "model" / "README.md", model_card(_report(run, result)))
+
+
+def _report(run: StageRun, result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the stage's report will say of its training."""
+    counts = result["counts"]
+    return {
+        "profile": run.params.profile,
+        "rows": {"in": counts["rows_in"], "kept": counts["kept"], "dropped": counts["dropped"]},
+        "config": {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections},
+        "metrics": result["metrics"],
+        "info": result["info"],
+    }
 
 
 def fit(run: StageRun, material: Any) -> Done:

@@ -7,6 +7,7 @@ import yaml
 
 from humanvlm.config.loading import ConfigError, Params, load_params
 from humanvlm.config.profiles import completed, profile_path, write_profile
+from humanvlm.weights.catalog import model_entries
 
 SECTIONS = set(Params.model_fields) - {"profile"}
 CPU = profile_path("cpu")
@@ -37,3 +38,14 @@ def test_sections_that_a_profile_does_not_name_are_appended(tmp_path: Path, end:
 def test_a_text_that_cannot_be_continued_is_named(text: str) -> None:
     with pytest.raises(ConfigError, match=r"mine.yaml: has no human_scenes, and no line can follow"):
         completed(text, Path("mine.yaml"))
+
+
+@pytest.mark.parametrize("path", sorted(CPU.parent.glob("*.yaml")), ids=lambda path: str(path.stem))
+def test_every_profile_loads_and_says_its_name(path: Path) -> None:
+    assert load_params(path).profile == path.stem
+
+
+@pytest.mark.parametrize("name", ["paper", "h100-1", "nano"])
+def test_models_of_the_hub_have_their_licences_declared(name: str) -> None:
+    declared = {entry.hub for entry in model_entries().values()}
+    assert set(load_params(profile_path(name)).model.models) <= declared

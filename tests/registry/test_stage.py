@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from humanvlm.config.loading import Params
 from humanvlm.config.model import Model
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
@@ -30,8 +32,17 @@ def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+TRAINED = {
+    "profile": "cpu",
+    "config": {section: Params().model_dump(mode="json")[section] for section in ("model", "stage2_checkpoint")},
+    "rows": {"in": 1, "kept": 1, "dropped": {}},
+    "metrics": {"loss_last": 1.0},
+    "info": {},
+}
+
+
 def finish(folder: Path) -> None:
-    write_json(folder / "report.json", {"outputs": [asdict(file) for file in artifact_files(folder)]})
+    write_json(folder / "report.json", TRAINED | {"outputs": [asdict(file) for file in artifact_files(folder)]})
 
 
 def scores(folder: Path, cider: float, reference: str = "a man") -> Path:
@@ -52,6 +63,19 @@ def test_scores_of_another_model_are_refused(
     write_json(folder / "report.json", {"outputs": outputs, "info": {"model": "endpoint"}})
     with pytest.raises(UserError, match="the scores of endpoint, not of the checkpoint"):
         register(checkpoint, folder, tmp_path / "out", repo)
+
+
+def test_a_model_that_loses_a_patch_is_not_registered(
+    checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    other = tmp_path / "stage2_checkpoint"
+    shutil.copytree(checkpoint, other)
+    path = other / "model" / "processor_config.json"
+    write_json(path, json.loads(path.read_text()) | {"vision_feature_select_strategy": "default"})
+    finish(other)
+    with pytest.raises(UserError, match=r"728 of 729.*set model\.drop_first_patch to false"):
+        register(other, scores(tmp_path / "s", 0.5), tmp_path / "out", repo)
 
 
 def register(checkpoint: Path, benchmark: Path, out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
@@ -97,6 +121,10 @@ def test_champions_and_challengers(
     champion = client.get_model_version_by_alias("humanvlm", "champion")
     assert (champion.version, champion.tags["score.captions.cider"]) in {("3", "0.9"), (3, "0.9")}
     assert len(client.search_model_versions("name = 'humanvlm'")) == 3
+    card = (out / "README.md").read_text()
+    assert "| captions | cider | 0.900 |" in card
+    assert Path(client.download_artifacts(better["run_id"], "README.md")).read_text() == card
+    assert "| captions | cider | 0.900 |" in champion.description
 
     answers_as_registered(tmp_path, repo)
 

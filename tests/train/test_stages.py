@@ -118,6 +118,10 @@ def test_stage2_merges_what_it_learnt(start: Start, undisturbed: Path, tmp_path:
     assert report["rows"]["in"] == 60 + 60 + 60 + 9
     assert report["info"]["trained_by_part"].keys() == {"projector", "vision_tower", "language_model"}
     model, _ = load_checkpoint(out / "model")
+    assert (out / "adapter" / "adapter_model.safetensors").exists()
+    card = (out / "model" / "README.md").read_text()
+    assert "| instructions | 2 |" in card
+    assert "| loss_last |" in card
     projector = load_file(undisturbed / "projector.safetensors")["linear_1.weight"]
     assert not (model.model.multi_modal_projector.linear_1.weight == projector).all()
 
