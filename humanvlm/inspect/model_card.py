@@ -3,6 +3,7 @@ that of stage 2, which is not scored yet, and that of a registered model."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -44,6 +45,8 @@ def model_card(report: Mapping[str, Any], scores: Scores | None = None) -> str:
     report: of stage 2, as in its report.json: ``profile``, ``config``, ``rows``, ``metrics``, ``info``.
     """
     model, recipe = report["config"]["model"], report["config"]["stage2_checkpoint"]
+    model = {**model, **{part: _shown(model[part]) for part in ("vision_tower", "language_model")}}
+    recipe = {**recipe, "instructions": ", ".join(recipe.get("instructions", ())) or "none"}
     parts = {"vision tower": model["vision_tower"], "language model": model["language_model"]}
     licences = {part: _licence(name) for part, name in parts.items()}
     front = {
@@ -76,6 +79,8 @@ def model_card(report: Mapping[str, Any], scores: Scores | None = None) -> str:
 def score_table(scores: Scores) -> str:
     """Every score with its interval and what the baselines reach, then the verdicts."""
     own = [name for name in scores.values if name.count(".") == 1]
+    if scores.intervals:  # shares of replies that were cut or refused have none: told where there are any
+        own = [name for name in own if name in scores.intervals or scores.values[name]]
     baselines = sorted({name.split(".")[2] for name in scores.values if name.count(".") == 2})
     baselines = [name for name in baselines if not name.startswith("above_")]
 
@@ -107,7 +112,7 @@ def _use(model: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
 {first}from transformers import pipeline
 
 ask = pipeline("image-text-to-text", model="MODEL")
-parts = [{{"type": "image", "url": "picture.jpg"}}, {{"type": "text", "text": "Describe the picture."}}]
+parts = [{{"type": "image", "image": "picture.jpg"}}, {{"type": "text", "text": "Describe the picture."}}]
 print(ask(text=[{{"role": "user", "content": parts}}], max_new_tokens=64, return_full_text=False)[0]["generated_text"])
 ```
 
@@ -162,6 +167,11 @@ def _how(report: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
     return f"{_table(('figure', 'value'), figures.items())}\n{_table(('recipe of stage 2', 'value'), recipe.items())}"
 
 
+def _shown(name: str) -> str:
+    """A model's name; of a folder the last part, for a card goes where this machine's paths need not be known."""
+    return Path(name).name if name.startswith((".", "/", "~")) or name.partition("@")[0].count("/") > 1 else name
+
+
 def _entry(name: str) -> ModelEntry | None:
     """The entry of models.yaml: by its name, or by the hub id that it loads from."""
     hub = name.partition("@")[0]
@@ -185,7 +195,7 @@ def _base(name: str) -> str | None:
     if entry is not None:
         return entry.hub or entry.extras.get("published")
     repository = name.partition("@")[0]
-    return repository if repository.count("/") == 1 and not name.startswith((".", "/", "~")) else None
+    return repository if repository.count("/") == 1 else None
 
 
 def _table(titles: Sequence[str], rows: Any) -> str:

@@ -66,8 +66,12 @@ def test_the_adapter_is_named_where_there_is_one() -> None:
 
 def test_a_folder_is_no_base_model_and_has_no_known_licence() -> None:
     value = report("cpu")
-    value["config"]["model"] |= {"vision_tower": "/models/mine", "language_model": "org/some-model@main"}
+    value["config"]["model"] |= {"vision_tower": "/secret/mine", "language_model": "org/some-model@main"}
+    value["config"]["stage2_checkpoint"]["instructions"] = {"ours": {"file": "/secret/talk.json", "share": 0.1}}
     card = model_card(value)
+    assert "secret" not in card
+    assert "| instructions | ours |" in card
+    assert "| vision tower | mine | see its own page |" in card
     assert front(card)["base_model"] == ["org/some-model"]
     assert card.count("see its own page") == 2
 
@@ -77,6 +81,7 @@ def test_scores_have_intervals_baselines_and_verdicts() -> None:
         "captions.cider": 0.5,
         "captions.cider.mean_image": 0.1,
         "captions.cider.above_mean_image": 0.4,
+        "captions.cut": 0.0,
         "vqa.accuracy": 0.25,
     }
     details = {"intervals": {"captions.cider": [0.4, 0.6]}, "samples": {"captions": 48, "vqa": 40}}
@@ -87,6 +92,7 @@ def test_scores_have_intervals_baselines_and_verdicts() -> None:
     assert "| captions | cider | 0.500 (0.400 to 0.600) | 0.100 | 48 |" in lines
     assert "| vqa | accuracy | 0.250 |  | 40 |" in lines
     assert f"* {verdict}" in lines
+    assert "captions | cut" not in score_table(scores)
     card = model_card(report("cpu"), scores)
     assert score_table(scores) in card
     assert "Not scored yet" not in card

@@ -16,34 +16,19 @@ from safetensors.torch import load_file
 from humanvlm.config.model import Model
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.inference.generate import generate
+from humanvlm.inspect.model_card import model_card
 from humanvlm.model.build import build_llava
 from humanvlm.model.load import load_checkpoint
 from humanvlm.train.export import is_adapter, merge, save_adapter, save_merged
 from humanvlm.train.model import tuned
 
-# What the model card says, in a process of its own: pipeline and classes of transformers; prints JSON.
-ALONE = """
+# After the code of a model card, whose two replies are in ``said``.
+TOLD = """
 import json, sys
-from PIL import Image
-{first}
-from transformers import AutoModelForImageTextToText, AutoProcessor, pipeline
 
-folder = sys.argv[1]
-image = Image.open(sys.argv[2])
-turns = [{{"role": "user", "content": [{{"type": "image", "image": image}}, {{"type": "text", "text": "Hi"}}]}}]
-processor = AutoProcessor.from_pretrained(folder)
-model = AutoModelForImageTextToText.from_pretrained(folder)
-inputs = processor.apply_chat_template(
-    turns, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-)
-output = model.generate(**inputs, max_new_tokens=8)[0, inputs["input_ids"].shape[1] :]
-piped = pipeline("image-text-to-text", model=folder)(text=turns, max_new_tokens=8, return_full_text=False)
-print(json.dumps({{
-    "reply": processor.decode(output, skip_special_tokens=True),
-    "piped": piped[0]["generated_text"],
-    "image_tokens": int((inputs["input_ids"] == model.config.image_token_id).sum()),
-    "ours": sorted(name for name in sys.modules if name.partition(".")[0] == "humanvlm"),
-}}))
+ours = sorted(name for name in sys.modules if name.partition(".")[0] == "humanvlm")
+tokens = int((inputs["input_ids"] == model.config.image_token_id).sum())
+sys.stdout.write(json.dumps({"said": said, "image_tokens": tokens, "ours": ours}))
 """
 
 
@@ -123,36 +108,42 @@ def test_only_what_is_all_updates_has_an_adapter(
     assert is_adapter(stage, tuned(build_llava(Model(**tiny_models))[0], stage)) is has
 
 
-def alone(folder: Path, picture: Path, first: str = "") -> Mapping[str, Any]:
-    """What another process says that knows nothing of humanvlm but what ``first`` imports."""
-    code = ALONE.format(first=first)
-    command = [sys.executable, "-P", "-c", code, str(folder), str(picture)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=picture.parent)
+def card_of(config: Model, stage: Stage2) -> str:
+    described = {"model": config.model_dump(mode="json"), "stage2_checkpoint": stage.model_dump(mode="json")}
+    rows = {"in": 1, "kept": 1, "dropped": {}}
+    return model_card({"profile": "tiny", "config": described, "rows": rows, "metrics": {}, "info": {}})
+
+
+def alone(card: str, folder: Path) -> Mapping[str, Any]:
+    """What the first two pieces of code of a model card say in another process, of ``model`` and ``picture.jpg``."""
+    blocks = [block.partition("```")[0] for block in card.split("```python\n")[1:3]]
+    code = "".join(["said = []; print = said.append\n", *blocks, TOLD]).replace("MODEL", "model")
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def random_picture(path: Path) -> Path:
-    pixels = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-@pytest.mark.parametrize(
-    ("tower", "first", "tokens"), [("siglip", "", 16), ("mobilenet", "import humanvlm.model.tower", 49)]
-)
-def test_plain_transformers_say_what_we_say(
-    tiny_models: dict[str, str], tower: str, first: str, tokens: int, tmp_path: Path
+@pytest.mark.parametrize(("tower", "tokens"), [("siglip", 16), ("mobilenet", 49)])
+def test_the_code_of_the_card_says_what_we_say(
+    tiny_models: dict[str, str], tower: str, tokens: int, tmp_path: Path
 ) -> None:
-    model, processor = learnt(towers(tiny_models, tower), Stage2(lora_r=4))
+    """Plain transformers for a tower that they know; for ours, the module that registers it first."""
+    config, stage = towers(tiny_models, tower), Stage2(lora_r=4)
+    model, processor = learnt(config, stage)
     save_merged(tmp_path / "model", model, processor)
-    picture = random_picture(tmp_path / "picture.png")
-    found = alone(tmp_path / "model", picture, first)
-    ours = generate(*load_checkpoint(tmp_path / "model"), [Image.open(picture)], ["Hi"], max_new_tokens=8, batch_size=1)
-    assert found["reply"].strip() == found["piped"].strip() == ours[0] != ""
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "picture.jpg")
+    found = alone(card_of(config, stage), tmp_path)
+    picture = Image.open(tmp_path / "picture.jpg")
+    made = generate(
+        *load_checkpoint(tmp_path / "model"), [picture], ["Describe the picture."], max_new_tokens=64, batch_size=1
+    )
+    assert made[0]
+    assert [said.strip() for said in found["said"]] == made * 2
     assert found["image_tokens"] == tokens
-    assert bool(found["ours"]) is bool(first)
+    assert bool(found["ours"]) is (tower == "mobilenet")
 
 
 def test_files_of_the_checkpoint(tiny_models: dict[str, str], tmp_path: Path) -> None:
