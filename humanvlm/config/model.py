@@ -46,5 +46,10 @@ class Model(Section):
     ] = "auto"
 
     @property
+    def drops_first(self) -> bool:
+        """Whether the first feature of a picture is left out: a class token, or else a real patch."""
+        return self.drop_first_patch or self.vision_feature_select_strategy == "default"
+
+    @property
     def models(self) -> tuple[str, ...]:
         return (self.vision_tower, self.language_model)

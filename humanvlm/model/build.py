@@ -19,6 +19,7 @@ from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.model.language import load_language_model, load_tokenizer, source_of, unavailable
 from humanvlm.model.load import contiguous_head
+from humanvlm.model.parity import refuse_dropped_patch
 from humanvlm.model.tower import load_tower, tokens_config
 from humanvlm.weights.catalog import model_entries, model_file
 
@@ -84,6 +85,13 @@ def build_processor(config: Model) -> Any:
     return _processor(config, tower, images, load_tokenizer(config.language_model))
 
 
+def check_patches(config: Model, what: str) -> None:
+    """Raises UserError, in a line that begins with ``what``, when a picture would lose a real patch."""
+    if config.drops_first:
+        processor = build_processor(config)
+        refuse_dropped_patch(processor.vision_feature_select_strategy, processor.num_additional_image_tokens, what)
+
+
 def _processor(config: Model, tower: Any, images: Any, tokenizer: Any) -> Any:
     """The processor of a tower, given its configuration and image processor, and a tokenizer, which learns a token."""
     tokenizer.add_special_tokens({"additional_special_tokens": [IMAGE_TOKEN]})
@@ -92,7 +100,7 @@ def _processor(config: Model, tower: Any, images: Any, tokenizer: Any) -> Any:
         tokenizer=tokenizer,
         patch_size=tower.patch_size,
         # The authors' code drops the first patch of a tower that has no class token.
-        vision_feature_select_strategy="default" if config.drop_first_patch else config.vision_feature_select_strategy,
+        vision_feature_select_strategy="default" if config.drops_first else "full",
         # A class token, where the tower has one, comes before the patches.
         num_additional_image_tokens=1 if getattr(tower, "model_type", "").startswith("clip") else 0,
         chat_template=chat_template(tokenizer.chat_template, config.system_prompt),

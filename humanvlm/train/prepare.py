@@ -16,8 +16,6 @@ from typing import Any
 from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
-from humanvlm.model.build import build_processor
-from humanvlm.model.parity import refuse_dropped_patch
 from humanvlm.pipeline.contract import Counts, StageRun
 from humanvlm.train.job import die_with_parent, error_path, read_job
 from humanvlm.train.plan import Plan, make_plan
@@ -60,12 +58,8 @@ def main(job: Path) -> int:
 
 
 def prepare(run: StageRun) -> Prepared:
-    """Make the store and the plan, or find them made.
-
-    Raises UserError when there is nothing to learn from, or the stage would export a model that loses a patch.
-    """
+    """Make the store and the plan, or find them made. Raises UserError when there is nothing to learn from."""
     config: Training = run.config
-    check_patches(run)
     tokens = run.work / "tokens"
     tokens.mkdir(parents=True, exist_ok=True)
     sources = training_sources(run, tokens)
@@ -86,21 +80,6 @@ def prepare(run: StageRun) -> Prepared:
         plan.save(folder)
     write_json(run.work / "prepared.json", {"store": store.folder.name})
     return prepared(run)
-
-
-def check_patches(run: StageRun) -> None:
-    """Stage 2 exports: it raises UserError when a picture loses a real patch. Stage 1 says that it will."""
-    if not run.params.model.drop_first_patch and run.params.model.vision_feature_select_strategy == "full":
-        return
-    processor = build_processor(run.params.model)
-    try:
-        refuse_dropped_patch(
-            processor.vision_feature_select_strategy, processor.num_additional_image_tokens, "stage2_checkpoint"
-        )
-    except UserError as error:
-        if run.stage.name != "stage1_checkpoint":
-            raise
-        log.warning("a run for parity alone: %s", error)
 
 
 def prepared(run: StageRun) -> Prepared:

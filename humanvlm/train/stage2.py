@@ -10,8 +10,13 @@ __all__ = ["continues", "follow", "make"]
 def make(run: StageRun) -> Outcome:
     """Tune language model, tower and projector on captions and instructions. Rows are training samples.
 
-    Raises UserError when stage 1 joined other models than the parameters name.
+    Raises UserError when pictures lose a patch, for it exports, and when stage 1 joined other models than the
+    parameters name.
     """
+    if run.params.model.drops_first:
+        from humanvlm.model.build import check_patches  # it imports torch, which the trainer's own process does
+
+        check_patches(run.params.model, "stage2_checkpoint")
     joined = read_report(run.inputs["stage1_checkpoint"])["config"]["model"]
     wanted = run.params.model.model_dump(mode="json")
     for key, value in wanted.items():

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from humanvlm.config.model import Model
 from humanvlm.errors import UserError
 from humanvlm.inference.generate import chat_text, generate
-from humanvlm.model.build import build_llava, image_tokens
+from humanvlm.model.build import build_llava, check_patches, image_tokens
 from humanvlm.model.language import load_language_model
 from humanvlm.model.load import load_checkpoint
 
@@ -80,6 +80,14 @@ def test_dropping_the_first_patch_leaves_one_token_less(tiny_models: dict[str, s
     assert image_tokens(processor) == 15
     reply = generate(model, processor, [Image.new("RGB", (9, 9))], ["Hi"], max_new_tokens=2, batch_size=1)
     assert len(reply) == 1
+
+
+@pytest.mark.parametrize("key", [{"drop_first_patch": True}, {"vision_feature_select_strategy": "default"}])
+def test_a_dropped_patch_is_known_before_any_weight_is_loaded(tiny_models: dict[str, str], key: dict[str, Any]) -> None:
+    check_patches(Model(**tiny_models), "here")
+    with pytest.raises(UserError, match=r"^here: .*728 of 729.* set model\.drop_first_patch to false") as error:
+        check_patches(Model(**tiny_models, **key), "here")
+    assert "\n" not in str(error.value)
 
 
 def test_the_pooling_head_of_siglip_is_left_out(llava: tuple[Any, Any]) -> None:

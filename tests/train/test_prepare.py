@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,21 +89,3 @@ def test_no_row_is_an_error_that_says_why(run: Run, artifacts: Path, tmp_path: P
     job.inputs["data"] = tmp_path / "data"  # type: ignore[index]
     with pytest.raises(UserError, match="no training samples: no rows"):
         prepare(job)
-
-
-def test_the_authors_728_is_refused_before_anything_is_made(run: Run, caplog: pytest.LogCaptureFixture) -> None:
-    def parity(stage: str, **values: Any) -> StageRun:
-        one = run(stage, max_steps=10)
-        model = one.params.model.model_copy(update=values)
-        return replace(one, params=one.params.model_copy(update={"model": model}))
-
-    for values in ({"drop_first_patch": True}, {"vision_feature_select_strategy": "default"}):
-        one = parity("stage2_checkpoint", **values)
-        with pytest.raises(
-            UserError, match=r"^stage2_checkpoint: .*728 of 729.* set model\.drop_first_patch to false"
-        ) as error:
-            prepare(one)
-        assert "\n" not in str(error.value)
-        assert not list(one.work.rglob("*.npy"))
-    assert prepare(parity("stage1_checkpoint", drop_first_patch=True)).plan.steps == 10
-    assert "a run for parity alone" in caplog.text
