@@ -31,6 +31,11 @@ def exposed(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(rgb, alpha=min(LIT / max(lightest, 1.0), MOST)), dtype=np.uint8)
 
 
+def averaged(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """[64, 64, 3] the picture averaged down."""
+    return np.asarray(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def colour_names(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
     """Index into ``NAMES`` for every pixel of a uint8 RGB array [..., 3]."""
     step = rgb.astype(np.intp) >> 3
@@ -42,7 +47,7 @@ def colour_shares(
 ) -> tuple[Guess, ...]:
     """Colour names of a uint8 RGB region [height, width, 3] with their shares, largest first.
 
-    mask: [height, width], which pixels count. When no name has half of the pixels, shades of one family are added up
+    mask: of any size, which pixels count. When no name has half of the pixels, shades of one family are added up
     (dark blue and blue). Names with a smaller share than ``least`` are left out, and shares are of the pixels that
     stay: shadows and trimmings do not make a dress less red. () when more than half of the pixels are left out.
     """
@@ -50,7 +55,7 @@ def colour_shares(
     if height < 2 or width < 2:
         return ()
     size = (min(width, SIDE), min(height, SIDE))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    small = rgb if size == (width, height) else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     counted = np.ones(size[::-1], dtype=bool)
     if mask is not None:
         counted = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.99

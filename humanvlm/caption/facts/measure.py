@@ -6,7 +6,7 @@ from typing import Any
 
 from humanvlm.caption.facts import attributes, celeba, relations, scene, text
 from humanvlm.caption.facts.attributes import Picture
-from humanvlm.caption.facts.colour import exposed
+from humanvlm.caption.facts.colour import averaged, exposed
 from humanvlm.caption.facts.person import describe
 from humanvlm.data.detections import Box, area, box_of, clip, iou
 from humanvlm.data.facts import Facts
@@ -52,8 +52,11 @@ def measure(
     ``celeba.classifier`` takes it, or empty. Raises UserError when there is no such classifier.
     """
     height, width = rgb.shape[:2]
-    light, contrast, monochrome = scene.light_of(rgb)
-    rgb = exposed(rgb)
+    small = averaged(rgb)
+    light, contrast, monochrome = scene.light_of(small)
+    lit = exposed(rgb)
+    if lit is not rgb:
+        rgb, small = lit, averaged(lit)
     found = pair(faces, people, width, height)
     frames = [one.frame(width, height) for one in found]
     joints = [attributes.keypoints(rgb, frame) for frame in frames[:DESCRIBED]]
@@ -69,7 +72,7 @@ def measure(
     stances = relations.stances(persons, joints)
     related = relations.relate(stances, objects)
     lying_about = [thing for thing in objects if relations.wearer(thing, stances) is None]
-    things, setting = scene.surroundings(rgb, lying_about, frames, evidence, texts)
+    things, setting = scene.surroundings(rgb, small, lying_about, frames, evidence, texts)
     return Facts(
         width=width,
         height=height,
@@ -82,7 +85,7 @@ def measure(
         relations=related,
         place=scene.place(objects, evidence, setting),
         setting=setting,
-        background=scene.behind(rgb, covered, frames[DESCRIBED:]),
+        background=scene.behind(rgb, small, covered, frames[DESCRIBED:]),
         text=text.legible(rgb),
     )
 

@@ -53,8 +53,10 @@ def describe(
         else (float(face["box"][0]), float(face["box"][1]), float(face["box"][2]), float(face["box"][3]))
     )
     anchor = box or frame
-    look = _look(rgb, face)
-    head = None if face is None else head_of(rgb, face["points"])
+    look, head = Look(), None
+    if face is not None:
+        source = attributes.padded(rgb)
+        look, head = _look(source, face), head_of(source, face["points"])
     body = body_of(rgb, frame, joints, others)
     kind = None
     shot = _shot(frame, box, joints, height)
@@ -109,10 +111,8 @@ class Look:
     expression: Guess | None = None
 
 
-def _look(rgb: Picture, face: Mapping[str, Any] | None) -> Look:
+def _look(rgb: Picture, face: Mapping[str, Any]) -> Look:
     """Apparent attributes of a face that is large enough and turned to the camera; of others only where they face."""
-    if face is None:
-        return Look()
     turn = _turn(face["points"])
     if turn is None:
         return Look()

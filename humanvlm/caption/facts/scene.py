@@ -51,14 +51,16 @@ PLACE_BIAS, PLACE_SLOPE = 0.25, {"indoors": 0.5, "outdoors": 0.9}
 CALIBRATION = {"detected": 0.75, "settings": 0.7, "objects": 1.1, "wider": 0.75}
 
 
-def behind(rgb: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]) -> tuple[Guess, ...]:
+def behind(
+    rgb: Picture, small: Picture, people: Sequence[npt.NDArray[np.bool_]], frames: Sequence[Box]
+) -> tuple[Guess, ...]:
     """Colours of what is outside of the people's masks [height, width], and of boxes (xyxy px) of those who have none;
-    () when that is less than 5% of the picture.
+    () when that is less than 5% of the picture. small: the picture averaged down.
     """
     outside = outside_of(rgb, frames)
     for mask in people:
         outside &= ~mask
-    return colour_shares(rgb, outside) if np.count_nonzero(outside) > LEAST_OUTSIDE * outside.size else ()
+    return colour_shares(small, outside) if np.count_nonzero(outside) > LEAST_OUTSIDE * outside.size else ()
 
 
 def outside_of(rgb: Picture, frames: Sequence[Box]) -> npt.NDArray[np.bool_]:
@@ -83,7 +85,8 @@ def label_evidence(rgb: Picture, frames: Sequence[Box]) -> Floats:
     seen = np.count_nonzero(outside) / outside.size
     if seen in (0, 1) or seen < LEAST_OUTSIDE:
         return attributes.label_probabilities(whole)
-    without = np.where(outside[..., None], whole, np.uint8(GREY))
+    without = whole.copy()
+    without[~outside] = GREY
     looks = (whole, without) if seen > 1 - MUCH_COVERED else (without, whole)
     first = _unworn(attributes.label_probabilities(looks[0]))
     if first[_nameable()].sum() >= NAMES_ENOUGH:
@@ -109,13 +112,17 @@ def _nameable() -> npt.NDArray[np.intp]:
 
 def surroundings(
     rgb: Picture,
+    small: Picture,
     objects: Sequence[Mapping[str, Any]],
     frames: Sequence[Box],
     evidence: Floats,
     texts: Sequence[str],
 ) -> tuple[tuple[Thing, ...], Guess | None]:
-    """Things, surest first, and where the picture was taken; of detections, labels and what the index's texts name."""
-    grounds = surface.surfaces(rgb, outside_of(rgb, frames))
+    """Things, surest first, and where the picture was taken; of detections, labels and what the index's texts name.
+
+    small: the picture averaged down.
+    """
+    grounds = surface.surfaces(rgb, small, outside_of(rgb, frames))
     named = [(noun, said.belief(noun, evidence, noun.noun.surface in grounds)) for noun in said.named(texts)]
     told = {noun.noun.name: belief for noun, belief in named if noun.noun.thing}
     seen = tuple(
@@ -261,9 +268,10 @@ def _sure(kind: str, share: float) -> float:
     return round(float(min(share, 1.0) ** CALIBRATION[kind]), 3)
 
 
-def light_of(rgb: Picture) -> tuple[str, str, bool]:
-    """Light (dim, even, bright) and contrast (low, medium, high) by CIE lightness, and whether there is no colour."""
-    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
+def light_of(small: Picture) -> tuple[str, str, bool]:
+    """Light (dim, even, bright) and contrast (low, medium, high) by CIE lightness, and whether there is no colour; of a
+    picture averaged down.
+    """
     lab = lab_of(small)
     mean, spread = float(lab[..., 0].mean()), float(lab[..., 0].std())
     light = "dim" if mean < 32 else "bright" if mean > 66 else "even"

@@ -21,6 +21,7 @@ SPECK, SPECK_SIZE = 25, 16  # a star: brighter than around by so many grey level
 SPECKS = 20, 700  # how many at least, and of how many they are a texture
 DARK, GLOW = 45, 70  # grey levels of the night, and of what is no night
 BAKED = 8.0, 75.0, -10.0  # CIE chroma at least, and hue between, of clay
+REDDER = 8  # levels by which red is more than green and blue in all of these colours
 JOINTS = 7, 11  # px of the finer copy, wider than joints may be
 LEAST_JOINT = 2.0, 0.12  # how much lighter or darker a joint is than what is around it: CIE lightness, share of it
 BRICK = 40, 0.72, (1.5, 6.0)  # px at least, share of its rectangle that it fills, length by width
@@ -34,20 +35,22 @@ WORDS = {"grass": "on grass", "starry sky": "in front of a starry sky", "brick w
 OUTDOORS = {"grass", "starry sky"}  # hardly ever seen indoors
 
 
-def surfaces(rgb: Picture, outside: npt.NDArray[np.bool_]) -> Mapping[str, Guess]:
-    """Settings by the surface's name, each with its probability. outside: [height, width], the pixels of nobody."""
+def surfaces(rgb: Picture, small: Picture, outside: npt.NDArray[np.bool_]) -> Mapping[str, Guess]:
+    """Settings by the surface's name, each with its probability. small: the picture averaged down. outside: [height,
+    width], the pixels of nobody.
+    """
     fine = _smaller(rgb, outside)
-    found = {"grass": grass(rgb, outside), "starry sky": starry(*fine), "brick wall": bricks(*fine)}
+    found = {"grass": grass(rgb, small, outside), "starry sky": starry(*fine), "brick wall": bricks(*fine)}
     return {name: Guess(WORDS[name], sure, "colour") for name, sure in found.items() if sure > 0}
 
 
-def grass(rgb: Picture, outside: npt.NDArray[np.bool_]) -> float:
+def grass(rgb: Picture, small: Picture, outside: npt.NDArray[np.bool_]) -> float:
     """Probability of grass: rough green in most of the lower part of the picture, or of the whole; 0 when unlikely.
 
     Of photographs with such a share of such pixels, at least as many have grass, a lawn or a field in their captions.
     """
     seen = cv2.resize(outside.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA) > 0.99
-    lightness, a, b = np.moveaxis(lab_of(cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA)), -1, 0)
+    lightness, a, b = np.moveaxis(lab_of(small), -1, 0)
     hue = np.degrees(np.arctan2(b, a)) % 360
     green = (hue > 95) & (hue < 150) & (np.hypot(a, b) > 12) & (lightness > 15) & (lightness < 80)
     parts = [rows for rows in (slice(SIDE * 5 // 8, SIDE), slice(0, SIDE)) if seen[rows].sum() > LEAST_SEEN]
@@ -85,6 +88,8 @@ def _smaller(rgb: Picture, outside: npt.NDArray[np.bool_]) -> tuple[Picture, npt
     """Copies with a longer side of 256 px."""
     scale = FINE / max(rgb.shape[:2])
     size = tuple(max(round(side * scale), 8) for side in rgb.shape[1::-1])
+    if size == rgb.shape[1::-1]:
+        return rgb, outside
     seen = cv2.resize(outside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), seen
 
@@ -99,15 +104,20 @@ def bricks(rgb: Picture, outside: npt.NDArray[np.bool_]) -> float:
     """Probability of a brick wall: rectangles of clay's colours, all one way, that joints part and that cover much."""
     small, free = _smaller(rgb, outside)
     seen = cv2.erode(free.astype(np.uint8), np.ones((3, 3), dtype=np.uint8)) > 0
+    pixels = int(np.count_nonzero(seen))
+    if pixels < 0.1 * seen.size:
+        return 0.0
+    red, green, blue = cv2.split(small)
+    if np.count_nonzero((cv2.subtract(red, cv2.max(green, blue)) >= REDDER) & seen) < 0.3 * pixels:
+        return 0.0
     lightness, a, b = cv2.split(lab_of(small))
     chroma, last, first = BAKED
     baked = (b < math.tan(math.radians(last)) * a) & (b > math.tan(math.radians(first)) * a)  # hence a > 0
     baked &= a * a + b * b > chroma**2
-    pixels = int(np.count_nonzero(seen))
-    if pixels < 0.1 * seen.size or np.count_nonzero(baked & seen) < 0.3 * pixels:
+    if np.count_nonzero(baked & seen) < 0.3 * pixels:
         return 0.0
-    walls = [_laid(one, pixels) for one in _parted(lightness, seen, baked)]
-    return BRICKWORK if max(walls) >= COVERED else 0.0
+    walls = (_laid(one, pixels) for one in _parted(lightness, seen, baked))
+    return BRICKWORK if any(covered >= COVERED for covered in walls) else 0.0
 
 
 def _parted(
@@ -131,8 +141,11 @@ def _parted(
             found = []
             for number in np.flatnonzero(clay) if areas[clay].sum() >= COVERED * everything else ():
                 x, y, across, down, area = boxes[number]
-                part = (labels[y : y + down, x : x + across] == number).astype(np.uint8)
-                _, sides, angle = cv2.minAreaRect(cv2.findNonZero(part))
+                part = labels[y : y + down, x : x + across] == number
+                first, last = part.argmax(axis=1), across - 1 - part[:, ::-1].argmax(axis=1)
+                rows = np.arange(down)  # the ends of all rows have the hull of all pixels
+                ends = np.concatenate([np.stack([first, rows], axis=1), np.stack([last, rows], axis=1)])
+                _, sides, angle = cv2.minAreaRect(ends.astype(np.int32))
                 short, long = sorted(side + 1 for side in sides)
                 if area >= full * short * long and shortest < long / short < longest:
                     found.append((area, short, long, angle if sides[0] >= sides[1] else angle + 90))

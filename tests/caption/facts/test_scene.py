@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from humanvlm.caption.facts import attributes, scene
+from humanvlm.caption.facts.colour import averaged
 from humanvlm.caption.facts.labels import vocabulary
 from humanvlm.data.facts import Guess
 
@@ -106,13 +107,13 @@ def test_a_setting_that_is_hardly_ever_elsewhere_tells_the_place(setting: str, e
 
 
 def test_a_setting_is_of_labels_or_of_the_text_or_unknown() -> None:
-    _, setting = scene.surroundings(BLANK, [], [], labels(settings__by_the_sea=0.7), [])
+    _, setting = scene.surroundings(BLANK, averaged(BLANK), [], [], labels(settings__by_the_sea=0.7), [])
     assert setting is not None
     assert (setting.value, setting.source) == ("by the sea", "efficientnet-lite3")
-    _, told = scene.surroundings(BLANK, [], [], labels(), ["A woman in front of a rocket."])
+    _, told = scene.surroundings(BLANK, averaged(BLANK), [], [], labels(), ["A woman in front of a rocket."])
     assert told is not None
     assert (told.value, told.source) == ("in front of a rocket", "text")
-    assert scene.surroundings(BLANK, [], [], labels(), ["photo 12 of 2,310"]) == ((), None)
+    assert scene.surroundings(BLANK, averaged(BLANK), [], [], labels(), ["photo 12 of 2,310"]) == ((), None)
 
 
 def test_each_view_counts_as_far_as_it_shows_what_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from humanvlm.caption.facts.attributes import Picture
-from humanvlm.caption.facts.surface import bricks, grass, starry, surfaces
+from humanvlm.caption.facts.colour import averaged, lab_of
+from humanvlm.caption.facts.surface import BAKED, REDDER, bricks, grass, starry, surfaces
 
 RNG = np.random.default_rng(5)
 EVERYWHERE = np.ones((240, 320), dtype=bool)
@@ -55,9 +56,9 @@ def test_planks_plain_walls_and_other_colours_are_no_bricks() -> None:
 
 
 def test_rough_green_is_grass_and_smooth_green_is_none() -> None:
-    assert grass(meadow(), EVERYWHERE) >= 0.9
-    assert grass(np.full((240, 320, 3), (80, 125, 50), dtype=np.uint8), EVERYWHERE) == 0
-    assert grass(meadow()[..., [2, 0, 1]], EVERYWHERE) == 0
+    assert grass(meadow(), averaged(meadow()), EVERYWHERE) >= 0.9
+    for rgb in (np.full((240, 320, 3), (80, 125, 50), dtype=np.uint8), meadow()[..., [2, 0, 1]]):
+        assert grass(rgb, averaged(rgb), EVERYWHERE) == 0
 
 
 def test_specks_everywhere_in_the_dark_are_stars() -> None:
@@ -68,10 +69,22 @@ def test_specks_everywhere_in_the_dark_are_stars() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (64, 64)])
 def test_nothing_is_told_of_what_is_not_seen(shape: tuple[int, int]) -> None:
-    assert surfaces(np.full((*shape, 3), 60, dtype=np.uint8), np.zeros(shape, dtype=bool)) == {}
+    rgb = np.full((*shape, 3), 60, dtype=np.uint8)
+    assert surfaces(rgb, averaged(rgb), np.zeros(shape, dtype=bool)) == {}
 
 
 def test_a_surface_is_a_phrase_with_a_probability() -> None:
-    found = surfaces(meadow(), EVERYWHERE)
+    found = surfaces(meadow(), averaged(meadow()), EVERYWHERE)
     assert list(found) == ["grass"]
     assert (found["grass"].value, found["grass"].source) == ("on grass", "colour")
+
+
+def test_whatever_has_the_colours_of_clay_is_redder_than_green_and_blue() -> None:
+    levels = np.arange(0, 256, 3, dtype=np.uint8)
+    rgb = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    _, a, b = np.moveaxis(lab_of(rgb), -1, 0)
+    chroma, last, first = BAKED
+    hue = np.degrees(np.arctan2(b, a))
+    clay = rgb[(hue < last) & (hue > first) & (np.hypot(a, b) > chroma)].astype(int)
+    assert len(clay) > 10_000
+    assert (clay[:, 0] - clay[:, 1:].max(axis=1)).min() >= REDDER
