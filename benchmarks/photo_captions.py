@@ -5,6 +5,7 @@ The folder holds ``index.jsonl`` (``path``, ``captions``, and where known ``pers
 pictures. Written from facts alone (``captioner: template``): the people's captions are never read but for the scores.
 
     python benchmarks/photo_captions.py ../shared/photos
+    python benchmarks/photo_captions.py ../shared/photos --instances ANNOTATIONS_FOLDER  # things, too
     python benchmarks/photo_captions.py ../shared/photos --tree OLD_TREE --out .state/before.json   # another version
     python benchmarks/photo_captions.py ../shared/photos --before .state/before.json  # pictures that both captioned
 """
@@ -20,6 +21,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from facts import SAID, coco_instances
+
+from humanvlm.caption.checks.claims import find
+from humanvlm.caption.checks.evidence import kind_of
 from humanvlm.data.shards import read_folder
 from humanvlm.evaluate.metrics.captions import reference_frequencies, score_captions
 from humanvlm.inspect.pages import write_page
@@ -119,6 +124,44 @@ def people(photos: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[s
     }
 
 
+def things(instances: Mapping[str, set[str]], rows: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Things against COCO's categories, of pictures whose categories are all annotated; people are not counted.
+
+    known: objects of the facts that are sure enough to be told. said: those that ``detailed`` names. A name and a
+    category match where WordNet calls one of them a kind of the other. precision: share of the names that are of a
+    category in the picture (COCO has 80, and a rocket is none of them); recall: share of the categories that are named.
+    """
+    pairs = [
+        (instances[Path(path).name] - {"person"}, row) for path, row in rows.items() if Path(path).name in instances
+    ]
+    names = {
+        "known": [{one["label"] for one in row["facts"]["objects"] if one["probability"] >= SAID} for _, row in pairs],
+        "said": [{claim.value for claim in find(row["detailed"]) if claim.kind == "object"} for _, row in pairs],
+    }
+    found = {"pictures": float(len(pairs)), "categories": float(sum(len(true) for true, _ in pairs))}
+    for kind, listed in names.items():
+        right = sum(
+            any(_alike(name, one) for one in true)
+            for (true, _), told in zip(pairs, listed, strict=True)
+            for name in told
+        )
+        reached = sum(
+            any(_alike(name, one) for name in told)
+            for (true, _), told in zip(pairs, listed, strict=True)
+            for one in true
+        )
+        found |= {
+            f"{kind}: names": float(sum(map(len, listed))),
+            f"{kind}: precision": right / max(sum(map(len, listed)), 1),
+            f"{kind}: recall": reached / max(found["categories"], 1),
+        }
+    return found
+
+
+def _alike(name: str, category: str) -> bool:
+    return kind_of(name, category) or kind_of(category, name)
+
+
 def garments(
     photos: Mapping[str, Mapping[str, Any]], rows: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, int]]:
@@ -179,10 +222,13 @@ def show(title: str, figures: Mapping[str, Any]) -> None:
         print(f"  {name:<24}{f'{value:.4f}' if isinstance(value, float) else value:>12}")
 
 
-def measure(photos: Mapping[str, Any], rows: Mapping[str, Any], only: Sequence[str]) -> dict[str, Any]:
+def measure(
+    photos: Mapping[str, Any], rows: Mapping[str, Any], only: Sequence[str], instances: Mapping[str, set[str]]
+) -> dict[str, Any]:
     return {
         "short against people's captions": agreement(photos, rows, set(only)),
         "people against boxes": people(photos, rows),
+        **({"things against COCO's categories": things(instances, rows)} if instances else {}),
         "worn, against tags": garments(photos, rows),
         "colours worn, against people's captions": colours(photos, rows),
     }
@@ -195,12 +241,13 @@ def main() -> None:
     parser.add_argument("--tree", type=Path, default=Path(__file__).parents[1], help="code that captions")
     parser.add_argument("--out", type=Path, default=Path(".state/photos.json"), help="captions and figures, as JSON")
     parser.add_argument("--before", type=Path, help="what --out wrote of another version, to compare with")
+    parser.add_argument("--instances", type=Path, help="folder with COCO's instances_*.json of some of the pictures")
     parser.add_argument("--page", type=int, default=60, help="pictures on the page, 0: none")
     options = parser.parse_args()
     photos = {row["path"]: row for row in map(json.loads, (options.photos / "index.jsonl").open(encoding="utf-8"))}
     artifact = caption_photos(options.photos.resolve(), options.home, options.tree)
     rows = read_captions(artifact)
-    figures = measure(photos, rows, list(rows))
+    figures = measure(photos, rows, list(rows), coco_instances(options.instances) if options.instances else {})
     options.out.write_text(json.dumps({"rows": rows, "figures": figures}), encoding="utf-8")
     for title, found in figures.items():
         show(title, found)

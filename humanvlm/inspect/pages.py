@@ -67,6 +67,7 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
         reasons=_reasons(report),
         cards=cards,
         captioned=captioned,
+        told=_told(report),
         filters=filters(captions),
         claimed=any(text.counts for caption in captions for text in caption.texts),
         plots=[] if dropped else list(_plots(artifact, report)),
@@ -77,6 +78,12 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     )
     write_text(path, page)
     return path
+
+
+def _told(report: Mapping[str, Any]) -> float:
+    """The probability from which on the artifact's captions tell a fact; 0 where it has no such setting."""
+    found = (values.get("min_probability") for values in report.get("config", {}).values() if isinstance(values, dict))
+    return next((float(value) for value in found if isinstance(value, int | float)), 0.0)
 
 
 def _environment() -> Environment:

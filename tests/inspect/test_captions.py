@@ -148,3 +148,14 @@ def test_the_page_of_captions_escapes_and_loads_nothing(tmp_path: Path) -> None:
     assert page.count('<article class="caption') == 4
     assert '<mark class="contradicted" title="object: cat, contradicted">cat</mark>' in page
     assert [attributes["width"] for tag, attributes in tags if tag == "rect"] == ["60.0", "50.0", "20.0"] * 2
+
+
+@pytest.mark.parametrize(("least", "soft"), [(0.2, 0), (0.6, 1), (0.75, 2)])
+def test_facts_that_the_captions_do_not_tell_are_grey(tmp_path: Path, least: float, soft: int) -> None:
+    out = tmp_path / "artifacts" / "human_caption"
+    names = ("id", "url", "short", "facts")
+    schema = pa.schema([*((name, pa.string()) for name in names), ("image", IMAGE)])
+    write_shard(out / shard_name(0), [captioned()], schema)
+    report(out, 1, config={"human_caption": {"min_probability": least}})
+    page = write_page(out, out=tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count('<tr class="soft">') == soft + (least == 0.75)  # the hat; the colour and the suit as well
