@@ -39,12 +39,15 @@ class Text:
 
 @dataclass(frozen=True)
 class Line:
-    """One fact. probability: 0..1, None for what is counted or computed."""
+    """One fact. probability: 0..1, None for what is counted or computed. share: whether it is the share of a region
+    that has a colour, of which captions may add up two.
+    """
 
     name: str
     value: str
     probability: float | None = None
     source: str = ""
+    share: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,8 @@ def _lines(name: str, value: Any) -> Iterator[Line]:
     elif not isinstance(value, dict):
         yield Line(name, f"{value:.0%}" if isinstance(value, float) else "yes" if value is True else str(value))
     elif "value" in value:
-        yield Line(name, str(value["value"]), value["probability"], value["source"])
+        share = name == "background" or name.endswith(" colours")
+        yield Line(name, str(value["value"]), value["probability"], value["source"], share)
     elif "label" in value:
         count = f"{value['count']} × " if value["count"] > 1 else ""
         said = ", ".join(filter(None, (f"{count}{value['label']}", value["position"])))
