@@ -175,10 +175,11 @@ def _beginning(row: Sample, encoder: Encoder, max_length: int) -> tuple[Encoded,
 def _together(found: Sequence[Encoded], image_token: int, max_length: int) -> list[Encoded]:
     """Sequences that begin alike, pictures included, as parts of one, as far as they fit."""
     made: list[Encoded] = []
+    common = _common(found)
     for one in found:
         seen = np.flatnonzero(one.tokens == image_token)
         if made and len(seen):
-            last, shared = made[-1], int(seen[-1]) + 1
+            last, shared = made[-1], max(common, int(seen[-1]) + 1)
             begin = last.parts[0] if len(last.parts) > 1 else shared
             alike = begin == shared and np.array_equal(last.tokens[:shared], one.tokens[:shared])
             alike &= not (last.tokens[shared:] == image_token).any()
@@ -187,6 +188,16 @@ def _together(found: Sequence[Encoded], image_token: int, max_length: int) -> li
                 continue
         made.append(one)
     return made
+
+
+def _common(found: Sequence[Encoded]) -> int:
+    """How many tokens all begin with, a question in common for example, but for the last before the first label: what
+    is said first is then told from a token of its own."""
+    if len(found) < 2:
+        return 0
+    least = min(int(one.spans[0, 0]) - 1 for one in found)
+    same = np.array([one.tokens[:least] == found[0].tokens[:least] for one in found]).all(0)
+    return int(same.argmin()) if not same.all() else least
 
 
 def _joined(one: Encoded, other: Encoded, shared: int) -> Encoded:

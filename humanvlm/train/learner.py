@@ -30,7 +30,7 @@ class Learner(nn.Module):
         self._llava = [llava]  # in a list: a part of ``model`` already, not another one
 
     def forward(self, pack: Pack) -> torch.Tensor:
-        """Weighted sum of the cross-entropy (nats) over the pack's labels, a float32 scalar."""
+        """Weighted sum of the cross-entropy (nats) over the pack's labels, a scalar of float32 or more."""
         llava = self._llava[0]
         embeds = llava.get_input_embeddings()(pack.input_ids)
         pictures = self._pictures(pack, embeds.dtype)
@@ -92,12 +92,13 @@ class _CrossEntropy(torch.autograd.Function):
     ) -> torch.Tensor:
         wants_hidden, wants_weight, *_ = ctx.needs_input_grad
         rows = max(1, LOGITS // (4 * weight.shape[0]))
-        loss = hidden.new_zeros((), dtype=torch.float32)
+        exact = torch.promote_types(hidden.dtype, torch.float32)
+        loss = hidden.new_zeros((), dtype=exact)
         by_hidden = torch.zeros_like(hidden) if wants_hidden else None
-        by_weight = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
+        by_weight = torch.zeros_like(weight, dtype=exact) if wants_weight else None
         for start in range(0, len(targets), rows):
             chunk, wanted = hidden[start : start + rows], targets[start : start + rows]
-            logits = (chunk @ weight.T).float()
+            logits = (chunk @ weight.T).to(exact)
             total = logits.logsumexp(-1)
             learnt = (wanted >= 0) * weights[start : start + rows]
             right = wanted.clamp(min=0)[:, None]
@@ -110,7 +111,7 @@ class _CrossEntropy(torch.autograd.Function):
             if by_hidden is not None:
                 by_hidden[start : start + rows] = slope @ weight
             if by_weight is not None:
-                by_weight += (slope.T @ chunk).float()
+                by_weight += (slope.T @ chunk).to(exact)
         ctx.save_for_backward(by_hidden, by_weight)
         ctx.weight_dtype = weight.dtype
         return loss

@@ -78,10 +78,8 @@ def texts_of(value: str | Sequence[str] | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Captions:
-    """Captions of the training split of a shard: a text column, or ``captions``, of which each text is a sample.
-
-    They stay apart, though the picture is the same: batch_size counts captions.
-    """
+    """Captions of the training split of a shard: a text column, or ``captions``, of which each text is one. Those of a
+    picture are offered together, so that they share it and batch_size counts pictures."""
 
     shard: Path
     sha256: str
@@ -103,10 +101,15 @@ class Captions:
             if row["split"] != "train":
                 yield LeftOut("held_out", place)
                 continue
+            found = []
             for text in texts_of(row[self.column]) or [""]:
-                turns = ((self.prompt, text.replace(IMAGE_TOKEN, "")),)
-                picture = (Picture(str(self.shard), number),)
-                yield (Sample(picture, turns, id=place),) if text else LeftOut("no_caption", place)
+                if text:
+                    turns = ((self.prompt, text.replace(IMAGE_TOKEN, "")),)
+                    found.append(Sample((Picture(str(self.shard), number),), turns, id=place))
+                else:
+                    yield LeftOut("no_caption", place)
+            if found:
+                yield tuple(found)
 
 
 @dataclass(frozen=True)

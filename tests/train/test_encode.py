@@ -100,11 +100,13 @@ def test_rows_that_cannot_be_learnt_are_left_out(encoder: Encoder) -> None:
     assert found.too_long == [len(encoder.encode(rows[1]).tokens)]
 
 
-def test_rows_about_a_picture_pay_for_it_once(encoder: Encoder) -> None:
-    rows = [Sample(ONE, ((f"<image>\n{question}", "yes"),)) for question in ("Hat?", "Coat?", "Smile?")]
+@pytest.mark.parametrize("asked", [("Hat?", "Coat?", "Smile?"), ("What is it, in a word?",) * 3])
+def test_rows_about_a_picture_pay_for_it_once(encoder: Encoder, asked: tuple[str, ...]) -> None:
+    rows = [Sample(ONE, ((f"<image>\n{question}", "yes"),)) for question in asked]
     (sequence,) = fit(rows, encoder, 256).sequences
     assert said(encoder, sequence).count(IMAGE_TOKEN) == 1
-    assert said(encoder, sequence).index(IMAGE_TOKEN) < said(encoder, sequence).index("Hat?")
+    assert said(encoder, sequence).index(IMAGE_TOKEN) < said(encoder, sequence).index(asked[0])
+    assert said(encoder, sequence).count(asked[0]) == 1  # a question in common too
     assert learnt(encoder, sequence) == ["yes<|im_end|>"] * 3
     assert len(sequence.tokens) < sum(len(encoder.encode(row).tokens) for row in rows) - 30
     begin, *ends = sequence.parts
@@ -112,7 +114,9 @@ def test_rows_about_a_picture_pay_for_it_once(encoder: Encoder) -> None:
     stops = begin + np.cumsum(ends)
     for row, length, stop in zip(rows, ends, stops.tolist(), strict=True):
         joined = np.concatenate([sequence.tokens[:begin], sequence.tokens[stop - length : stop]])
-        assert np.array_equal(joined, encoder.encode(row).tokens)  # as if it were alone
+        alone = encoder.encode(row)
+        assert np.array_equal(joined, alone.tokens)  # as if it were alone
+        assert begin < alone.spans[0, 0]  # the first label is told from a token of its own
 
 
 @QUIET

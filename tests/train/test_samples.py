@@ -27,6 +27,9 @@ def test_captions_of_the_training_split(artifacts: Path) -> None:
     every, dropped = captions(artifacts / "human_caption", "captions")
     assert (len(every), dropped) == (108, {"held_out": 6})
     assert every[0].turns[0][1] == "a man in green"
+    (shard, *_) = list_shards(artifacts / "human_caption")
+    for offer in Captions(shard, "", 20, "captions").read():  # those of a picture together
+        assert isinstance(offer, LeftOut) or (len(offer) == 2 and len({sample.pictures for sample in offer}) == 1)
     hq, _ = captions(artifacts / "human_caption_hq", "human_caption_hq")
     assert len(hq) == 54
     assert "background" in hq[0].turns[0][0]
