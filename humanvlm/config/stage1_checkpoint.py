@@ -14,11 +14,3 @@ class Stage1(Training):
         Literal["short", "detailed", "all"],
         Field(description="which texts of human_caption are learnt; all: every text of the index row"),
     ] = "short"
-    word_steps: Annotated[
-        int,
-        Field(
-            ge=0,
-            description="steps in which detectors of the texts' words are learnt, which the projector begins with; 0: "
-            "it begins with noise",
-        ),
-    ] = 0

@@ -19,6 +19,14 @@ class Training(Section):
     seed: Annotated[int, Field(description="of new weights, of dropout and of the order of samples")] = 7
     max_steps: Annotated[int, AfterValidator(_steps), Field(description="optimiser steps; -1: by epochs")] = -1
     epochs: Annotated[float, Field(gt=0, description="passes over the samples")] = 1.0
+    word_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="steps in which detectors of the texts' words are learnt, which the projector begins with (in "
+            "stage 2: goes on with, those that stage 1 has not); 0: none",
+        ),
+    ] = 0
     batch_size: Annotated[int, Field(ge=1, description="samples an optimiser step, over all processes")] = 8
     pack_tokens: Annotated[
         int, Field(ge=16, description="tokens that a process computes at a time; the rest of a step is accumulated")

@@ -18,7 +18,7 @@ from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
-TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 2}  # rows a picture
+TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 4}  # rows a picture
 DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10
 SECOND_ANSWERS = 2
@@ -57,12 +57,13 @@ def _turns(task: str, truth: Truth, rng: random.Random) -> list[tuple[str, str]]
         short = (prompts.CAPTION, rng.choice(texts.captions(truth)[:3]))
         return [detailed if rng.random() < DETAILED else short for _ in range(count)]
     found = []
-    for person in rng.sample(truth["people"], min(count, len(truth["people"]))):
+    phrases = [(person, phrase) for person in truth["people"] for phrase in texts.expressions(person, truth)]
+    for person, phrase in rng.sample(phrases, min(count, len(phrases))):
         box = prompts.format_box(person["box"], truth["width"], truth["height"])
         if task == "rec":
-            found.append((prompts.FIND.format(expression=rng.choice(texts.expressions(person, truth))), box))
+            found.append((prompts.FIND.format(expression=phrase), box))
         else:
-            found.append((prompts.REFER.format(box=box), rng.choice(texts.expressions(person, truth)[:3])))
+            found.append((prompts.REFER.format(box=box), phrase))
     return found
 
 

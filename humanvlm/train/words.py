@@ -5,13 +5,14 @@ feature means costs most of stage 1. Captions tell it directly: a word of a pict
 So one linear detector a word is learnt from a frozen tower's features by multiple-instance learning (Fang et al. 2015,
 arXiv 1411.4952), which costs no pass through the language model, and written into the two-layer GELU projector: the
 first layer detects, the second adds up the embeddings of what was detected. Where the tower has channels of rows and
-columns, they are written as the words of sides. Training goes on from there.
+columns, they are written as the words of sides. Training goes on from there. Stage 2, whose texts say more, adds their
+words in hidden units that say nothing yet.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ LEAST_PICTURES = 50  # fewer teach no detector
 MOST_PICTURES = 20_000
 RARE, COMMON = 5, 0.9  # words in fewer pictures than that, or in a larger share of them, tell nothing
 BATCH = 64
+LOOK = 25  # steps between two looks at the pictures held out
 SHARPNESS = 2.0  # of the soft maximum over the cells of a picture
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.1
 SIDES = (("top", "middle", "bottom"), ("left", "middle", "right"))  # of rows, of columns
@@ -56,39 +58,52 @@ def words_of(text: str) -> set[str]:
 
 
 def learn_detectors(
-    features: Features, documents: Sequence[set[str]], limit: int, steps: int, seed: int
+    features: Features, documents: Sequence[set[str]], limit: int, steps: int, seed: int, known: Collection[str] = ()
 ) -> Detectors | None:
     """The ``limit`` best detectors of words of ``documents`` (the words said of each picture), best first.
 
-    A tenth of the pictures is held out: detectors that save nothing there are left out. None when there are too few
-    pictures, or no detector is left.
+    A tenth of the pictures is held out: each word's detector is the one that saves most there, of those seen while
+    learning; those that save nothing are left out, as are those of words that are ``known``. None when there are too
+    few pictures, or no detector is left.
     """
     random = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(documents), generator=random)[:MOST_PICTURES].tolist()
-    words = _candidates([documents[picture] for picture in chosen], 2 * limit)
+    words = [word for word in _candidates([documents[picture] for picture in chosen], 2 * limit) if word not in known]
     if len(chosen) < LEAST_PICTURES or not words:
         return None
     said = _said([documents[picture] for picture in chosen], words)
     tenth = max(1, len(chosen) // 10)
-    known = features(chosen[: min(len(chosen), 4 * BATCH)])
-    mean, scale = known.mean((0, 1)), known.std((0, 1)) + 1e-3
+    some = features(chosen[: min(len(chosen), 4 * BATCH)])
+    mean, scale = some.mean((0, 1)), some.std((0, 1)) + 1e-3
     prior = torch.logit(said[tenth:].mean(0).clamp(1e-3, 1 - 1e-3))
-    weight = torch.zeros(len(words), known.shape[-1], requires_grad=True)
+    weight = torch.zeros(len(words), some.shape[-1], requires_grad=True)
     bias = prior.clone().requires_grad_(True)
     optimizer = torch.optim.AdamW([weight, bias], lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    with torch.enable_grad():
-        for _ in range(steps):
+    # A word that few pictures say is learnt by heart long before one that all styles of text say: each stops by itself.
+    gain = torch.full((len(words),), -math.inf)
+    kept = torch.zeros_like(weight), torch.zeros_like(bias)
+    for step in range(1, steps + 1):
+        with torch.enable_grad():
             rows = tenth + torch.randint(len(chosen) - tenth, (BATCH,), generator=random)
             cells = (features([chosen[row] for row in rows.tolist()]) - mean) / scale
             loss = functional.binary_cross_entropy_with_logits(_anywhere(cells, weight, bias), said[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+        if step % LOOK and step < steps:
+            continue
+        with torch.no_grad():
+            now = torch.zeros(len(words))
+            for start in range(0, tenth, BATCH):
+                part = slice(start, min(start + BATCH, tenth))
+                cells = (features(chosen[part]) - mean) / scale
+                now += _gain(cells, weight, bias, prior, said[part]) / tenth
+            better = now > gain
+            gain = torch.where(better, now, gain)
+            for best, value in zip(kept, (weight, bias), strict=True):
+                best[better] = value[better]
     with torch.no_grad():
-        gain = torch.zeros(len(words))
-        for start in range(0, tenth, BATCH):
-            part = slice(start, min(start + BATCH, tenth))
-            gain += _gain((features(chosen[part]) - mean) / scale, weight, bias, prior, said[part]) / tenth
+        weight, bias = kept
         best = gain.argsort(descending=True, stable=True)[:limit]
         best = best[gain[best] > 0]
         if not len(best):
@@ -140,41 +155,33 @@ def _gain(
     return (plain - loss(_anywhere(cells, weight, bias), said, reduction="none")).sum(0)
 
 
+Pieces = Callable[[str], Sequence[int]]  # a word's token ids, as it stands inside a sentence
+
+
 @torch.no_grad()
 def write_detectors(
     projector: Any,
     detectors: Detectors,
     cells: torch.Tensor,
     embeddings: torch.Tensor,
-    pieces: Callable[[str], Sequence[int]],
+    pieces: Pieces,
     places: int,
     seed: int,
 ) -> None:
     """Write detectors into a projector: ``linear_1`` [H, D], GELU, ``linear_2`` [E, H] with H >= the detectors.
 
     cells: some features [N, T, D], which set the scale: a projected cell is as long as a token's embedding is on
-    average. embeddings [V, E]: the language model's. pieces: a word's token ids, as it stands inside a sentence.
-    places: how many of the last channels tell rows and columns, half of them each; they take hidden units of their own.
+    average. embeddings [V, E]: the language model's. places: how many of the last channels tell rows and columns, half
+    of them each; they take hidden units of their own.
     """
     first, second, count = projector.linear_1, projector.linear_2, len(detectors.words)
     random = torch.Generator().manual_seed(seed)
     for parameter in projector.parameters():
         parameter.copy_(NOISE * torch.randn(parameter.shape, generator=random))
-    spread = (cells @ detectors.weight.T + detectors.bias).std()
-    first.weight[:count] = detectors.weight / spread
-    first.bias[:count] = detectors.bias / spread
-
-    def meaning(words: Sequence[str]) -> torch.Tensor:
-        return torch.stack([embeddings[list(pieces(word))].float().mean(0) for word in words])
-
-    words = meaning(detectors.words)
-    centre = words.mean(0)
-    # Words that are said together say one thing: they share its strength, or would drown those that stand alone.
-    strength = detectors.alone / detectors.alone.mean()
-    second.weight[:, :count] = ((words - centre) * strength[:, None]).T
+    centre = _write(projector, detectors, cells, embeddings, pieces, 0)
     seen = projector(cells).norm(dim=-1).mean()
     for axis, sides in enumerate(SIDES if places else ()):
-        ends, at = meaning(sides), count + places // 2 * axis
+        ends, at = _meanings(sides, embeddings, pieces), count + places // 2 * axis
         for number, word in enumerate(_between(ends - ends.mean(0), places // 2)):
             first.weight[at + number] = 0
             first.weight[at + number, number - places + places // 2 * axis] = 1
@@ -182,6 +189,40 @@ def write_detectors(
     length = embeddings.float().norm(dim=1).mean() / projector(cells).norm(dim=-1).mean()
     second.weight.mul_(length)
     second.bias.copy_(centre)
+
+
+@torch.no_grad()
+def add_detectors(
+    projector: Any, detectors: Detectors, cells: torch.Tensor, embeddings: torch.Tensor, pieces: Pieces, at: int
+) -> None:
+    """Write detectors into the hidden units from ``at`` on; what they add to a projected cell is as long as a token's
+    embedding is on average. The rest as ``write_detectors``."""
+    before = projector(cells)
+    units = slice(at, at + len(detectors.words))
+    _write(projector, detectors, cells, embeddings, pieces, at)
+    added = (projector(cells) - before).norm(dim=-1).mean()
+    projector.linear_2.weight[:, units] *= embeddings.float().norm(dim=1).mean() / added
+
+
+def _write(
+    projector: Any, detectors: Detectors, cells: torch.Tensor, embeddings: torch.Tensor, pieces: Pieces, at: int
+) -> torch.Tensor:
+    """Write detectors into the hidden units from ``at`` on. Returns the mean of their words' embeddings [E]."""
+    units = slice(at, at + len(detectors.words))
+    spread = (cells @ detectors.weight.T + detectors.bias).std()
+    projector.linear_1.weight[units] = detectors.weight / spread
+    projector.linear_1.bias[units] = detectors.bias / spread
+    words = _meanings(detectors.words, embeddings, pieces)
+    centre = words.mean(0)
+    # Words that are said together say one thing: they share its strength, or would drown those that stand alone.
+    strength = detectors.alone / detectors.alone.mean()
+    projector.linear_2.weight[:, units] = ((words - centre) * strength[:, None]).T
+    return centre
+
+
+def _meanings(words: Sequence[str], embeddings: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """[words, E]: the mean of the embeddings of each one's tokens."""
+    return torch.stack([embeddings[list(pieces(word))].float().mean(0) for word in words])
 
 
 def _between(points: torch.Tensor, count: int) -> torch.Tensor:
@@ -193,11 +234,18 @@ def _between(points: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def begin_with_words(
-    llava: Any, tokenizer: Any, store: Store, cells: Callable[[Sequence[Picture]], torch.Tensor], steps: int, seed: int
+    llava: Any,
+    tokenizer: Any,
+    store: Store,
+    cells: Callable[[Sequence[Picture]], torch.Tensor],
+    steps: int,
+    seed: int,
+    known: Collection[str] = (),
 ) -> dict[str, Any]:
     """Write detectors of the words that a store's samples learn to say into a LLaVA's projector, and tell of them.
 
-    cells: the tower's features [n, T, D] of n pictures, float32. Returns the words, best first, with what each saves
+    cells: the tower's features [n, T, D] of n pictures, float32. known: words that the projector has begun with
+    already, which stay as they are; others are added to them. Returns the new words, best first, with what each saves
     (nats a picture); none when there are too few pictures, and the projector is as it was.
     """
     said: dict[Picture, set[str]] = {}
@@ -215,18 +263,20 @@ def begin_with_words(
     def features(numbers: Sequence[int]) -> torch.Tensor:
         return cells([shown[number] for number in numbers])
 
-    limit = projector.linear_1.out_features - 2 * side
-    found = learn_detectors(features, list(said.values()), limit, steps, seed) if shown else None
+    def pieces(word: str) -> Sequence[int]:
+        found: list[int] = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        return found
+
+    taken = len(known) + 2 * side
+    limit = projector.linear_1.out_features - taken
+    if not shown or limit < 1:
+        return {}
+    found = learn_detectors(features, list(said.values()), limit, steps, seed, known)
     if found is None:
         return {}
-    known = features(range(min(len(shown), 4 * BATCH)))
-    write_detectors(
-        projector,
-        found,
-        known,
-        embeddings,
-        lambda word: tokenizer(f" {word}", add_special_tokens=False)["input_ids"],
-        2 * side,
-        seed,
-    )
+    some = features(range(min(len(shown), 4 * BATCH)))
+    if known:
+        add_detectors(projector, found, some, embeddings, pieces, taken)
+    else:
+        write_detectors(projector, found, some, embeddings, pieces, 2 * side, seed)
     return dict(zip(found.words, found.gain.tolist(), strict=True))

@@ -17,7 +17,7 @@ from typing import Any
 from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
-from humanvlm.pipeline.contract import StageRun
+from humanvlm.pipeline.contract import StageRun, read_report
 from humanvlm.train.job import die_with_parent, error_path, read_edits, read_job, result_path, stop_path
 
 log = logging.getLogger("humanvlm")
@@ -193,23 +193,29 @@ def fit(run: StageRun, material: Any) -> Done:
 
 
 def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> Mapping[str, float]:
-    """Let the projector begin with words where the stage asks for it. What each word saves, best first."""
+    """Let the projector begin with words where the stage asks for it, and in stage 2 go on from those of stage 1. What
+    each new word saves, best first."""
     from humanvlm.train.features import tower_features
     from humanvlm.train.model import plain
     from humanvlm.train.words import begin_with_words
 
-    steps, llava = getattr(run.config, "word_steps", 0), plain(model)
+    steps, llava = run.config.word_steps, plain(model)
     if not steps:
         return {}
+    aligned = run.inputs.get("stage1_checkpoint")
+    known = read_report(aligned)["info"].get("words", {}) if aligned else {}
 
     def cells(pictures: Sequence[Any]) -> Any:
         seen = look(pictures)
         return seen["features"].float() if "features" in seen else tower_features(llava, seen["pixel_values"])
 
-    words = begin_with_words(llava, processor.tokenizer, store, cells, steps, run.config.seed)
+    words = begin_with_words(llava, processor.tokenizer, store, cells, steps, run.config.seed, known)
     if os.environ["RANK"] == "0":
         best = ", ".join(list(words)[:8])
-        log.info("%s: the projector begins with %d words (%s)", run.stage.name, len(words), best or "too few pictures")
+        how = "goes on" if known else "begins"
+        log.info(
+            "%s: the projector %s with %d words (%s)", run.stage.name, how, len(words), best or "no picture tells more"
+        )
     return words
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from humanvlm.train.words import Detectors, learn_detectors, words_of, write_detectors
+from humanvlm.train.words import Detectors, add_detectors, learn_detectors, words_of, write_detectors
 
 WORDS = ("hat", "dog", "tree", "boat")
 DIM, CELLS = 24, 9
@@ -60,6 +60,28 @@ def test_no_more_detectors_than_asked_for() -> None:
     assert len(found.words) == 2
 
 
+def test_words_that_are_known_are_not_learnt_again() -> None:
+    features, documents = world(400)
+    found = learn_detectors(lambda pictures: features[list(pictures)], documents, 8, 100, 1, ("hat", "boat"))
+    assert found is not None
+    assert {"dog", "tree"} <= set(found.words)
+    assert not {"hat", "boat"} & set(found.words)
+
+
+def test_a_word_stops_before_it_is_learnt_by_heart() -> None:
+    random = torch.Generator().manual_seed(0)
+    features, documents = world(100)
+    wide = torch.cat([features, torch.randn(100, CELLS, 400, generator=random)], 2)  # room to learn by heart
+
+    def gain(steps: int) -> dict[str, float]:
+        found = learn_detectors(lambda pictures: wide[list(pictures)], documents, 8, steps, 1)
+        assert found is not None
+        return dict(zip(found.words, found.gain.tolist(), strict=True))
+
+    short, long = gain(100), gain(500)
+    assert all(long[word] >= saved for word, saved in short.items())
+
+
 def test_the_same_seed_gives_the_same_detectors() -> None:
     one, other = learnt()[0], learnt()[0]
     assert one is not None
@@ -92,6 +114,25 @@ def test_a_projected_cell_points_to_the_word_that_it_shows() -> None:
         moved = projector(4 * torch.eye(len(WORDS), DIM)[index : index + 1]) - centre
         near = {w: torch.cosine_similarity(moved, (mean - middle)[None]).item() for w, mean in means.items()}
         assert max(near, key=near.__getitem__) == word
+
+
+def test_added_words_leave_those_that_were_there() -> None:
+    found, features = learnt()
+    assert found is not None
+    embeddings = torch.randn(50, 16, generator=torch.Generator().manual_seed(3))
+    ids = {word: [10 * index, 10 * index + 1] for index, word in enumerate(found.words)}
+    count = len(found.words)
+    projector = Projector(DIM, 2 * count, 16)
+    write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 0, 5)
+    before = {name: value.clone() for name, value in projector.state_dict().items()}
+    add_detectors(projector, found, features[:64], embeddings, ids.__getitem__, count)
+    after = projector.state_dict()
+    assert torch.equal(after["linear_1.weight"][:count], before["linear_1.weight"][:count])
+    assert torch.equal(after["linear_2.weight"][:, :count], before["linear_2.weight"][:, :count])
+    assert torch.equal(after["linear_2.bias"], before["linear_2.bias"])
+    assert torch.allclose(after["linear_1.weight"][count:], before["linear_1.weight"][:count])
+    one, other = after["linear_2.weight"][:, :count], after["linear_2.weight"][:, count:]
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0).min() > 0.999  # the same words
 
 
 def test_places_are_told_as_the_words_of_sides() -> None:
