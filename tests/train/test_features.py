@@ -37,7 +37,7 @@ def kept(store: Store, llava: tuple[Any, Any], rank: int = 0, world: int = 1) ->
 def test_they_are_what_the_projector_gets(store: Store, llava: tuple[Any, Any]) -> None:
     found = kept(store, llava)
     model, image_processor = llava
-    for number in (0, 50, 107):
+    for number in (0, 25, len(store) - 1):
         images = [Pictures().read(one) for one in store.pictures(number)]
         pixels = image_processor(images, return_tensors="pt")["pixel_values"]
         given = found(store.pictures(number))["features"]

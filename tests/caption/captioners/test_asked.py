@@ -99,16 +99,19 @@ def test_whatever_breaks_down_loses_nothing_and_nothing_is_asked_twice() -> None
         assert liar.asked.total() == before
 
 
+PATIENT = {"retries": 0, "attempt_timeout_s": 20.0}  # a server that is gone refuses at once
+
+
 def test_a_dead_server_is_an_error_that_keeps_the_replies() -> None:
     asked = subjects(24)
     with serve() as liar:
-        made = config(liar, endpoint={"retries": 0})
+        made = config(liar, endpoint=PATIENT)
         write(made, asked[:9])
     with pytest.raises(
         UserError, match=r"no reply to 15 of 24 .*connection 15.*asks for these only, or raise human_cap"
     ):
         write(made, asked)
-    assert [bool(draft.texts) for draft in write(config(liar, endpoint={"retries": 0}, max_failed=1.0), asked)] == [
+    assert [bool(draft.texts) for draft in write(config(liar, endpoint=PATIENT, max_failed=1.0), asked)] == [
         *[True] * 9,
         *[False] * 15,
     ]
