@@ -33,6 +33,7 @@ from humanvlm.train.pictures import Pictures
 log = logging.getLogger("humanvlm")
 WINDOW = 50  # steps that a loss is compared with
 LEAST = 10  # steps before one is
+ABOVE = 1.5  # times the second highest of them
 SPIKE = 8.0  # median absolute deviations above the median
 WARNINGS = 5  # spikes that are logged; all are in the report
 STARVED = 0.2  # share of the time that is spent waiting for data
@@ -73,12 +74,13 @@ class Spike:
 
 
 def is_spike(loss: float, before: Sequence[float]) -> bool:
-    """Whether a loss is more than ``SPIKE`` median absolute deviations above the median of those before it."""
+    """Whether a loss is more than ``SPIKE`` median absolute deviations above the median of those before it, and well
+    above all of them but one: where a step is of one sample, those of a rarer kind are higher each time."""
     if len(before) < LEAST:
         return False
     median = statistics.median(before)
     spread = statistics.median(abs(value - median) for value in before)
-    return loss > median + SPIKE * max(spread, 0.01 * abs(median))
+    return loss > median + SPIKE * max(spread, 0.01 * abs(median)) and loss > ABOVE * sorted(before)[-2]
 
 
 class Figures(TrainerCallback):  # type: ignore[misc]

@@ -93,6 +93,13 @@ def test_a_spike_is_said_with_its_step_and_samples(caplog: pytest.LogCaptureFixt
     assert "step 20: the loss jumps to 9, from about 2.1; it learnt from shard.parquet:38, shard" in caplog.text
 
 
+def test_samples_of_a_rarer_kind_are_no_spike() -> None:
+    before = [3.0 + 0.1 * (step % 5) if step % 12 == 0 else 0.4 + 0.05 * (step % 3) for step in range(50)]
+    assert not is_spike(3.4, before)
+    assert is_spike(9.0, before)
+    assert is_spike(9.0, [*before, 9.0])  # the first does not hide the next
+
+
 @given(st.lists(st.floats(0.5, 10), min_size=0, max_size=60), st.floats(0.1, 100))
 def test_what_is_a_spike(before: list[float], scale: float) -> None:
     if not before:
