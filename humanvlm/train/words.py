@@ -260,6 +260,7 @@ def begin_with_words(
     projector, embeddings = llava.model.multi_modal_projector, llava.get_input_embeddings().weight.detach()
     side = getattr(llava.config.vision_config, "places", 0)
 
+    @torch.no_grad()  # the tower may learn, but not from this
     def features(numbers: Sequence[int]) -> torch.Tensor:
         return cells([shown[number] for number in numbers])
 

@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import json
 import logging
 import os
 import signal
@@ -21,6 +22,7 @@ from humanvlm.pipeline.contract import StageRun, read_report
 from humanvlm.train.job import die_with_parent, error_path, read_edits, read_job, result_path, stop_path
 
 log = logging.getLogger("humanvlm")
+WORDS = "words.json"
 
 
 def main(job: Path) -> int:
@@ -70,6 +72,8 @@ def train(run: StageRun) -> None:
 
     material = prepared(run)
     done = fit(run, material)
+    if torch.distributed.is_initialized():  # or its threads may outlive the interpreter, which aborts at its end
+        torch.distributed.destroy_process_group()
     if os.environ["RANK"] != "0":
         return
     gc.collect()
@@ -133,7 +137,7 @@ def fit(run: StageRun, material: Any) -> Done:
         if kept
         else Pixels.of(processor.image_processor)
     )
-    words = {} if resume else _begin(run, model, processor, material.store, look)
+    words = read_words(run) if resume else _begin(run, model, processor, material.store, look)
     if half:
         model.to(torch.bfloat16)  # DeepSpeed would leave the buffers of batch normalisation in float32, and fail
     if config.gradient_checkpointing:
@@ -194,7 +198,7 @@ def fit(run: StageRun, material: Any) -> Done:
 
 def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> Mapping[str, float]:
     """Let the projector begin with words where the stage asks for it, and in stage 2 go on from those of stage 1. What
-    each new word saves, best first."""
+    each new word saves, best first; kept for runs that resume, whose checkpoint has the projector only."""
     from humanvlm.train.features import tower_features
     from humanvlm.train.model import plain
     from humanvlm.train.words import begin_with_words
@@ -204,6 +208,9 @@ def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> 
         return {}
     aligned = run.inputs.get("stage1_checkpoint")
     known = read_report(aligned)["info"].get("words", {}) if aligned else {}
+    if aligned and not known:
+        log.warning("%s: stage 1 found no words, and its projector stays as it is", run.stage.name)
+        return {}
 
     def cells(pictures: Sequence[Any]) -> Any:
         seen = look(pictures)
@@ -216,7 +223,15 @@ def _begin(run: StageRun, model: Any, processor: Any, store: Any, look: Any) -> 
         log.info(
             "%s: the projector %s with %d words (%s)", run.stage.name, how, len(words), best or "no picture tells more"
         )
+        write_json(run.work / WORDS, words)
     return words
+
+
+def read_words(run: StageRun) -> Mapping[str, float]:
+    """What ``_begin`` found before the run was interrupted."""
+    path = run.work / WORDS
+    found: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
 
 
 def _together() -> None:

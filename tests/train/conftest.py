@@ -106,7 +106,7 @@ def start(
     """``start(stage, out, processes=1, **inputs)`` runs ``humanvlm STAGE`` on the small artifacts with tiny models."""
     params = tmp_path_factory.mktemp("params") / "params.yaml"
     sections = ("raw_scrape", "human_scenes", "human_caption", "human_caption_hq", "benchmark_scores")
-    common = {"batch_size": 4, "save_steps": 5, "learning_rate": 5e-3, "pack_tokens": 200}
+    common = {"batch_size": 4, "save_steps": 5, "learning_rate": 5e-3, "pack_tokens": 200, "word_steps": 25}
     values = {
         **{section: {} for section in sections},
         "registered_model": {},

@@ -83,7 +83,9 @@ def test_a_killed_stage1_continues_to_the_same_weights(start: Start, undisturbed
     for mark, state in states.items():
         mark.write_text(state)
     assert "resuming after step" in finish(start("stage1_checkpoint", out))
-    assert json.loads((out / "report.json").read_text())["info"]["resumed_after_step"] >= 5
+    info, whole = (json.loads((folder / "report.json").read_text())["info"] for folder in (out, undisturbed))
+    assert info["resumed_after_step"] >= 5
+    assert info["words"] == whole["words"] != {}  # stage 2 goes on from them
     assert curve(out) == curve(undisturbed)
     assert same_weights(out, undisturbed)
 
@@ -116,6 +118,8 @@ def test_stage2_merges_what_it_learnt(start: Start, undisturbed: Path, tmp_path:
     report = json.loads((out / "report.json").read_text())
     assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2}
     assert report["rows"]["in"] == 60 + 60 + 60 + 9
+    known = json.loads((undisturbed / "report.json").read_text())["info"]["words"]
+    assert not known.keys() & report["info"]["words"].keys()
     assert report["info"]["trained_by_part"].keys() == {"projector", "vision_tower", "language_model"}
     model, _ = load_checkpoint(out / "model")
     assert (out / "adapter" / "adapter_model.safetensors").exists()
