@@ -10,49 +10,23 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
-from humanvlm.data.dropped import FOLDER, dropped_path, write_dropped
+from humanvlm.data.dropped import dropped_path, write_dropped
 from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
-from humanvlm.pipeline.stages import STAGES
 from humanvlm.takedown import remaining as copies
+from humanvlm.takedown.artifacts import Artifact, find_artifacts
 
-SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """A folder under ``artifacts/`` and the stage that made it."""
-
-    folder: Path
-    stage: str
-
-    @property
-    def complete(self) -> bool:
-        return (self.folder / "report.json").exists()
-
-    @property
-    def sharded(self) -> bool:
-        return self.stage in SHARDED
-
-    def shards(self) -> list[Path]:
-        return find_shards(self.folder)
-
-    def drops(self) -> list[Path]:
-        return find_shards(store_of(self.folder) / FOLDER)
-
-    def journals(self) -> list[Path]:
-        return sorted(self.folder.glob(".work/journal/*"))
 
 
 def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = False, today: date | None = None) -> str:
@@ -91,17 +65,6 @@ def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = Fa
                     lines += copies.remove_records(artifact.folder, stones)
             lines += copies.remaining(root, stones, sorted(alike), _outdated(artifacts))
     return "\n".join(lines)
-
-
-def find_artifacts(folder: Path) -> list[Artifact]:
-    """All artifacts in the order of the pipeline."""
-    order = {name: number for number, name in enumerate(STAGES)}
-    found = [
-        Artifact(path, str(read_report(path)["stage"]) if (path / "report.json").exists() else path.name)
-        for path in sorted(folder.glob("[!.]*"))
-        if path.is_dir()
-    ]
-    return sorted(found, key=lambda artifact: order.get(artifact.stage, len(order)))
 
 
 def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombstones, Tombstones]:

@@ -16,10 +16,10 @@ from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.pipeline.contract import check_files
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape.urls import sample_id
-from humanvlm.takedown import forget
+from humanvlm.takedown import artifacts, forget
 
 HOST = "photos.example"
-STAGES = forget.SHARDED
+STAGES = artifacts.SHARDED
 SETTINGS = (
     f"raw_scrape.local_hosts={{{HOST}: data/site/{HOST}}}",
     "raw_scrape.rows_per_shard=4",
