@@ -204,18 +204,36 @@ def compare(runs: tuple[Path, ...], out: Path | None, seed: int) -> None:
 @click.option("--ids", metavar="FILE", help="Sample ids, one a line; - is standard input.")
 @click.option("--urls", metavar="FILE", help="URLs as the index spells them, one a line.")
 @click.option("--sha256", metavar="FILE", help="sha256 of stored pictures, one a line.")
+@click.option(
+    "--pictures",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True),
+    help="A folder of picture files: these, and stored pictures that look like one of them.",
+)
+@click.option("--hosts", is_flag=True, help="Sites by name, with their subdomains: --hosts HOST...")
+@click.argument("names", nargs=-1, metavar="[HOST]...")
 @click.option("--near-duplicates", is_flag=True, help="Also rows that human_scenes found to look like these.")
-def forget(ids: str | None, urls: str | None, sha256: str | None, near_duplicates: bool) -> None:
+def forget(
+    ids: str | None,
+    urls: str | None,
+    sha256: str | None,
+    pictures: Path | None,
+    hosts: bool,
+    names: tuple[str, ...],
+    near_duplicates: bool,
+) -> None:
     """Takedown: remove samples from every artifact in this folder, and record them in tombstones.csv, which later runs
     honour. Without options: apply the recorded tombstones again, as after checking out older artifacts."""
-    from humanvlm.data.tombstones import Tombstones, read_list
+    from humanvlm.data.tombstones import of_hosts, read_list
     from humanvlm.takedown.forget import forget as take_down
 
-    asked = Tombstones()
+    if hosts != bool(names):
+        raise UserError("--hosts: name the sites, as in --hosts photos.example.org; other options take files")
+    asked = of_hosts(names)
     for kind, source in (("id", ids), ("url", urls), ("sha256", sha256)):
         if source:
             asked |= read_list(source, kind)
-    click.echo(take_down(asked, near_duplicates=near_duplicates))
+    click.echo(take_down(asked, pictures=pictures, near_duplicates=near_duplicates))
 
 
 @main.command()

@@ -10,10 +10,13 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from humanvlm.data.atomic_io import write_text
 from humanvlm.errors import UserError
@@ -26,33 +29,45 @@ KINDS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "id": (ID, "a sample id, 20 hex digits"),
     "url": (SHA256, "the sha256 of a URL, 64 hex digits"),
     "sha256": (SHA256, "the sha256 of a picture, 64 hex digits"),
+    "host": (SHA256, "the sha256 of a host name, 64 hex digits"),
 }
+LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
 @dataclass(frozen=True)
 class Tombstones:
-    """ids: of samples. urls: sha256 of each URL as the index spells it. pictures: sha256 of the stored bytes."""
+    """ids: of samples. urls: sha256 of each URL as the index spells it. pictures: sha256 of the stored bytes. hosts:
+    sha256 of host names, which stand for their subdomains too."""
 
     ids: frozenset[str] = frozenset()
     urls: frozenset[str] = frozenset()
     pictures: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
 
     def covers(self, id: str | None = None, url: str | None = None, sha256: str | None = None) -> bool:
         """Whether any of the three is forgotten; what is not known is left out."""
-        return bool(id in self.ids or sha256 in self.pictures or (url and self.urls and url_hash(url) in self.urls))
+        if id in self.ids or sha256 in self.pictures:
+            return True
+        if url and self.urls and url_hash(url) in self.urls:
+            return True
+        return bool(url and self.hosts and not self.hosts.isdisjoint(host_hashes(url)))
 
     def __or__(self, other: "Tombstones") -> "Tombstones":
-        return Tombstones(self.ids | other.ids, self.urls | other.urls, self.pictures | other.pictures)
+        return Tombstones(*(mine | its for mine, its in zip(self._sets, other._sets, strict=True)))
 
     def __sub__(self, other: "Tombstones") -> "Tombstones":
-        return Tombstones(self.ids - other.ids, self.urls - other.urls, self.pictures - other.pictures)
+        return Tombstones(*(mine - its for mine, its in zip(self._sets, other._sets, strict=True)))
 
     def __len__(self) -> int:
-        return len(self.ids) + len(self.urls) + len(self.pictures)
+        return sum(map(len, self._sets))
+
+    @property
+    def _sets(self) -> tuple[frozenset[str], ...]:
+        return self.ids, self.urls, self.pictures, self.hosts
 
     def entries(self) -> Iterator[tuple[str, str]]:
         """(kind, value) of each, as the file lists them."""
-        for kind, values in (("id", self.ids), ("sha256", self.pictures), ("url", self.urls)):
+        for kind, values in (("host", self.hosts), ("id", self.ids), ("sha256", self.pictures), ("url", self.urls)):
             yield from ((kind, value) for value in sorted(values))
 
     @property
@@ -63,6 +78,48 @@ class Tombstones:
 
 def url_hash(url: str) -> str:
     return hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def host_hashes(url: str) -> tuple[str, ...]:
+    """sha256 of the URL's host name and of the domains it is in; of none when it has no host."""
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        return ()
+    return _hashes_of(host) if host else ()
+
+
+@lru_cache(1 << 16)
+def _hashes_of(host: str) -> tuple[str, ...]:
+    labels = _spelled(host).split(".")
+    return tuple(hashlib.sha256(".".join(labels[at:]).encode()).hexdigest() for at in range(len(labels)))
+
+
+def _spelled(host: str) -> str:
+    """A host name as DNS has it: in lower case, without the last dot, other scripts than Latin in their ASCII form."""
+    host = host.lower().removesuffix(".")
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host.encode("ascii", "backslashreplace").decode()
+
+
+def of_hosts(names: Iterable[str]) -> Tombstones:
+    """Tombstones of sites by host name. Raises UserError naming one that is none, such as a URL or a bare suffix."""
+    return Tombstones(hosts=frozenset(_hashes_of(_checked_host(name.strip()))[0] for name in names))
+
+
+def _checked_host(name: str) -> str:
+    spelled = _spelled(name)
+    labels = spelled.split(".")
+    try:
+        ip_address(spelled.strip("[]"))
+        return spelled.strip("[]")
+    except ValueError:
+        named = all(LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+    if not named or (len(labels) == 1 and spelled != "localhost"):
+        raise UserError(f"{name[:80]!r} must be a host name such as photos.example.org, which covers its subdomains")
+    return spelled
 
 
 def load(path: Path = PATH) -> Tombstones:
@@ -102,7 +159,7 @@ def _tombstones(entries: Mapping[tuple[str, str], str]) -> Tombstones:
     values: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for kind, value in entries:
         values[kind].add(value)
-    return Tombstones(*(frozenset(values[kind]) for kind in ("id", "url", "sha256")))
+    return Tombstones(*(frozenset(values[kind]) for kind in ("id", "url", "sha256", "host")))
 
 
 def _read(path: Path) -> dict[tuple[str, str], str]:

@@ -19,22 +19,32 @@ from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.dropped import dropped_path, write_dropped
 from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
-from humanvlm.data.tombstones import FORGOTTEN, Tombstones, url_hash
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones, host_hashes, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
 from humanvlm.takedown import remaining as copies
 from humanvlm.takedown.artifacts import Artifact, find_artifacts
+from humanvlm.takedown.pictures import find_pictures
 
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"
 
 
-def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = False, today: date | None = None) -> str:
+def forget(
+    asked: Tombstones,
+    root: Path = Path(),
+    *,
+    pictures: Path | None = None,
+    near_duplicates: bool = False,
+    today: date | None = None,
+) -> str:
     """Remove what is asked for, and all that earlier tombstones name, from the project at ``root``.
 
-    A row goes when its id, its URL (before or after redirects) or its picture is named; its other two are then
-    forgotten with it. near_duplicates: so are the rows that human_scenes found to look like it. Returns what was
-    removed and what still holds copies, as text. Raises UserError when a stage is running, or a file is damaged.
+    A row goes when its id, its URL (before or after redirects), the URL's host or its picture is named; its other names
+    but the host are then forgotten with it. pictures: a folder of files, which are forgotten with all stored pictures
+    that look like one. near_duplicates: so are the rows that human_scenes found to look like a row that goes. Returns
+    what was removed and what still holds copies, as text. Raises UserError when a stage is running, or a file is
+    damaged.
     """
     listed = root / tombstones.PATH
     with ExitStack() as locks:
@@ -42,6 +52,8 @@ def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = Fa
         for artifact in artifacts:
             locks.enter_context(locked(artifact.folder))
         today = today or datetime.now(UTC).date()
+        found = find_pictures(pictures, artifacts, root / "params.yaml") if pictures else None
+        asked |= found.stones if found else Tombstones()
         new = asked - tombstones.load(listed)
         added = tombstones.add(listed, new, today)
         stones, met = closure(artifacts, tombstones.load(listed))
@@ -51,9 +63,11 @@ def forget(asked: Tombstones, root: Path = Path(), *, near_duplicates: bool = Fa
             alike = look_alikes(artifacts, stones)
         added += tombstones.add(listed, stones, today)
         lines = [
-            f"{listed}: {len(stones.ids):,} samples, {len(stones.urls):,} URLs, {len(stones.pictures):,} pictures; "
-            f"{added:,} new"
+            f"{listed}: {len(stones.ids):,} samples, {len(stones.urls):,} URLs, {len(stones.pictures):,} pictures, "
+            f"{len(stones.hosts):,} hosts; {added:,} new"
         ]
+        if found:
+            lines.insert(0, str(found))
         if unknown := len(new - met):
             lines.append(f"in no artifact: {unknown:,} of {len(asked):,} asked for; recorded all the same")
         if stones:
@@ -76,12 +90,17 @@ def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombston
         rows = [row for row in _all_rows(artifacts) if covers(stones, row)]
         met = Tombstones(
             frozenset(row["id"] for row in rows),
-            frozenset(url_hash(row[key]) for row in rows for key in ("url", "final_url") if row.get(key)),
+            frozenset(url_hash(url) for row in rows for url in _urls(row)),
             frozenset(row[key] for row in rows for key in ("sha256", "source_sha256") if row.get(key)),
+            frozenset(hash for row in rows for url in _urls(row) for hash in host_hashes(url)) & stones.hosts,
         )
         if stones | met == stones:
             return stones, met
         stones |= met
+
+
+def _urls(row: Mapping[str, Any]) -> list[str]:
+    return [row[key] for key in ("url", "final_url") if row.get(key)]
 
 
 def look_alikes(artifacts: Sequence[Artifact], stones: Tombstones) -> frozenset[str]:

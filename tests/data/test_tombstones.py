@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanvlm.data import tombstones
-from humanvlm.data.tombstones import Tombstones, url_hash
+from humanvlm.data.tombstones import Tombstones, host_hashes, of_hosts, url_hash
 from humanvlm.errors import UserError
 
 REPO = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def hexes(digits: int) -> st.SearchStrategy[frozenset[str]]:
     return st.frozensets(st.text("0123456789abcdef", min_size=digits, max_size=digits), max_size=5)
 
 
-stones = st.builds(Tombstones, hexes(20), hexes(64), hexes(64))
+stones = st.builds(Tombstones, hexes(20), hexes(64), hexes(64), hexes(64))
 
 
 @given(first=stones, second=stones)
@@ -126,3 +126,44 @@ def test_a_malformed_line_is_named(tmp_path: Path, kind: str, data: bytes, line:
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.txt: No such file"):
         tombstones.read_list(str(tmp_path / "absent.txt"), "id")
+
+
+@pytest.mark.parametrize(
+    ("url", "covered"),
+    [
+        ("http://photos.example.org/a.jpg", True),
+        ("https://Photos.Example.ORG.:8443/", True),
+        ("//user:word@a.b.photos.example.org/x?y#z", True),
+        ("http://example.org/photos.example.org/", False),
+        ("http://photos.example.org.evil.example/", False),
+        ("http://myphotos.example.org/", False),
+        ("http://photos.example.org@evil.example/", False),
+        ("http://[::1/", False),
+        ("local:photos.example.org/a.jpg", False),
+        ("photos.example.org", False),
+    ],
+)
+def test_a_host_covers_itself_and_its_subdomains(url: str, covered: bool) -> None:
+    assert of_hosts(["photos.example.org"]).covers(url=url) == covered
+
+
+def test_hosts_of_every_spelling_are_one() -> None:
+    assert of_hosts(["Bücher.example"]).covers(url="http://www.xn--bcher-kva.example/")
+    assert of_hosts(["xn--bcher-kva.example."]).covers(url="http://BÜCHER.example/a.jpg")
+    assert of_hosts(["192.0.2.1", "::1", "localhost"]).covers(url="http://192.0.2.1:80/")
+    assert of_hosts(["[::1]"]).covers(url="http://[::1]:8080/a.jpg")
+    assert not of_hosts(["192.0.2.1"]).covers(url="http://1.192.0.2/")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["http://photos.example/", "photos.example/a", "org", "", "a..example", "*.example.org", "2.1", "-a.example"],
+)
+def test_what_is_no_host_name_is_refused(name: str) -> None:
+    with pytest.raises(UserError, match="must be a host name"):
+        of_hosts([name])
+
+
+@given(st.text(max_size=80))
+def test_any_text_has_hosts_or_none(text: str) -> None:
+    assert all(len(hash) == 64 for hash in host_hashes(f"http://{text}"))

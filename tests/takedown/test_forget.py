@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from humanvlm.data import tombstones
 from humanvlm.data.shards import read_folder
-from humanvlm.data.tombstones import Tombstones, url_hash
+from humanvlm.data.tombstones import Tombstones, of_hosts, url_hash
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import check_files
 from humanvlm.pipeline.runner import locked, run_stage
@@ -211,7 +213,7 @@ def test_killed_at_any_step_it_completes(
     script = f"""
 import os, signal
 from humanvlm.takedown import forget
-from humanvlm.data.tombstones import Tombstones, url_hash
+from humanvlm.data.tombstones import Tombstones, of_hosts, url_hash
 real, calls, writes = forget.{step}, 0, {step!r}.split("_")[0] in ("write", "filter")
 def dying(*arguments):
     global calls
@@ -269,6 +271,29 @@ def test_an_artifact_without_what_it_was_made_from(project: Path) -> None:
     assert url_of("mirrored").encode() not in b"\n".join(contents(Path("artifacts")))
 
 
+def test_a_site_goes_with_its_subdomains(project: Path) -> None:
+    said = forget.forget(of_hosts(["example.org", "photos.example"]))
+    assert "in no artifact: 1 of 2 asked for" in said  # example.org
+    assert kept("raw_scrape") == set()
+    assert report_of("raw_scrape")["rows"] == {"in": 8, "kept": 0, "dropped": {"forgotten": 8}}
+    check_balance()
+    everything = b"\n".join(contents(Path("artifacts")))
+    for name in pictures():
+        assert url_of(name).encode() not in everything
+        assert pictures()[name] not in everything
+    assert HOST.encode() not in Path("tombstones.csv").read_bytes()
+    assert run_stage("raw_scrape", Path("params.yaml"), SETTINGS, force=True)["rows"]["kept"] == 0
+
+
+def test_a_host_keeps_new_addresses_away(project: Path) -> None:
+    forget.forget(of_hosts([HOST]))
+    rows = [{"url": f"http://www.{HOST}/new.jpg", "text": "new"}]
+    pq.write_table(pa.Table.from_pylist(rows), "data/index.parquet")
+    report = run_stage("raw_scrape", Path("params.yaml"), SETTINGS)
+    assert report["rows"]["dropped"]["forgotten"] >= 1
+    assert report["rows"]["kept"] == 0
+
+
 def test_near_duplicates_are_named(project: Path) -> None:
     dropped = {Path(row["url"]).stem: row for row in read_folder(Path("artifacts/human_scenes/dropped"))}
     assert dropped["worse"]["reason"] == "near_duplicate"
@@ -311,3 +336,7 @@ def test_command_line(project: Path) -> None:
     again = humanvlm()
     assert again.returncode == 0
     assert "0 new" in again.stdout
+    site = humanvlm("--hosts", "www.example.org", HOST)
+    assert "artifacts/raw_scrape: 4 kept" in site.stdout
+    for arguments in ("--hosts",), ("photos.example",):
+        assert humanvlm(*arguments).stderr.startswith("humanvlm: --hosts: name the sites")
