@@ -144,17 +144,42 @@ def sample(out: Path, scenes: int, seed: int) -> None:
 
 
 @main.command()
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
+@click.option(
+    "--append", is_flag=True, help="Add to OUT/index.parquet instead of replacing it; texts of a URL are joined."
+)
 @click.option("--base-url", help="Prefix of relative paths in the source (a folder's files, a path column).")
 @click.option("--url-column", help="Column that holds the URL; found by name when not given.")
 @click.option("--text-column", help="Column that holds the text or list of texts; found by name when not given.")
-def index(source: str, out: Path, base_url: str | None, url_column: str | None, text_column: str | None) -> None:
-    """Make OUT/index.parquet from SOURCE: a folder, a txt/csv/jsonl/parquet URL list, a Hugging Face dataset, or the
-    released HumanCaption/FaceCaption files."""
-    from humanvlm.index.build import build_index
+@click.option("--keep-columns", "keep", multiple=True, metavar="NAME,…", help="Further columns to carry along.")
+@click.option("--encoding", help="Of text files, such as latin-1; default: by the byte order mark, else UTF-8.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="So many pictures from the start of the list; no more is read."
+)
+@click.option("--sample", type=click.IntRange(min=1), help="So many pictures, drawn at random by --seed.")
+@click.option("--seed", default=0, show_default=True)
+def index(
+    sources: tuple[str, ...],
+    out: Path,
+    append: bool,
+    base_url: str | None,
+    url_column: str | None,
+    text_column: str | None,
+    keep: tuple[str, ...],
+    encoding: str | None,
+    limit: int | None,
+    sample: int | None,
+    seed: int,
+) -> None:
+    """Make OUT/index.parquet, one row a picture, from SOURCEs: URL lists (txt, csv, tsv, jsonl, json, parquet; patterns
+    such as 'parts/*.parquet'; s3:// and https:// addresses), folders of pictures or of lists, Hugging Face datasets,
+    the released HumanCaption and FaceCaption files. Rows that cannot be used are counted under a reason."""
+    from humanvlm.index.build import Options, build_index
 
-    click.echo(build_index(source, out, base_url=base_url, url_column=url_column, text_column=text_column))
+    names = tuple(name.strip() for names in keep for name in names.split(",") if name.strip())
+    options = Options(base_url, url_column, text_column, encoding, append, limit, sample, seed, names)
+    click.echo(build_index(sources, out, options))
 
 
 @main.command()

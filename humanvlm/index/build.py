@@ -1,27 +1,25 @@
 """Make the URL index (``index.parquet``) from whatever holds URLs and texts, as a stream and never fatally.
 
 Understands the released files of FaceCaption-15M (``url`` may be comma-joined or "UNKNOWN"), HumanCaption-10M and
-HumanCaption-HQ-311K (chat turns) beside ordinary lists.
+HumanCaption-HQ-311K (chat turns) beside ordinary lists. One row a picture: rows that repeat an address are joined.
 """
 
 import json
-import re
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from gzip import BadGzipFile
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from humanvlm.data.atomic_io import atomic_file, write_text
 from humanvlm.errors import UserError
-from humanvlm.index.tables import Row, open_table
+from humanvlm.index.cells import LOST, MOST_TEXTS, NO_TEXT, address, clean, hash_of, texts_of, word
+from humanvlm.index.layout import Layout, find_layout, listed
+from humanvlm.index.merge import Entry, Merged, scratch_of, url_hash, write_merged
+from humanvlm.index.sources import open_source, readable
+from humanvlm.index.tables import Row, Table, common_type
 
 SCHEMA = pa.schema(
     [
@@ -33,72 +31,128 @@ SCHEMA = pa.schema(
         ("md5", pa.string()),
     ]
 )
-URL_COLUMNS = ("url", "image_url", "img_url", "imageurl", "link", "uri")
-PATH_COLUMNS = ("path", "image_path", "file_name", "filename", "file", "image", "img")
-TEXT_COLUMNS = (
-    "text", "caption", "txt", "alt", "alt_text", "captions", "texts", "human_caption", "human_caption_hq",
-    "description", "title",
-)  # fmt: skip
-LICENSE_COLUMNS = ("license", "licence", "license_id", "licence_id")
-SHA256_COLUMNS = ("sha256", "sha256hash")
-MD5_COLUMNS = ("md5", "md5hash")
-# The released files: several addresses of one picture in a cell, and a second column of texts.
-RELEASED = ("laion_caption", "human_caption", "human_caption_hq")
-SECOND_TEXTS = ("laion_caption",)
-NO_URL = {"", "unknown", "none", "null", "nan"}
-ROWS = 10_000
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which columns are read. quoted: the URL column holds file paths, which need quoting. joined: it may hold several
-    addresses with commas between them."""
-
-    url: str
-    texts: tuple[str, ...]
-    license: str | None
-    sha256: str | None
-    md5: str | None
-    quoted: bool
-    joined: bool
-
-    @property
-    def columns(self) -> list[str]:
-        others = (name for name in (self.license, self.sha256, self.md5) if name)
-        return list(dict.fromkeys([self.url, *self.texts, *others]))
-
-
+INDEX = "index.parquet"
+MOST_CHARACTERS = 1 << 20  # of a cell
 PARTS = {
     "instructions.jsonl": "",
     "site/README.md": "Hosts that `raw_scrape.local_hosts` serves over loopback: a folder each.\n",
     "benchmarks/README.md": "Tasks of `benchmark_scores`: captions.jsonl, vqa.jsonl, rec.jsonl, attributes.jsonl.\n",
 }
+REMEDIES = {
+    "relative_url": "relative paths need --base-url",
+    "not_sha256": "a sha256 has 64 hexadecimal digits: call the column what it is, such as md5",
+    "not_md5": "an md5 has 32 hexadecimal digits: call the column what it is, such as sha256",
+    "malformed_row": "look at that line: a comma or a quote too many, or half a row",
+}
+REPLACED = "rows with replaced characters; name the encoding with --encoding, such as latin-1:"
+UNREAD = "rows with a text of no known form:"
 
 
-def build_index(
-    source: str,
-    out: Path,
-    *,
-    base_url: str | None = None,
-    url_column: str | None = None,
-    text_column: str | None = None,
-) -> str:
-    """Write ``out/index.parquet`` (columns of ``SCHEMA``) from ``source``; return a one-line summary.
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a list. base_url: what relative paths are appended to, quoted. url_column, text_column: found by
+    usual names when None. encoding: of text files, by their byte order mark or UTF-8 when None. append: to the index
+    that is there. limit: so many pictures from the start of the list. sample: so many, drawn by seed. keep: further
+    columns that go into the index."""
 
-    source: see ``humanvlm.index.tables.open_table``. base_url: prefix of relative addresses and paths. url_column and
-    text_column: found by usual names when not given; a column of lists of texts fills ``captions``, its first item
-    ``text``. Rows without a usable address are counted in the summary. Raises UserError when the source or a column
-    is missing, or when no row has a usable address.
+    base_url: str | None = None
+    url_column: str | None = None
+    text_column: str | None = None
+    encoding: str | None = None
+    append: bool = False
+    limit: int | None = None
+    sample: int | None = None
+    seed: int = 0
+    keep: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """How often something was met, and where first."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, where: str) -> None:
+        self.counts[reason] += 1
+        self.first.setdefault(reason, where)
+
+    def lines(self) -> list[str]:
+        """Each reason with its count and its first place."""
+        return [f"{reason} {count:,} (first: {self.first[reason]})" for reason, count in self.counts.most_common()]
+
+
+@dataclass
+class Summary:
+    """What became of a list: ``before`` + ``read`` = ``merged.rows`` + ``merged.merged`` + ``merged.sampled_out`` + all
+    of ``left_out``. before: rows of the index that was appended to. read: lines
+    of the list. roles: columns used, by what for. skipped: files of folders that were not read, by suffix."""
+
+    path: Path
+    read: int = 0
+    before: int = 0
+    merged: Merged = field(default_factory=Merged)
+    left_out: Tally = field(default_factory=Tally)
+    notes: Tally = field(default_factory=Tally)
+    roles: dict[str, dict[str, None]] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        used = "; ".join(f"{role} from {', '.join(names)}" for role, names in self.roles.items())
+        found = self.merged
+        rows = (
+            f"{_many(self.read, 'row')} read, {_many(found.rows, 'picture')}, {_many(found.with_text, 'row')} with text"
+        )
+        lines = [f"{self.path}: {rows} ({used})"]
+        if self.before:
+            lines.append(f"there before: {_many(self.before, 'row')}")
+        if found.merged:
+            lines.append(f"joined with the first row of their address: {_many(found.merged, 'row')}")
+        if found.sampled_out:
+            lines.append(f"not in the sample: {_many(found.sampled_out, 'picture')}")
+        if found.texts_left_out:
+            lines.append(f"texts left out, more than {MOST_TEXTS:,} of one picture: {found.texts_left_out:,}")
+        lines += [f"left out: {reason}" for reason in self.left_out.lines()]
+        lines += [f"noticed: {note}" for note in self.notes.lines()]
+        if self.skipped:
+            skipped = ", ".join(f"{suffix} {count:,}" for suffix, count in self.skipped.most_common())
+            lines.append(f"files not read, by suffix: {skipped}")
+        return "\n  ".join(lines)
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def build_index(sources: Sequence[str], out: Path, options: Options | None = None) -> Summary:
+    """Write ``out/index.parquet`` (columns of ``SCHEMA``, then those kept) from the sources, one row a picture.
+
+    sources: see ``humanvlm.index.sources.open_source``. A column of lists of texts fills ``captions``, its first item
+    ``text``; rows that repeat an address add theirs. Rows that cannot be used are counted under a reason. Raises
+    UserError when a source or a column is missing or damaged, or when no row has a usable address.
     """
-    table = open_table(source)
-    layout = find_layout(source, table.columns, url_column, text_column)
-    path = out / "index.parquet"
-    skipped: Counter[str] = Counter()
-    kept = _write(path, _entries(table.read(layout.columns), layout, base_url, skipped), source, skipped)
+    options = options or Options()
+    path = out / INDEX
+    summary = Summary(path)
+    before = open_source(str(path)).tables[0] if options.append and path.exists() else None
+    parts = list(_open(sources, options, summary))
+    schema = _schema(before, parts)
+    known = _known(before, schema, summary) if before else ()
+    entries = _entries(parts, schema, options, summary)
+    if options.limit is not None:
+        entries = _limited(entries, options.limit, summary)
+    with atomic_file(path) as work:
+        summary.merged = write_merged(known, entries, schema, work, scratch_of(path), options.sample, options.seed)
+        if not summary.merged.rows:
+            raise UserError(_nothing(sources, summary))
     _add_parts(out)
-    reasons = [reason if len(skipped) == 1 else f"{reason} {count}" for reason, count in skipped.most_common()]
-    missing = f", {skipped.total():,} without url ({', '.join(reasons)})" if skipped else ""
-    return f"{path}: {kept:,} rows{missing}"
+    return summary
+
+
+def _nothing(sources: Sequence[str], summary: Summary) -> str:
+    reasons = ", ".join(summary.left_out.lines()) or "it is empty"
+    hints = [f"; {hint}" for reason, hint in REMEDIES.items() if reason in summary.left_out.counts]
+    return f"{', '.join(sources)}: no row can be used: {reasons}{''.join(hints)}"
 
 
 def _add_parts(data: Path) -> None:
@@ -109,114 +163,120 @@ def _add_parts(data: Path) -> None:
             write_text(path, text)
 
 
-def find_layout(source: str, columns: Sequence[str], url_column: str | None, text_column: str | None) -> Layout:
-    """Columns by the names given, else by known names. Raises UserError listing the columns there are."""
-    for name in (url_column, text_column):
-        if name is not None and name not in columns:
-            raise UserError(f"{source}: no column {name!r}; has {', '.join(columns)}")
-    url = url_column or _find(columns, URL_COLUMNS) or _find(columns, PATH_COLUMNS)
-    if url is None:
-        raise UserError(f"{source}: no known URL column; name it with --url-column; has {', '.join(columns)}")
-    text = text_column or _find([name for name in columns if name != url], TEXT_COLUMNS)
-    second = _find(columns, SECOND_TEXTS) if text_column is None else None
-    return Layout(
-        url,
-        tuple(name for name in (text, second) if name),
-        _find(columns, LICENSE_COLUMNS),
-        _find(columns, SHA256_COLUMNS),
-        _find(columns, MD5_COLUMNS),
-        quoted=url.lower() in PATH_COLUMNS,
-        joined=any(name in columns for name in RELEASED),
-    )
+def _open(sources: Sequence[str], options: Options, summary: Summary) -> Iterator[tuple[Table, Layout]]:
+    """Every table with its layout. Raises UserError for a column to keep that none has, or that has the name of one
+    of the index's own."""
+    if taken := sorted(set(options.keep) & set(SCHEMA.names)):
+        raise UserError(f"--keep-columns {taken[0]}: the index has a column of that name; leave it out")
+    missing = set(options.keep)
+    seen: dict[str, None] = {}
+    for source in sources:
+        opened = open_source(source, options.encoding)
+        summary.skipped += opened.skipped
+        for table in opened.tables:
+            layout = find_layout(table.name, [*table.columns], options.url_column, options.text_column, options.keep)
+            for role, names in layout.roles.items():
+                summary.roles.setdefault(role, {}).update(dict.fromkeys(names))
+            missing -= {name for name, _ in layout.kept}
+            seen.update(dict.fromkeys(table.columns))
+            yield table, layout
+    if missing:
+        raise UserError(f"--keep-columns {min(missing)}: no source has such a column; there are {listed(seen)}")
 
 
-def _find(columns: Sequence[str], known: Sequence[str]) -> str | None:
-    by_name = {name.lower(): name for name in reversed(columns)}
-    return next((by_name[name] for name in known if name in by_name), None)
+def _schema(before: Table | None, parts: Sequence[tuple[Table, Layout]]) -> pa.Schema:
+    """The columns of the index: its own, further ones that it had before, and those to keep."""
+    further = before.columns.items() if before else ()
+    kinds = {name: kind for name, kind in further if name not in SCHEMA.names}
+    for table, layout in parts:
+        for name, column in layout.kept:
+            kinds[name] = common_type(kinds.get(name, pa.null()), table.columns[column])
+    stored = ((name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in kinds.items())
+    return pa.schema([*SCHEMA, *stored])
+
+
+def _known(table: Table, schema: pa.Schema, summary: Summary) -> Iterator[Entry]:
+    """Rows of the index that is there, as they are."""
+    names = [name for name in schema.names if name in table.columns]
+    for line in table.read(names):
+        summary.before += 1
+        row = dict(line.row or {})
+        captions = row.get("captions") or ([row["text"]] if row.get("text") else [])
+        further = {name: _kept(row.get(name), schema.field(name).type) for name in names if name not in SCHEMA.names}
+        yield {**row, "captions": captions, **further}
 
 
 def _entries(
-    rows: Iterable[Row | None], layout: Layout, base_url: str | None, skipped: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        url, reason = _address(row.get(layout.url), layout, base_url) if row is not None else ("", "malformed_row")
-        if row is None or reason:
-            skipped[reason] += 1
-            continue
-        texts = [text for name in layout.texts for text in texts_of(row.get(name))]
-        yield {
-            "url": url,
-            "text": texts[0] if texts else None,
-            "captions": texts,
-            "license": _word(row.get(layout.license or "")),
-            "sha256": _word(row.get(layout.sha256 or "")),
-            "md5": _word(row.get(layout.md5 or "")),
-        }
+    parts: Sequence[tuple[Table, Layout]], schema: pa.Schema, options: Options, summary: Summary
+) -> Iterator[Entry]:
+    for table, layout in parts:
+        with readable(table.name):
+            for line in table.read(layout.columns):
+                where = f"{table.name} {table.unit} {line.number}"
+                summary.read += 1
+                if line.row is None:
+                    summary.left_out.add(line.reason, where)
+                    continue
+                entry, reason = _entry(line.row, layout, schema, options.base_url)
+                if reason:
+                    summary.left_out.add(reason, where)
+                    continue
+                if line.reason:
+                    summary.notes.add(line.reason, where)
+                if any(LOST in text for text in (entry["url"], *entry["captions"])):
+                    summary.notes.add(REPLACED, where)
+                if not entry["captions"] and any(_said(line.row.get(name)) for name in layout.texts):
+                    summary.notes.add(UNREAD, where)
+                yield entry
 
 
-def _address(value: Any, layout: Layout, base_url: str | None) -> tuple[str, str]:
-    """The URL, or "" with the reason why there is none."""
-    if not isinstance(value, str):
-        return "", "missing_url" if value is None else "not_a_string"
-    text = _clean(value)
-    if layout.joined:
-        text = re.split(r",\s*(?=https?://)", text, maxsplit=1)[0]
-    if text.lower() in NO_URL:
-        return "", "missing_url" if not text else "unknown_url"
-    if text.lower().startswith(("http://", "https://")):
-        return text, ""
-    if text.startswith("//"):
-        return f"https:{text}", ""
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
-        return "", "not_http"
-    if base_url is None:
-        return "", "relative_url"
-    return f"{base_url.rstrip('/')}/{(quote(text) if layout.quoted else text).lstrip('/')}", ""
+def _limited(entries: Iterator[Entry], most: int, summary: Summary) -> Iterator[Entry]:
+    """The entries up to the first of one address too many: no more of the list is read."""
+    seen: set[bytes] = set()
+    for entry in entries:
+        seen.add(url_hash(entry["url"]))
+        if len(seen) > most:
+            summary.read -= 1
+            return
+        yield entry
 
 
-def texts_of(value: Any) -> list[str]:
-    """Texts of a cell: a text, a list of texts, or chat turns (the first answer, ``[1]["value"]``), also as JSON."""
+def _said(value: Any) -> bool:
+    """Whether a cell has something, whatever it is."""
+    if isinstance(value, list):
+        return any(_said(item) for item in value)
+    return value.strip().lower() not in NO_TEXT if isinstance(value, str) else value is not None
+
+
+def _entry(row: Row, layout: Layout, schema: pa.Schema, base_url: str | None) -> tuple[Entry, str]:
+    """A row of the index, or the reason why there is none."""
+    url, reason = address(row.get(layout.url), base_url, layout.joined)
+    sha256, not_sha256 = hash_of(row.get(layout.sha256 or ""), "sha256")
+    md5, not_md5 = hash_of(row.get(layout.md5 or ""), "md5")
+    texts = [text for name in layout.texts for text in texts_of(row.get(name))]
+    if sum(map(len, texts)) + len(url) > MOST_CHARACTERS:
+        reason = "too_long"
+    if reason := reason or not_sha256 or not_md5:
+        return {}, reason
+    entry: Entry = {
+        "url": url,
+        "text": texts[0] if texts else None,
+        "captions": texts,
+        "license": word(row.get(layout.license or "")),
+        "sha256": sha256,
+        "md5": md5,
+    }
+    for name, column in layout.kept:
+        entry[name] = _kept(row.get(column), schema.field(name).type)
+    return entry, ""
+
+
+def _kept(value: Any, kind: pa.DataType) -> Any:
+    """A value of a kept column as its type in the index."""
+    if value is None:
+        return None
+    if not pa.types.is_string(kind):
+        return float(value) if pa.types.is_floating(kind) else value
     if isinstance(value, str):
-        listed = _json_list(value)
-        if listed is None:
-            return [text] if (text := _clean(value)) else []
-        value = listed
-    if not isinstance(value, list):
-        return []
-    if value and all(isinstance(turn, Mapping) for turn in value):
-        return texts_of(value[1].get("value")) if len(value) > 1 else []
-    return [text for item in value if isinstance(item, str) and (text := _clean(item))]
-
-
-def _json_list(text: str) -> list[Any] | None:
-    if not text.lstrip().startswith(('["', "[{")):
-        return None
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, list) else None
-
-
-def _word(value: Any) -> str | None:
-    return _clean(str(value)) or None if value is not None else None
-
-
-def _clean(text: str) -> str:
-    return text.strip().encode("utf-8", "replace").decode()  # lone surrogates cannot be stored
-
-
-def _write(path: Path, entries: Iterator[dict[str, Any]], source: str, skipped: Counter[str]) -> int:
-    kept = 0
-    try:
-        with atomic_file(path) as work:
-            with pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer:
-                while rows := list(islice(entries, ROWS)):
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-                    kept += len(rows)
-            if not kept:
-                hint = "; relative paths need --base-url" if "relative_url" in skipped else ""
-                raise UserError(f"{source}: no row has a usable URL ({dict(skipped) or 'it is empty'}){hint}")
-    except (EOFError, BadGzipFile, zlib.error) as error:
-        raise UserError(f"{source}: damaged gzip file ({error}); get it again") from None
-    return kept
+        return clean(value)
+    return json.dumps(value, ensure_ascii=True, default=str) if isinstance(value, list | dict | bool) else str(value)
