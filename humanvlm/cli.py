@@ -183,6 +183,22 @@ def index(
 
 
 @main.command()
+@click.argument("form", metavar="webdataset|hf|released", type=click.Choice(["webdataset", "hf", "released"]))
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--text-column", help="Of webdataset's .txt files; by default the artifact's best caption.")
+def export(form: str, artifact: Path, out: Path, text_column: str | None) -> None:
+    """Write ARTIFACT (of a stage from raw_scrape to human_caption_hq) to the folder OUT for other tools.
+
+    webdataset: tars of KEY.jpg, KEY.txt and KEY.json. hf: a dataset that datasets.load_dataset(OUT) reads, with its
+    card. released: Parquet in the columns of the released HumanCaption-10M (human_caption) or HumanCaption-HQ-311K
+    (human_caption_hq)."""
+    from humanvlm.export.folder import export as write_out
+
+    click.echo(write_out(form, artifact, out, text_column))
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--port", default=8099, show_default=True)
 def serve(folder: Path, port: int) -> None:
