@@ -6,11 +6,13 @@ resolver, are checked before each request.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import urljoin
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
@@ -20,7 +22,15 @@ from humanvlm.scrape.reasons import RefusedError
 GLOBAL_UNICAST = IPv6Network("2000::/3")
 # Where clouds answer a machine's questions about itself, credentials included.
 METADATA = frozenset(["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"])
+MAX_CHECKED = 10_000  # names
 NAT64 = IPv6Network("64:ff9b::/96")
+
+_HTTP = re.compile(
+    r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\??[^#]*)(?:#.*)?", re.IGNORECASE
+)
+_ILLEGAL = re.compile(rb"[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})")
+_LINE_BREAKS = re.compile(r"[\t\r\n]")  # browsers leave them out
+_DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 class PrivateAddressError(OSError):
@@ -59,15 +69,56 @@ class Policy:
 
 @lru_cache(maxsize=4096)  # a row's URL is looked at in several places
 def parse_url(text: str) -> URL:
-    """An absolute http(s) URL. Raises RefusedError (bad_url)."""
+    """An absolute http(s) URL, asked for as it is spelled. Raises RefusedError (bad_url).
+
+    Percent-encoding is left alone, since signatures cover it and servers tell ``%2C`` from a comma. What every client
+    does is done: octets that are illegal are quoted, ``.`` and ``..`` are resolved, the host is in its ASCII form, and
+    there is no fragment.
+    """
+    found = _HTTP.fullmatch(_LINE_BREAKS.sub("", text.strip()))
     try:
-        url = URL(text.strip())
-        usable = url.scheme in ("http", "https") and bool(url.raw_host) and url.port is not None
+        if found:
+            place = URL(f"{found['scheme'].lower()}://{found['authority']}")
+            if place.raw_host and place.port is not None:
+                path = _without_dots(_quoted(found["path"])) or "/"
+                return URL(f"{place.scheme}://{place.raw_authority}{path}{_quoted(found['query'])}", encoded=True)
     except (ValueError, TypeError) as error:
         raise RefusedError("bad_url", str(error)) from None
-    if not usable:
-        raise RefusedError("bad_url", f"not an absolute http(s) address: {text[:120]!r}")
-    return url
+    raise RefusedError("bad_url", f"not an absolute http(s) address: {text[:120]!r}")
+
+
+def joined(base: URL, location: str) -> URL:
+    """Where a ``Location`` leads from ``base``. Raises RefusedError (bad_url).
+
+    Octets that are not UTF-8 are half surrogates in ``location`` (PEP 383), and asked for as those octets.
+    """
+    try:
+        return parse_url(urljoin(str(base), location.strip()))
+    except ValueError as error:
+        raise RefusedError("bad_url", str(error)) from None
+
+
+def _quoted(text: str) -> str:
+    """Path or query with the octets that RFC 3986 allows in none percent-encoded, and what is legal untouched."""
+    octets = text.encode("utf-8", "surrogateescape")
+    return _ILLEGAL.sub(lambda found: b"%%%02X" % found[0][0], octets).decode("ascii")
+
+
+def _without_dots(path: str) -> str:
+    """The path with its dot segments resolved (RFC 3986, section 5.2.4), percent-encoded dots too, as in browsers."""
+    if not _DOTS.search(path):
+        return path
+    kept: list[str] = []
+    segments = path.split("/")[1:]
+    for segment in segments:
+        dots = segment.lower().replace("%2e", ".")
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(segment)
+    if dots in (".", ".."):  # the last segment
+        kept.append("")
+    return "/" + "/".join(kept)
 
 
 def check_literal(url: URL, policy: Policy) -> None:
@@ -150,6 +201,7 @@ class GuardedResolver(AbstractResolver):
         self.policy = policy
         self.resolver = resolver or SystemResolver()
         self.timeout_s = timeout_s
+        self._checked: dict[str, PrivateAddressError | None] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -173,6 +225,27 @@ class GuardedResolver(AbstractResolver):
         if found and not public:
             raise PrivateAddressError(host, found[0]["host"])
         return public
+
+    async def check(self, host: str) -> None:
+        """Whether a proxy may be asked about a host; a name that only the proxy can look up passes.
+
+        Raises PrivateAddressError.
+        """
+        if len(self._checked) >= MAX_CHECKED:
+            self._checked.clear()
+        if host not in self._checked:
+            self._checked[host] = await self._private(host)
+        if found := self._checked[host]:
+            raise found
+
+    async def _private(self, host: str) -> PrivateAddressError | None:
+        try:
+            await self.resolve(host)
+        except PrivateAddressError as error:
+            return error
+        except OSError:
+            pass
+        return None
 
     async def close(self) -> None:
         await self.resolver.close()

@@ -28,7 +28,7 @@ MAX_RULES = 1_000_000  # of all origins kept together, some 200 bytes each
 OPT_OUTS = frozenset(["noai", "noimageai"])
 VALUED_DIRECTIVES = frozenset(["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"])
 # Failures of the origin itself, which its pictures would meet alike: counted as what they are.
-OWN_FAILURES = frozenset(["bad_url", "dns_error"])
+OWN_FAILURES = frozenset(["bad_url", "dns_error", "proxy_error"])
 
 _AGENT = re.compile(r"\*|(?=.*[a-z])[^\s;]+")
 _LINK = re.compile(r"<[^<>]*>[^<]*")
@@ -100,8 +100,8 @@ class Consent:
     async def check_url(self, url: URL) -> SitePolicy:
         """What the site asks about ``url``, before it is requested; to be asked again for each redirect's target.
 
-        Raises RefusedError: robots_disallow, robots_unreachable (transient), opt_out_ai_txt; bad_url, dns_error and
-        those of private addresses when robots.txt failed so.
+        Raises RefusedError: robots_disallow, robots_unreachable (transient), opt_out_ai_txt; bad_url, dns_error,
+        proxy_error and those of private addresses when robots.txt failed so.
         """
         config = self._config
         if not (config.respect_robots_txt or config.respect_ai_txt or config.respect_tdm_reservation):

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,20 +14,31 @@ from typing import TypeVar
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
-from aiohttp.http_exceptions import ContentLengthError, PayloadEncodingError, TransferEncodingError
 from yarl import URL
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.http import retry_after_s
-from humanvlm.scrape.addresses import GuardedResolver, Policy, PrivateAddressError, check_literal, parse_url
+from humanvlm.scrape.addresses import (
+    GuardedResolver,
+    Policy,
+    PrivateAddressError,
+    SystemResolver,
+    check_literal,
+    joined,
+    parse_url,
+)
+from humanvlm.scrape.body import has_its_end, is_picture, read_body, unpacked
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, relevant_headers
+from humanvlm.scrape.heads import MAX_FIELDS, MAX_LINE, Connector
+from humanvlm.scrape.proxies import Proxies, proxies_of_environment
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import MAX_BYTES
+from humanvlm.scrape.visit import Visit
 
+WHOLE_RANGE = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
 REDIRECT_STATUSES = {301, 302, 303, 307, 308}
 TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 BACKOFF_S = 0.25
-CHUNK_BYTES = 1 << 16
 KEEP_ALIVE_S = 30.0
 DNS_TTL_S = 300
 MAX_DNS_NAMES = 10_000
@@ -36,7 +48,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole answer with status 200. url: where it came from after redirects. time: seconds since the epoch.
+    """A whole answer. url: where it came from after redirects. time: seconds since the epoch. status: 200 to 299.
 
     headers: those that say what may be done with the picture (consent, licence).
     """
@@ -52,13 +64,23 @@ class Fetched:
 
 
 @dataclass(frozen=True)
-class Client:
-    """What a crawl asks with: one an event loop."""
+class Web:
+    """Ways to ask: sites themselves, or through the proxies of the environment. One an event loop."""
 
     session: aiohttp.ClientSession
-    consent: Consent
+    proxied: aiohttp.ClientSession
+    proxies: Proxies
+    resolver: GuardedResolver
     config: RawScrape
     policy: Policy
+
+
+@dataclass(frozen=True)
+class Client:
+    """What a crawl asks with."""
+
+    web: Web
+    consent: Consent
 
 
 @asynccontextmanager
@@ -67,38 +89,46 @@ async def open_client(
 ) -> AsyncIterator[Client]:
     """A client with keep-alive and cached names that connects to allowed addresses only.
 
-    resolver: who looks names up, default the system's; its answers are filtered by ``policy`` like any other's.
+    resolver: who looks names up, default the system's; its answers are filtered by ``policy`` like any other's. A proxy
+    may have any address: it is what the user named. Raises UserError as ``proxies_of_environment`` does.
     """
-    connector = aiohttp.TCPConnector(
+    proxies = proxies_of_environment()
+    guarded = GuardedResolver(policy, resolver, config.connect_timeout_s)
+    async with _session(config, guarded) as session, _session(config, resolver or SystemResolver()) as proxied:
+        web = Web(session, proxied, proxies, guarded, config, policy)
+        consent = Consent(config, partial(_get_text, web))
+        try:
+            yield Client(web, consent)
+        finally:
+            await consent.close()
+
+
+def _session(config: RawScrape, resolver: AbstractResolver) -> aiohttp.ClientSession:
+    connector = Connector(
         limit=0,  # the crawl bounds its requests, and waiting for a connection must not count as a slow answer
         keepalive_timeout=KEEP_ALIVE_S,
-        resolver=GuardedResolver(policy, resolver, config.connect_timeout_s),
+        resolver=resolver,
         ssl=config.verify_tls,  # aiohttp's own contexts, one a process
         ttl_dns_cache=DNS_TTL_S,
         dns_cache_max_size=MAX_DNS_NAMES,
     )
-    async with aiohttp.ClientSession(
+    return aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout_s),
         cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+        max_headers=MAX_FIELDS,
         headers={"User-Agent": config.user_agent, "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"},
-    ) as session:
-
-        async def get_text(url: URL) -> FetchedText:
-            return await _get_text(session, url, config, policy)
-
-        consent = Consent(config, get_text)
-        try:
-            yield Client(session, consent, config, policy)
-        finally:
-            await consent.close()
+    )
 
 
 async def crawl_delay(client: Client, url: str) -> float:
     """Least seconds between two requests that the URL's site asks for. Raises RefusedError when it wants none, or when
     the URL is not to be asked."""
     target = parse_url(url)
-    check_literal(target, client.policy)
+    check_literal(target, client.web.policy)
     return (await client.consent.check_url(target)).crawl_delay_s
 
 
@@ -111,10 +141,10 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
 
     pause: told how many seconds the host asked to be left alone (Retry-After), for its other rows.
     Raises RefusedError: bad_url, private_address, loopback_address, link_local_address, metadata_address, dns_error,
-    connect_error, connect_timeout, tls_error, first_byte_timeout, timeout, http_STATUS, redirect_loop,
+    proxy_error, connect_error, connect_timeout, tls_error, first_byte_timeout, timeout, http_STATUS, redirect_loop,
     too_many_redirects, too_large, incomplete_body, bad_response, and those of ``consent``.
     """
-    config = client.config
+    config = client.web.config
     deadline = asyncio.get_running_loop().time() + config.timeout_s
     # An attempt that the limit cuts short says less than the one before it that failed.
     last = RefusedError("timeout", f"not complete within {config.timeout_s:g} s", transient=True)
@@ -139,38 +169,47 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
 
 
 async def _follow(client: Client, url: str) -> Fetched:
+    web, config = client.web, client.web.config
     target = parse_url(url)
-    seen = {target}
-    for _ in range(client.config.max_redirects + 1):
-        check_literal(target, client.policy)
+    visit = Visit(target)
+    seen = {(target, "")}
+    for _ in range(config.max_redirects + 1):
+        check_literal(target, web.policy)
         site = await client.consent.check_url(target)
-        found = await _ask(client.session, target, client.config, partial(_picture, client.config, site, target))
+        read = partial(_picture, config, site, target, visit)
+        found = await _ask(web, target, read, visit.headers(target))
         if isinstance(found, Fetched):
             return found
-        if found in seen:
+        step = (found, visit.cookies(found))
+        if step in seen:
             raise RefusedError("redirect_loop", f"back to {found}")
-        seen.add(found)
+        seen.add(step)
         target = found
-    raise RefusedError("too_many_redirects", f"more than {client.config.max_redirects}")
+    raise RefusedError("too_many_redirects", f"more than {config.max_redirects}")
 
 
-async def _picture(config: RawScrape, site: SitePolicy, url: URL, response: aiohttp.ClientResponse) -> Fetched | URL:
+async def _picture(
+    config: RawScrape, site: SitePolicy, url: URL, visit: Visit, response: aiohttp.ClientResponse
+) -> Fetched | URL:
     """What an answer holds: the picture, or where it is said to be."""
     location = _location(response, url)
-    if location is None and response.status != 200:
+    if location is None and not _may_hold_picture(response):
         raise _refusal(response)
     check_headers(response.headers, config, reserved=site.tdm_reserved(url))
-    return location or await _fetched(response, config.max_bytes)
+    if location is None:
+        return await _fetched(response, config.max_bytes)
+    visit.keep_cookies(response)
+    return location
 
 
-async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape, policy: Policy) -> FetchedText:
+async def _get_text(web: Web, url: URL) -> FetchedText:
     """A site's own file (robots.txt and the like): its first half megabyte, redirects followed."""
-    target = url
+    target, config = url, web.config
     try:
         async with asyncio.timeout(config.timeout_s):
             for _ in range(MAX_SITE_FILE_REDIRECTS + 1):
-                check_literal(target, policy)
-                found = await _ask(session, target, config, partial(_text, target))
+                check_literal(target, web.policy)
+                found = await _ask(web, target, partial(_text, target))
                 if isinstance(found, FetchedText):
                     return found
                 target = found
@@ -180,28 +219,32 @@ async def _get_text(session: aiohttp.ClientSession, url: URL, config: RawScrape,
 
 
 async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL:
-    """The first half megabyte of an answer, or where it redirects to."""
+    """The first half megabyte of an answer, or where it redirects to. Raises RefusedError: incomplete_body."""
     if location := _location(response, url):
         return location
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(CHUNK_BYTES):
-        body += chunk
-        if len(body) >= MAX_BYTES:
-            break
-    return FetchedText(response.status, bytes(body[:MAX_BYTES]), url)
+    body, whole = await read_body(response, MAX_BYTES)
+    if not whole and len(body) <= MAX_BYTES:
+        raise _incomplete()
+    text = unpacked(body, response.headers.get("Content-Encoding", ""), MAX_BYTES)
+    return FetchedText(response.status, text[:MAX_BYTES], url)
 
 
 async def _ask(
-    session: aiohttp.ClientSession,
+    web: Web,
     url: URL,
-    config: RawScrape,
     read: Callable[[aiohttp.ClientResponse], Awaitable[Answer]],
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
     """What ``read`` makes of the answer to one request; whatever goes wrong with either is a RefusedError."""
+    config = web.config
+    proxy = web.proxies.of(url, web.policy)
+    session = web.session if proxy is None else web.proxied
     try:
         try:
             async with asyncio.timeout(config.first_byte_timeout_s):
-                response = await session.get(url, allow_redirects=False)
+                if proxy:
+                    await web.resolver.check(_host_of(url))
+                response = await session.get(_public(url), allow_redirects=False, proxy=proxy, headers=headers)
         except aiohttp.ConnectionTimeoutError:
             raise RefusedError("connect_timeout", _host_of(url), transient=True) from None
         except TimeoutError:
@@ -209,14 +252,16 @@ async def _ask(
             raise RefusedError("first_byte_timeout", detail, transient=True) from None
         async with response:
             return await read(response)
+    except PrivateAddressError as error:
+        raise RefusedError(error.reason, str(error)) from None
+    except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+        raise RefusedError("proxy_error", _cause(error), transient=True) from None
     except aiohttp.ClientConnectorDNSError as error:
         if isinstance(error.os_error, PrivateAddressError):
             raise RefusedError(error.os_error.reason, str(error.os_error)) from None
+        if proxy:
+            raise RefusedError("proxy_error", "its host name does not resolve", transient=True) from None
         raise RefusedError("dns_error", f"host name {_host_of(url)} does not resolve", transient=True) from None
-    except aiohttp.ClientPayloadError as error:
-        if _is_malformed(error.__cause__):
-            raise RefusedError("bad_response", str(error)) from None
-        raise RefusedError("incomplete_body", "the connection ended early", transient=True) from None
     except aiohttp.ClientResponseError as error:
         raise RefusedError("bad_response", error.message) from None
     except (aiohttp.ClientSSLError, ssl.SSLError) as error:
@@ -234,7 +279,7 @@ def _location(response: aiohttp.ClientResponse, url: URL) -> URL | None:
     location = response.headers.get("Location")
     if response.status not in REDIRECT_STATUSES or not location:
         return None
-    return parse_url(str(url.join(URL(location))))
+    return joined(url, location)
 
 
 def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
@@ -246,22 +291,35 @@ def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
     )
 
 
-async def _fetched(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:
-    announced = response.content_length
-    if announced is not None and announced > max_bytes:
-        raise RefusedError("too_large", f"{announced} bytes announced", status=response.status)
-    chunks = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > max_bytes:
-            raise RefusedError("too_large", f"more than {max_bytes} bytes", status=response.status)
-    headers = response.headers
+def _may_hold_picture(response: aiohttp.ClientResponse) -> bool:
+    """Whether the status goes with a body that was asked for; a part of one, when it is all parts."""
+    if response.status == 206:
+        span = WHOLE_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        return bool(span and int(span[1]) + 1 == int(span[2]))
+    return 200 <= response.status < 300 and response.status not in (204, 205)
+
+
+def _incomplete() -> RefusedError:
+    return RefusedError("incomplete_body", "the answer ended early", transient=True)
+
+
+async def _fetched(response: aiohttp.ClientResponse, most: int) -> Fetched:
+    announced, status, headers = response.content_length, response.status, response.headers
+    if announced is not None and announced > most:
+        raise RefusedError("too_large", f"{announced} bytes announced", status=status)
+    data, whole = await read_body(response, most)
+    if len(data) <= most and (encodings := headers.get("Content-Encoding")):
+        data = unpacked(data, encodings, most)
+    if len(data) > most:
+        raise RefusedError("too_large", f"more than {most} bytes", status=status)
+    if not whole and not has_its_end(data):
+        raise _incomplete()
+    if status != 200 and not is_picture(data):
+        raise _refusal(response)
     return Fetched(
         str(response.url),
-        response.status,
-        b"".join(chunks),
+        status,
+        data,
         int(time.time()),
         headers.get("Content-Type"),
         headers.get("ETag"),
@@ -270,9 +328,8 @@ async def _fetched(response: aiohttp.ClientResponse, max_bytes: int) -> Fetched:
     )
 
 
-def _is_malformed(cause: BaseException | None) -> bool:
-    """Whether a body broke the rules of its encoding, rather than ended before its time."""
-    return isinstance(cause, PayloadEncodingError) and not isinstance(cause, ContentLengthError | TransferEncodingError)
+def _public(url: URL) -> URL:
+    return url.with_user(None) if url.raw_user else url
 
 
 def _host_of(url: URL) -> str:

@@ -32,6 +32,14 @@ def bomb_png(width: int = 60_000, height: int = 60_000) -> bytes:
     )
 
 
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the machine that runs the tests are none of their business."""
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @pytest.fixture
 def faults() -> Iterator[Faults]:
     with serve_faults(jpeg()) as server:

@@ -52,6 +52,7 @@ def gzip_bomb(megabytes: int) -> bytes:
 
 class Faults:
     """One server. hits, times: requests by path, and when the last came. port: of 127.0.0.1. most_at_once: of pictures.
+    targets: requests by path and query as they were sent. authorized: the last Authorization by path.
 
     bodies: what ``/body/NAME`` and ``/raw/NAME`` send. aliases: paths that are answered like others.
     """
@@ -63,6 +64,8 @@ class Faults:
         self.hits: Counter[str] = Counter()
         self.times: dict[str, float] = {}
         self.agents: set[str] = set()
+        self.targets: Counter[str] = Counter()
+        self.authorized: dict[str, str] = {}
         self.port = 0
         self.most_at_once = 0
         self._at_once = 0
@@ -90,6 +93,8 @@ class Faults:
         headers = dict(line.split(": ", 1) for line in request.split("\r\n")[1:] if line)
         self.hits[url.path] += 1
         self.times[url.path] = time.monotonic()
+        self.targets[request.split(" ")[1]] += 1
+        self.authorized[url.path] = headers.get("Authorization", "")
         self.agents.add(headers.get("User-Agent", ""))
         if url.path in self.aliases:
             url = URL(f"http://here{self.aliases[url.path]}")
@@ -98,6 +103,8 @@ class Faults:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
+            if url.path == "/cookie" and headers.get("Cookie") != "seen=1":
+                url = URL("/status/403")
             await getattr(self, f"get_{url.path.split('/')[1]}")(url, out)
         finally:
             self._at_once -= 1
@@ -116,6 +123,8 @@ class Faults:
     async def get_raw(self, url: URL, out: asyncio.StreamWriter) -> None:
         """``/raw/NAME``: this body is the whole answer."""
         out.write(self.bodies[url.name])
+
+    get_cookie = get_ok  # for those who bring one
 
     async def get_slowly(self, url: URL, out: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.05)
@@ -185,10 +194,16 @@ class Faults:
         out.write(whole)  # in one piece, so that it is read as one
 
     async def get_chunks(self, url: URL, out: asyncio.StreamWriter) -> None:
-        """``/chunks/END``: the picture in chunks, whose last line is missing, or is no number."""
+        """``/chunks/END``: the picture in chunks, whose last one is missing or cut, or after half of it no chunk."""
         out.write(OK + JPEG + b"Transfer-Encoding: chunked\r\n\r\n")
-        out.write(b"%x\r\n%s\r\n" % (len(self.picture), self.picture))
-        out.write(b"ffff\r\nxxxx" if url.name == "missing" else b"zz\r\n")
+        half = len(self.picture) // 2
+        out.write(b"%x\r\n%s\r\n" % (half, self.picture[:half]))
+        if url.name == "garbage":
+            out.write(b"zz\r\n")
+        elif url.name == "cut":
+            out.write(b"%x\r\n%s" % (half + 1, self.picture[half:-500]))
+        else:
+            out.write(b"%x\r\n%s\r\n" % (len(self.picture) - half, self.picture[half:]))
 
     async def get_encoded(self, url: URL, out: asyncio.StreamWriter) -> None:
         """``/encoded/WHAT``: compressed though not asked to be."""
