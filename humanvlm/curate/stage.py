@@ -6,7 +6,7 @@ the kept and the dropped shards, without decoding again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,13 +15,22 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.config.human_scenes import HumanScenes
-from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, perceptual_hash
+from humanvlm.curate import duplicates
+from humanvlm.curate.dedup import perceptual_hash
+from humanvlm.curate.duplicates import NONE, Duplicates
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.scene import Scene, load_models
 from humanvlm.data import tombstones
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
 from humanvlm.data.image import DecodeError, pixels
-from humanvlm.data.shards import ShardError, ShardFile, list_shards, open_shard, read_folder, read_rows, write_shard
+from humanvlm.data.shards import (
+    ShardFile,
+    list_shards,
+    open_shard,
+    read_folder,
+    read_rows,
+    write_shard,
+)
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, funnel
@@ -43,11 +52,13 @@ ADDED = pa.schema(
         ("language", pa.string()),
     ]
 )
+ALSO_AT = pa.field("also_at", duplicates.ALSO_AT)
 SIGNALS = pa.schema(
     [
         ("id", pa.string()),
         ("sha256", pa.string()),
         ("pixels", pa.int64()),
+        ("texted", pa.bool_()),
         ("reason", pa.string()),
         ("detail", pa.string()),
         *ADDED,
@@ -72,12 +83,17 @@ class _Measure:
 
 @dataclass(frozen=True)
 class _Select:
-    """Second pass over one shard, with the duplicates in it."""
+    """Second pass over one shard, with the duplicates in it. number: its place among the shards."""
 
     shard: Path
     out: Path
     signals: Path
-    duplicates: Mapping[str, Duplicate] = field(default_factory=dict)
+    number: int = 0
+    found: Duplicates = NONE
+
+    @property
+    def also(self) -> Path:
+        return self.out / ".work" / "also"
 
 
 def make(run: StageRun) -> Outcome:
@@ -86,11 +102,12 @@ def make(run: StageRun) -> Outcome:
     forgotten = tombstones.load()
     measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten) for path in shards}
     run.map_shards(measure_shard, measure)
-    found = _duplicates([task.signals for task in measure.values()], run.config.near_duplicate_bits)
+    found = duplicates.find([task.signals for task in measure.values()], run.config.near_duplicate_bits)
     select = {
-        path.stem: _Select(path, run.out, task.signals, found.get(path.name, {}))
-        for path, task in zip(shards, measure.values(), strict=True)
+        path.stem: _Select(path, run.out, task.signals, number, part)
+        for number, (path, task, part) in enumerate(zip(shards, measure.values(), found, strict=True))
     }
+    duplicates.spill(run.work / "also", list(zip(shards, found, strict=True)))
     results = run.map_shards(select_shard, select)
     counts = sum((result.counts for result in results), Counts())
     files = [file for result in results for file in result.files]
@@ -113,7 +130,7 @@ def measure_shard(task: _Measure) -> ShardResult:
         {"id": row["id"], "sha256": row["sha256"], "reason": FORGOTTEN, "detail": ""}
         if task.forgotten.covers(row["id"], row["url"], row["sha256"])
         else measure_row(row, task.config)
-        for row in read_rows(task.shard, ("id", "url", "sha256", "text", "image"))
+        for row in read_rows(task.shard, _present(task.shard, ("id", "url", "sha256", "text", "captions", "image")))
     ]
     file = write_shard(task.signals, rows, SIGNALS)
     return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
@@ -135,6 +152,7 @@ def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
     return {
         **known,
         "pixels": scene.width * scene.height,
+        "texted": duplicates.has_text(row),
         "phash": perceptual_hash(scene.gray),
         "faces": [asdict(face) for face in scene.faces],
         "people": [{"box": person.box, "score": person.score} for person in scene.people],
@@ -146,42 +164,26 @@ def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
     }
 
 
-def _duplicates(signals: list[Path], max_bits: int) -> dict[str, dict[str, Duplicate]]:
-    """Duplicates among the rows that passed the filters, by shard name and row id."""
-    rows: list[Candidate] = []
-    shard_of: dict[str, str] = {}
-    for path in signals:
-        for row in read_rows(path, ("id", "sha256", "phash", "pixels", "reason")):
-            if row["id"] in shard_of:
-                raise ShardError(f"{path}: id {row['id']} is also in {shard_of[row['id']]}; ids must be distinct")
-            shard_of[row["id"]] = path.name
-            if row["reason"] is None:
-                rows.append(Candidate(row["id"], row["sha256"], row["phash"], row["pixels"]))
-    found: dict[str, dict[str, Duplicate]] = {}
-    for id, duplicate in sorted(find_duplicates(rows, max_bits).items()):
-        found.setdefault(shard_of[id], {})[id] = duplicate
-    return found
+def _present(shard: Path, columns: Sequence[str]) -> list[str]:
+    """Those of the columns that a shard has, or must have."""
+    return [name for name in columns if name != "captions" or name in open_shard(shard).schema_arrow.names]
 
 
 def select_shard(task: _Select) -> ShardResult:
     """Write the kept rows of a shard with their signals, and the dropped ones with their reasons."""
     kept, dropped = [], []
-    for row, signals in zip(read_rows(task.shard), read_rows(task.signals), strict=True):
-        if drop := _drop(row["id"], signals, task.duplicates):
+    drops = task.found.drops()
+    also = duplicates.read(task.also, task.number)
+    for place, (row, signals) in enumerate(zip(read_rows(task.shard), read_rows(task.signals), strict=True)):
+        drop = drops.get(place) if signals["reason"] is None else Drop(signals["reason"], signals["detail"])
+        if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
         else:
-            kept.append({**row, **{name: signals[name] for name in ADDED.names}})
+            own = {name: signals[name] for name in ADDED.names}
+            kept.append({**row, **own, **duplicates.taken_over(row, also.get(row["id"], ()))})
     source = open_shard(task.shard).schema_arrow.remove_metadata()
-    schema = pa.schema([*source, *ADDED])
+    schema = pa.schema([*source, *ADDED, ALSO_AT])
     return write_result(task.out, task.shard.name, kept, dropped, schema, _totals(kept))
-
-
-def _drop(id: str, signals: Mapping[str, Any], duplicates: Mapping[str, Duplicate]) -> Drop | None:
-    if signals["reason"] is not None:
-        return Drop(signals["reason"], signals["detail"])
-    if id in duplicates:
-        return Drop(duplicates[id].reason, f"of {duplicates[id].kept}")
-    return None
 
 
 def _totals(kept: list[dict[str, Any]]) -> dict[str, float]:

@@ -217,6 +217,16 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
         raise _damaged(path, error) from None
 
 
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of one shard, whole; pictures should not be among them. Raises ShardError as ``read_rows`` does."""
+    shard = open_shard(path)
+    _check_columns(path, shard, columns)
+    try:
+        return shard.read(list(columns), use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _damaged(path, error) from None
+
+
 def _check_columns(path: Path, shard: pq.ParquetFile, columns: Sequence[str]) -> None:
     if missing := sorted(set(columns) - set(shard.schema_arrow.names)):
         raise ShardError(f"{path}: missing column {missing[0]!r}; has {', '.join(shard.schema_arrow.names)}")

@@ -1,18 +1,20 @@
 """Deduplication: no order dependence, nothing kept twice, nothing dropped without a kept look-alike."""
 
+import hashlib
 import io
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from random import Random
 
 import numpy as np
-import pytest
 import skimage.data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from humanvlm.curate.dedup import Candidate, Duplicate, find_duplicates, near_pairs, perceptual_hash
+from humanvlm.curate.dedup import Candidates, find_duplicates, grouped, perceptual_hash, ranked
+from humanvlm.curate.neighbours import crowded
 from humanvlm.data.image import pixels
 
 
@@ -20,8 +22,36 @@ def apart(one: str, other: str) -> int:
     return (int(one, 16) ^ int(other, 16)).bit_count()
 
 
+@dataclass(frozen=True)
+class Row:
+    id: str
+    sha256: str
+    phash: str
+    pixels: int
+    texted: bool = True
+
+    @property
+    def place(self) -> tuple[bool, int, str]:
+        """Ascending from the best row to the worst."""
+        return (not self.texted, -self.pixels, self.id)
+
+
+def duplicates(rows: list[Row], max_bits: int) -> dict[str, tuple[str, str]]:
+    """Reason and kept row of every dropped row, by id."""
+    names = ("id", "sha256", "phash", "pixels", "texted")
+    columns = ([getattr(row, name) for row in rows] for name in names)
+    found = find_duplicates(grouped(ranked(Candidates.of(*columns))), max_bits)
+    for place, kept in enumerate(found.kept.tolist()):
+        assert found.exact[place] == (rows[place].sha256 == rows[kept].sha256)
+    return {
+        rows[place].id: ("duplicate" if copy else "near_duplicate", rows[kept].id)
+        for place, (kept, copy) in enumerate(zip(found.kept.tolist(), found.copies.tolist(), strict=True))
+        if kept != place
+    }
+
+
 @st.composite
-def crawls(draw: st.DrawFn) -> list[Candidate]:
+def crawls(draw: st.DrawFn) -> list[Row]:
     """Rows around a few base hashes, so that near duplicates, chains and exact copies all happen."""
     bases = draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4))
     rows = []
@@ -30,18 +60,19 @@ def crawls(draw: st.DrawFn) -> list[Candidate]:
         for bit in draw(st.lists(st.integers(0, 63), max_size=6)):
             phash ^= 1 << bit
         # One sha256 means one picture: one hash and one size.
-        sha256 = f"{phash:016x}-{draw(st.integers(0, 1))}"
-        rows.append(Candidate(f"{number:020x}", sha256, f"{phash:016x}", 100 * (int(sha256[-1]) + 1)))
+        side = draw(st.integers(0, 1))
+        sha256 = hashlib.sha256(f"{phash}-{side}".encode()).hexdigest()
+        rows.append(Row(f"{number:020x}", sha256, f"{phash:016x}", 100 * (side + 1), draw(st.booleans())))
     return rows
 
 
 @settings(deadline=None, max_examples=150)
 @given(crawls(), st.integers(0, 8), st.randoms())
-def test_dedup_properties(rows: list[Candidate], max_bits: int, random: Random) -> None:
-    dropped = find_duplicates(rows, max_bits)
+def test_dedup_properties(rows: list[Row], max_bits: int, random: Random) -> None:
+    dropped = duplicates(rows, max_bits)
     shuffled = list(rows)
     random.shuffle(shuffled)
-    assert find_duplicates(shuffled, max_bits) == dropped
+    assert duplicates(shuffled, max_bits) == dropped
 
     by_id = {row.id: row for row in rows}
     kept = [row for row in rows if row.id not in dropped]
@@ -49,45 +80,32 @@ def test_dedup_properties(rows: list[Candidate], max_bits: int, random: Random) 
     for one, other in combinations(kept, 2):
         assert one.sha256 != other.sha256
         assert apart(one.phash, other.phash) > max_bits
-    for id, found in dropped.items():
-        row, keeper = by_id[id], by_id[found.kept]
+    for id, (reason, keeper_id) in dropped.items():
+        row, keeper = by_id[id], by_id[keeper_id]
         assert keeper in kept
         assert apart(row.phash, keeper.phash) <= max_bits
-        assert (-keeper.pixels, keeper.id) < (-row.pixels, row.id)
-        if found.reason == "near_duplicate":
+        assert keeper.place < row.place
+        if reason == "near_duplicate":
             assert row.sha256 != keeper.sha256
         else:
-            assert any(other.sha256 == row.sha256 and other.id < id for other in rows)
+            assert any(other.sha256 == row.sha256 and other.place < row.place for other in rows)
 
 
-def test_the_largest_is_kept_and_chains_do_not_merge() -> None:
-    far = f"{0b1111:016x}"
+def test_text_is_kept_before_pixels_and_chains_do_not_merge() -> None:
+    hashes = [f"{value:016x}" for value in (0, 0b11, 0b1111)]  # two bits from one to the next
+    shas = [hashlib.sha256(bytes([value])).hexdigest() for value in range(4)]
     rows = [
-        Candidate("a", "1", f"{0:016x}", 900),
-        Candidate("b", "2", f"{0b11:016x}", 500),  # two bits from either
-        Candidate("c", "3", far, 400),
-        Candidate("d", "3", far, 400),
+        Row("a", shas[0], hashes[0], 500),
+        Row("b", shas[1], hashes[1], 900, texted=False),
+        Row("c", shas[2], hashes[2], 400),
+        Row("d", shas[2], hashes[2], 400),
+        Row("e", shas[0], hashes[0], 500, texted=False),
     ]
-    assert find_duplicates(rows, 2) == {"b": Duplicate("near_duplicate", "a"), "d": Duplicate("duplicate", "c")}
-
-
-@pytest.mark.parametrize("max_bits", [0, 1, 4, 8])
-@pytest.mark.parametrize("count", [300, 3000])
-def test_near_pairs_equals_brute_force(max_bits: int, count: int) -> None:
-    random = np.random.default_rng(count + max_bits)
-    hashes = random.integers(0, 2**63, count, dtype=np.uint64)
-    flips = np.uint64(1) << random.integers(0, 64, (count // 3, max(max_bits, 1)), dtype=np.uint64)
-    hashes = np.unique(np.r_[hashes, hashes[: count // 3] ^ np.bitwise_xor.reduce(flips, axis=1)])
-    distance = np.bitwise_count(hashes[:, None] ^ hashes[None])
-    expected = np.argwhere(np.triu(distance <= max_bits, 1))
-    assert np.array_equal(near_pairs(hashes, max_bits), expected)
-    assert max_bits == 0 or len(expected)
-
-
-def test_near_pairs_scales() -> None:
-    """A hundred thousand hashes are 5e9 pairs: not one by one."""
-    hashes = np.unique(np.random.default_rng(0).integers(0, 2**63, 100_000, dtype=np.uint64))
-    assert len(near_pairs(hashes, 4)) == 0
+    assert duplicates(rows, 2) == {
+        "b": ("near_duplicate", "a"),
+        "d": ("duplicate", "c"),
+        "e": ("duplicate", "a"),
+    }
 
 
 def phash(image: Image.Image) -> str:
@@ -124,8 +142,8 @@ def test_the_photographs_of_packages_are_not_merged() -> None:
         corners = [(x, y) for x in (0, width) for y in (0, height)]
         pictures += [photograph.crop((x, y, x + width, y + height)) for x, y in corners]
     hashes = np.array([int(phash(picture), 16) for picture in pictures], dtype=np.uint64)
-    assert len(hashes) > 80
-    assert len(near_pairs(hashes, 4)) == 0
+    assert len(np.unique(hashes)) == len(hashes) > 80
+    assert not crowded(np.unique(hashes), 4).any()
 
 
 def test_photographs_are_not_merged(shared: Path) -> None:
@@ -134,4 +152,4 @@ def test_photographs_are_not_merged(shared: Path) -> None:
     hashes = np.array([int(phash(Image.open(file)), 16) for file in files], dtype=np.uint64)
     assert len(hashes) > 200
     assert len(np.unique(hashes)) == len(hashes)
-    assert len(near_pairs(hashes, 8)) == 0
+    assert not crowded(np.unique(hashes), 8).any()

@@ -17,7 +17,7 @@ from PIL import Image
 
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate import stage as curate
-from humanvlm.curate.dedup import Duplicate
+from humanvlm.curate.duplicates import Duplicates
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_shard
 from humanvlm.pipeline.runner import run_stage
@@ -103,9 +103,8 @@ def test_every_row_is_accounted_for(artifact: Path) -> None:
     kept = {Path(row["url"]).stem for row in read_folder(artifact, ("url",))}
     dropped = reasons(artifact)
     assert "mirrored" in kept
-    assert len(kept & {"person", "copy"}) == 1  # the smaller id of two identical pictures
-    one = ({"person", "copy"} - kept).pop()
-    expected = {one: "duplicate", "thumbnail": "near_duplicate", "tiny": "too_small", "coffee": "no_person"}
+    assert "person" in kept  # that with text of two identical pictures
+    expected = {"copy": "duplicate", "thumbnail": "near_duplicate", "tiny": "too_small", "coffee": "no_person"}
     assert dropped == expected | {"broken": "undecodable"}
     assert report["rows"]["in"] == 7
     assert report["rows"]["kept"] == 2
@@ -139,6 +138,13 @@ def test_dropped_duplicates_name_what_is_kept(artifact: Path) -> None:
     assert all(detail.removeprefix("of ") in kept for detail in named)
 
 
+def test_kept_rows_say_where_else_their_picture_is(artifact: Path) -> None:
+    also = {Path(row["url"]).stem: row["also_at"] for row in read_folder(artifact, ("url", "also_at"))}
+    found = {Path(one["url"]).stem: one["exact"] for one in also["person"]}
+    assert found == {"copy": True, "thumbnail": False}
+    assert also["mirrored"] == []
+
+
 @pytest.mark.slow
 def test_outputs_are_the_same_for_any_number_of_workers(
     repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -161,7 +167,7 @@ def test_a_stage_that_died_between_the_passes_continues(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(curate, "find_duplicates", die)
+        patch.setattr(curate.duplicates, "find", die)
         with pytest.raises(KeyboardInterrupt):
             curated(repo, crawl, out)
     assert not (out / "report.json").exists()
@@ -204,8 +210,10 @@ def test_every_row_of_a_shard_is_kept_or_dropped_once(
         [{"id": str(n), "reason": filtered.get(fate, fate), "detail": "", **lists} for n, fate in enumerate(fates)],
         curate.SIGNALS,
     )
-    duplicates = {str(n): Duplicate(fate, "x") for n, fate in enumerate(fates) if fate == "duplicate"}
-    result = curate.select_shard(curate._Select(shard, out, signals, duplicates))
+    places = np.array([n for n, fate in enumerate(fates) if fate == "duplicate"], np.int32)
+    kept_for = np.full(len(places), b"x")
+    duplicates = Duplicates(places, places >= 0, kept_for, np.zeros_like(places), places < 0)
+    result = curate.select_shard(curate._Select(shard, out, signals, 0, duplicates))
     kept, dropped = ([row["id"] for row in read_folder(path, ("id",))] for path in (out, out / "dropped"))
     assert sorted(kept + dropped, key=int) == [row["id"] for row in rows]
     assert kept == [str(n) for n, fate in enumerate(fates) if fate == "kept"]
