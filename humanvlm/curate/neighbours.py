@@ -221,8 +221,8 @@ def _free_blocks(bits: list[tuple[float, int]], count: int, asked: int, max_bits
 
     def cost(free: int) -> float:
         key = whole * free / (max_bits + free)
-        masks = comb(max_bits + free, free)
-        return masks * (1e4 + 20.0 * (count + asked) + float(count) * asked * 2.0**-key)
+        masks: int = comb(max_bits + free, free)
+        return masks * (1e4 + 20.0 * (count + asked) + float(count) * asked / float(2**key))
 
     costs = {0: float(count) * asked} | {free: cost(free) for free in range(1, MOST_FREE_BLOCKS + 1)}
     return min(costs, key=lambda free: (costs[free], free))

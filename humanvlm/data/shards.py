@@ -109,17 +109,21 @@ def write_shard(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema
     return _write(path, schema, _tables(iter(rows), schema))
 
 
-def filter_shard(path: Path, keep: Callable[[list[str]], list[bool]]) -> ShardFile | None:
+def filter_shard(
+    path: Path, keep: Callable[[list[str]], list[bool]], edit: Callable[[pa.Table], pa.Table] | None = None
+) -> ShardFile | None:
     """Rewrite a shard, atomically and a row group at a time, with the rows whose ``id`` is to be kept.
 
-    keep: given ids, whether each one is. Returns None, and writes nothing, when all are; else the shard is the one that
-    ``write_shard`` makes of the kept rows. Raises ShardError when the shard is damaged.
+    keep: given ids, whether each one is. edit: changes values of the rows of a row group, none of their types. Returns
+    None, and writes nothing, when all are kept and there is nothing to edit; else the shard is the one that
+    ``write_shard`` makes of what is left. Raises ShardError when the shard is damaged.
     """
     kept = keep([row["id"] for row in read_rows(path, ("id",))])
-    if all(kept):
+    if all(kept) and edit is None:
         return None
     shard = open_shard(path)
-    return _write(path, schema_with_images(_written_schema(shard)), _kept_tables(path, shard, kept))
+    tables = _kept_tables(path, shard, kept)
+    return _write(path, schema_with_images(_written_schema(shard)), map(edit, tables) if edit else tables)
 
 
 def _written_schema(shard: pq.ParquetFile) -> pa.Schema:

@@ -8,12 +8,14 @@ Figures that a stage measured (metrics, info) stay as they were measured.
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
@@ -28,6 +30,7 @@ from humanvlm.takedown.pictures import find_pictures
 
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"
+ALSO_AT = "also_at"  # of human_scenes: where the duplicates of a row were
 
 
 def forget(
@@ -185,12 +188,34 @@ def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
             out = {row["id"] for row in _keys(drops) if covers(stones, row)}
             removed[1] += len(out)
             filter_shard(drops, lambda ids, out=out: [id not in out for id in ids])  # type: ignore[misc]
-        if gone:
+        if gone or _names_forgotten(shard, stones):
             removed[0] += len(gone)
-            filter_shard(shard, lambda ids, gone=gone: [id not in gone for id in ids])  # type: ignore[misc]
+            edit = _unnamed(shard, stones)
+            filter_shard(shard, lambda ids, gone=gone: [id not in gone for id in ids], edit)  # type: ignore[misc]
         if artifact.stage == "raw_scrape":
             _renew_record(artifact.folder, shard)
     return removed[0], removed[1]
+
+
+def _names_forgotten(shard: Path, stones: Tombstones) -> bool:
+    """Whether a row says that its picture is also where a forgotten one was."""
+    if not shard.exists() or ALSO_AT not in open_shard(shard).schema_arrow.names:
+        return False
+    return any(covers(stones, one) for row in read_rows(shard, (ALSO_AT,)) for one in row[ALSO_AT] or ())
+
+
+def _unnamed(shard: Path, stones: Tombstones) -> Callable[[pa.Table], pa.Table] | None:
+    """Takes forgotten rows out of ``also_at``; None where a shard has no such column."""
+    names = open_shard(shard).schema_arrow.names
+    if ALSO_AT not in names:
+        return None
+
+    def edit(rows: pa.Table) -> pa.Table:
+        left = [[one for one in also or () if not covers(stones, one)] for also in rows[ALSO_AT].to_pylist()]
+        place = rows.schema.get_field_index(ALSO_AT)
+        return rows.set_column(place, rows.schema.field(place), pa.array(left, rows.schema.field(place).type))
+
+    return edit
 
 
 def _blank(shard: Path, drops: Path, gone: set[str], stones: Tombstones) -> int:
@@ -251,12 +276,13 @@ def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str
 
 
 def _current(folder: Path, file: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry of an output file as it is now. A shard is known by its rows, since hashing gigabytes takes long."""
+    """The entry of an output file as it is now. A shard is known by its rows and size: hashing takes long."""
     path = next((path for path in (store_of(folder) / file["path"], folder / file["path"]) if path.exists()), None)
     if path is None:
         return dict(file)
     rows = open_shard(path).metadata.num_rows if path.suffix == ".parquet" else file["rows"]
-    if "/" not in file["path"] and path.suffix == ".parquet" and rows == file["rows"]:
+    same = rows == file["rows"] and path.stat().st_size == file["bytes"]
+    if "/" not in file["path"] and path.suffix == ".parquet" and same:
         return dict(file)
     return asdict(ShardFile.of(path.parents[file["path"].count("/")], file["path"], rows))
 

@@ -87,7 +87,7 @@ def test_pairs_of_look_alikes_are_not_listed(monkeypatch: pytest.MonkeyPatch) ->
         compared += values.size
         return count(values)
 
-    monkeypatch.setattr(neighbours.np, "bitwise_count", counted)
+    monkeypatch.setattr(np, "bitwise_count", counted)
     leaders(hashes, np.arange(len(hashes), dtype=np.int32), 4)
     assert compared < len(hashes) ** 2 / 5
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.config.human_scenes import HumanScenes
+from humanvlm.curate import duplicates
 from humanvlm.curate import stage as curate
 from humanvlm.curate.duplicates import Duplicates
 from humanvlm.data.atomic_io import write_json
@@ -167,7 +168,7 @@ def test_a_stage_that_died_between_the_passes_continues(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(curate.duplicates, "find", die)
+        patch.setattr(duplicates, "find", die)
         with pytest.raises(KeyboardInterrupt):
             curated(repo, crawl, out)
     assert not (out / "report.json").exists()
@@ -212,8 +213,8 @@ def test_every_row_of_a_shard_is_kept_or_dropped_once(
     )
     places = np.array([n for n, fate in enumerate(fates) if fate == "duplicate"], np.int32)
     kept_for = np.full(len(places), b"x")
-    duplicates = Duplicates(places, places >= 0, kept_for, np.zeros_like(places), places < 0)
-    result = curate.select_shard(curate._Select(shard, out, signals, 0, duplicates))
+    found = Duplicates(places, places >= 0, kept_for, np.zeros_like(places), places < 0)
+    result = curate.select_shard(curate._Select(shard, out, signals, 0, found))
     kept, dropped = ([row["id"] for row in read_folder(path, ("id",))] for path in (out, out / "dropped"))
     assert sorted(kept + dropped, key=int) == [row["id"] for row in rows]
     assert kept == [str(n) for n, fate in enumerate(fates) if fate == "kept"]

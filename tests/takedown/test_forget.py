@@ -304,6 +304,18 @@ def test_near_duplicates_are_named(project: Path) -> None:
     check_balance()
 
 
+def test_a_near_duplicate_is_named_by_no_row_that_stays(project: Path) -> None:
+    """The rows that stay are what their stage would make of what is left."""
+    forget_url("worse")
+    assert "person" in kept("human_scenes")
+    check_files(Path("artifacts/human_scenes"))
+    assert url_of("worse").encode() not in b"\n".join(contents(Path("artifacts")))
+    report = report_of("human_scenes")
+    made = run_stage("human_scenes", Path("params.yaml"), SETTINGS, force=True)
+    assert made["outputs"] == report["outputs"]
+    assert made["fingerprint"] == report["fingerprint"]
+
+
 def test_near_duplicates_may_be_taken_at_once(project: Path) -> None:
     """Also when the one that is named is the one that was dropped."""
     named = Tombstones(ids=frozenset([id_of("worse")]))
