@@ -88,7 +88,11 @@ def _stage_command(stage: Stage) -> click.Command:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a crawl has no linear algebra to start threads for
         from humanvlm.pipeline.runner import run_stage
 
-        retry = [reason.strip() for reason in retry_failed.split(",")] if retry_failed else []
+        retry: tuple[str, ...] = ()
+        if retry_failed:
+            from humanvlm.scrape.reasons import reasons_named
+
+            retry = reasons_named(retry_failed)
         run_stage(stage.name, params, overrides, _named_inputs(stage, inputs), out, force, retry)
 
     options = [*([RETRY] if stage.retries_rows else []), *([PLAN, ROWS] if stage.plans else [])]

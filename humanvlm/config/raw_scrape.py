@@ -70,8 +70,11 @@ class RawScrape(Section):
         ),
     ] = 50_000_000
     verify: Annotated[
-        Literal["decode", "header"],
-        Field(description="decode: the whole picture must decode; header: only its head is read"),
+        Literal["strict", "decode", "header"],
+        Field(
+            description="decode: the whole picture must decode; strict: and a JPEG without damage, which decoders fill "
+            "with grey; header: only its head is read"
+        ),
     ] = "decode"
     resize_mode: Annotated[
         Literal["no", "keep_ratio", "keep_ratio_largest", "center_crop", "border", "max_pixels"],

@@ -8,7 +8,7 @@ applied, and an orientation is turned upright. Of animations the first frame is 
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -77,8 +77,38 @@ KINDS = (
 )
 
 
+def _is_boxed(*brands: bytes) -> Callable[[bytes], bool]:
+    """Whether a file of boxes (ISO/IEC 14496-12) has one of these major brands."""
+    return lambda head: head[4:8] == b"ftyp" and head[8:12].startswith(brands)
+
+
+def _is_svg(head: bytes) -> bool:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype svg")) and b"<svg" in text)
+
+
+# What the web has too and this decoder does not read, so that its pictures are counted as what they are.
+UNSUPPORTED: Mapping[str, Callable[[bytes], bool]] = {
+    "SVG": _is_svg,
+    "HEIC": _is_boxed(b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"),
+    "JPEG XL": lambda head: head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")),
+    "TIFF": lambda head: head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "ICO": lambda head: head.startswith((b"\0\0\1\0", b"\0\0\2\0")),
+    "PSD": lambda head: head.startswith(b"8BPS"),
+    "JPEG XR": lambda head: head.startswith(b"II\xbc"),
+    "EPS": lambda head: head.startswith(b"%!PS"),
+    "PDF": lambda head: head.startswith(b"%PDF-"),
+    "MP4": _is_boxed(b"isom", b"iso2", b"mp4", b"M4V", b"avc1", b"qt  "),
+    "WebM": lambda head: head.startswith(b"\x1aE\xdf\xa3"),
+}
+HEAD = 1024  # bytes that tell
+
+
 class DecodeError(ValueError):
-    """Bytes that are no picture. reason: not_an_image, image_bomb, corrupt_image or truncated_image; detail: a line."""
+    """Bytes that are no picture, or none that is read.
+
+    reason: not_an_image, unsupported_format, image_bomb, corrupt_image or truncated_image; detail: a line.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         self.reason = reason
@@ -119,18 +149,21 @@ def _decode(data: bytes, least: int) -> Image.Image:
 
 
 def kind_of(data: bytes) -> Kind:
-    """The format of the bytes. Raises DecodeError: not_an_image."""
-    kind = next((kind for kind in KINDS if kind.begins(data[:64])), None)
-    if kind is None:
-        raise DecodeError("not_an_image", f"starts with {data[:16]!r}, as none of {', '.join(k.name for k in KINDS)}")
-    return kind
+    """The format of the bytes. Raises DecodeError: not_an_image, unsupported_format."""
+    for kind in KINDS:
+        if kind.begins(data[:64]):
+            return kind
+    ours = ", ".join(kind.name for kind in KINDS)
+    if name := next((name for name, begins in UNSUPPORTED.items() if begins(data[:HEAD])), None):
+        raise DecodeError("unsupported_format", f"{name}, which is none of {ours}")
+    raise DecodeError("not_an_image", f"starts with {data[:16]!r}, as none of {ours}")
 
 
 def opened(data: bytes, max_pixels: int = MAX_PIXELS) -> Any:
     """The picture (a ``PIL.ImageFile.ImageFile``), of which only the header has been read.
 
-    Raises DecodeError: not_an_image, image_bomb (more than ``max_pixels`` or 200 scans), corrupt_image,
-    truncated_image.
+    Raises DecodeError: not_an_image, unsupported_format, image_bomb (more than ``max_pixels`` or 200 scans),
+    corrupt_image, truncated_image.
     """
     kind = kind_of(data)
     with decoding():

@@ -63,19 +63,29 @@ def with_end(data: bytes) -> bytes | None:
     Browsers show such a picture whole, and Pillow refuses it. It is decoded: the caller has checked its size and its
     number of scans.
     """
-    import simplejpeg
-
     ended = data + b"\xff\xd9"
     if not data.startswith(b"\xff\xd8\xff"):
         return None
     try:
-        if not _is_refined(ended):
-            return None
-        colours = "CMYK" if simplejpeg.decode_jpeg_header(ended)[2] in ("CMYK", "YCCK") else "GRAY"
-        simplejpeg.decode_jpeg(ended, colours, min_factor=8, min_width=1, min_height=1)  # what libjpeg warns of raises
-    except (ValueError, IndexError):  # the latter of a segment that is too short
+        whole = _is_refined(ended) and damage(ended) is None
+    except IndexError:  # of a segment that is too short
         return None
-    return ended
+    return ended if whole else None
+
+
+def damage(data: bytes) -> str | None:
+    """What libjpeg says of entropy-coded data that it fills with grey, or of anything else; None: nothing.
+
+    It is decoded: the caller has checked its size and its number of scans.
+    """
+    import simplejpeg
+
+    try:
+        colours = "CMYK" if simplejpeg.decode_jpeg_header(data)[2] in ("CMYK", "YCCK") else "GRAY"
+        simplejpeg.decode_jpeg(data, colours, min_factor=8, min_width=1, min_height=1)  # what libjpeg warns of raises
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _is_refined(data: bytes) -> bool:

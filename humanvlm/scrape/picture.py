@@ -11,12 +11,13 @@ from typing import Any
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.image import DecodeError, decoding, fitting_profile, opened, orientation
-from humanvlm.data.jpeg import skeleton, with_end
+from humanvlm.data.jpeg import damage, skeleton, with_end
 from humanvlm.scrape.exif import strip, upright_exif
 from humanvlm.scrape.pixels import Size, decode, encode, turned
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.resize import Plan, fit, plan, resample
 
+BLANKS = b"\xef\xbb\xbf \t\r\n"  # what scripts print before a picture: a byte order mark, empty lines
 MAX_SIDE = {"jpeg": 65_500, "webp": 16_383}  # px, of libjpeg and libwebp
 
 
@@ -39,14 +40,15 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
     it), and with ``config.exif`` "strip" the little that cannot be stripped otherwise; the rest keeps its bytes.
     Re-encoded pictures are RGB or grey on white, keep a fitting colour profile and, unless stripped, their EXIF data
     without orientation and thumbnail, with GPS. Of animations the first frame is what is decoded. sha256, md5: hashes
-    that ``data`` should have, in hex. A JPEG that lacks only its end gets it.
+    that ``data`` should have, in hex. A JPEG that lacks only its end gets it, and empty lines before a picture go.
     Safe in threads.
-    Raises RefusedError: sha256_mismatch, md5_mismatch, not_an_image, image_bomb, corrupt_image, truncated_image,
-    unstorable_size.
+    Raises RefusedError: sha256_mismatch, md5_mismatch, not_an_image, unsupported_format, image_bomb, corrupt_image,
+    truncated_image, unstorable_size.
     """
     digest = _check_hashes(data, sha256, md5)
+    served, data = data, data.lstrip(BLANKS)
     try:
-        return _prepared(data, config, digest, digest)
+        return _prepared(data, config, digest if data is served else hashlib.sha256(data).hexdigest(), digest)
     except DecodeError as error:
         ended = with_end(data) if error.reason == "truncated_image" else None
         if ended is None:
@@ -57,7 +59,9 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
 def _prepared(data: bytes, config: RawScrape, sha256: str, source_sha256: str) -> Picture:
     image = opened(data, config.max_pixels)
     kind: str = image.format
-    if kind == "PNG" and config.verify == "decode":
+    if config.verify == "strict" and kind == "JPEG" and (found := damage(data)):
+        raise DecodeError("truncated_image" if found.startswith("Premature end") else "corrupt_image", found)
+    if kind == "PNG" and config.verify != "header":
         with decoding():
             image.load()  # its metadata may come after the pixels
     turn = orientation(image)
@@ -68,7 +72,7 @@ def _prepared(data: bytes, config: RawScrape, sha256: str, source_sha256: str) -
         if stored is not None:
             if stored is not data:
                 image = opened(stored, config.max_pixels)
-            if config.verify == "decode":
+            if config.verify != "header":
                 _check(image, stored)
             if stored is data:
                 return Picture(data, upright[0], upright[1], kind, sha256, source_sha256)

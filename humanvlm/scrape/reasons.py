@@ -2,13 +2,25 @@
 
 import re
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+
+from humanvlm.errors import UserError
 
 # Reasons that may be gone another day: what `--retry-failed` asks for again.
 TRANSIENT_REASONS = frozenset(
     ["bad_response", "connect_error", "connect_timeout", "dns_error", "first_byte_timeout", "incomplete_body",
      "proxy_error", "robots_unreachable", "timeout", "tls_error", "http_408", "http_425", "http_429"]
 )  # fmt: skip
+# Reasons that another attempt may change, because a setting, the index or this program did.
+LASTING_REASONS = frozenset(
+    ["bad_url", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address", "loopback_address",
+     "md5_mismatch", "metadata_address", "not_an_image", "opt_out_ai_txt", "opt_out_noai", "opt_out_tdm",
+     "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large", "too_many_redirects",
+     "truncated_image", "unstorable_size", "unsupported_format"]
+)  # fmt: skip
+ALL, TRANSIENT = "all", "transient"
 
+_STATUS = re.compile(r"http_[1-9][0-9]{2}")
 _CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
@@ -44,13 +56,27 @@ class RefusedError(Exception):
         self.retry_after_s = retry_after_s
 
 
+def reasons_named(text: str) -> tuple[str, ...]:
+    """Reasons in a list with commas, as ``--retry-failed`` takes it. Raises UserError naming one that there is not."""
+    known = sorted(TRANSIENT_REASONS | LASTING_REASONS)
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    for name in names:
+        if name not in (ALL, TRANSIENT, *known) and not _STATUS.fullmatch(name):
+            near = get_close_matches(name, known, 1)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise UserError(
+                f"--retry-failed: no reason {name!r}; {meant}There are {TRANSIENT}, {ALL}, http_NNN, {', '.join(known)}"
+            )
+    return names
+
+
 def retriable(names: Iterable[str]) -> Callable[[str], bool]:
     """Whether a reason is among ``names``; ``transient`` stands for failures that may pass, ``all`` for every one."""
     wanted = frozenset(names)
 
     def matches(reason: str) -> bool:
-        if "all" in wanted or reason in wanted:
+        if ALL in wanted or reason in wanted:
             return True
-        return "transient" in wanted and (reason in TRANSIENT_REASONS or reason.startswith("http_5"))
+        return TRANSIENT in wanted and (reason in TRANSIENT_REASONS or reason.startswith("http_5"))
 
     return matches

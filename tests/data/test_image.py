@@ -258,9 +258,9 @@ def test_a_hint_makes_a_jpeg_smaller_and_never_too_small() -> None:
     ("data", "reason"),
     [
         (b"", "not_an_image"),
-        (b"<svg/>", "not_an_image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not_an_image"),
-        (saved(photo(), "TIFF"), "not_an_image"),
+        (b"<svg/>", "unsupported_format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "unsupported_format"),
+        (saved(photo(), "TIFF"), "unsupported_format"),
         (saved(photo(), "PNG")[:900], "truncated_image"),
         (saved(photo(), "JPEG")[:-40], "truncated_image"),
         (saved(photo(), "BMP")[:30], "truncated_image"),
@@ -272,6 +272,28 @@ def test_what_is_no_picture_is_refused_in_one_line(data: bytes, reason: str) -> 
     assert refused.value.reason == reason
     assert "\n" not in str(refused.value)
     assert isinstance(refused.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("SVG", b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- made by hand -->\n<svg xmlns="http://www.w3.org/2000/svg">'),
+        ("HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("HEIC", b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic"),
+        ("JPEG XL", b"\xff\x0a\xfa\x1f"),
+        ("JPEG XL", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        ("TIFF", b"MM\0*\0\0\0\x08"),
+        ("ICO", b"\0\0\1\0\1\0"),
+        ("PSD", b"8BPS\0\1"),
+        ("PDF", b"%PDF-1.7"),
+        ("MP4", b"\0\0\0\x20ftypisom"),
+        ("WebM", b"\x1aE\xdf\xa3"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(name: str, head: bytes) -> None:
+    with pytest.raises(DecodeError, match=f"unsupported_format: {name}, ") as refused:
+        decode(head + bytes(100))
+    assert refused.value.reason == "unsupported_format"
 
 
 def test_bombs_are_refused() -> None:

@@ -92,6 +92,48 @@ def test_malformed_pictures_are_refused_with_a_reason() -> None:
     assert reason(data, RawScrape(max_pixels=64 * 48)) == "ok"
 
 
+@pytest.mark.parametrize("before", [b"\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n \n"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_what_scripts_print_before_a_picture_is_not_stored(before: bytes, kind: str) -> None:
+    data = photo(64, 48, kind)
+    served = before + data
+    picture = prepare(served, KEPT_AS_THEY_ARE, hashlib.sha256(served).hexdigest())
+    assert picture.data == data
+    assert picture.sha256 == hashlib.sha256(data).hexdigest()
+    assert picture.source_sha256 == hashlib.sha256(served).hexdigest()
+
+
+def damaged() -> dict[str, bytes]:
+    """A photograph half of which is grey, or worse, though decoders say nothing."""
+    data = photo(320, 240)
+    half = len(data) // 2
+    noise = np.random.default_rng(1).bytes(half - 2).replace(b"\xff", b"\xfe")
+    return {
+        "zeros": data[:half] + bytes(len(data) - half - 2) + data[-2:],
+        "noise": data[:half] + noise + data[-2:],
+        "cut": data[:half] + data[-2:],
+        "hole": data[:half] + data[half + 500 :],
+    }
+
+
+@pytest.mark.parametrize("name", damaged())
+def test_half_destroyed_pictures_are_refused_when_that_is_asked(name: str) -> None:
+    assert reason(damaged()[name]) == "ok"
+    resizings: list[dict[str, Any]] = [{}, {"resize_mode": "keep_ratio", "image_size": 64}]
+    for resizing in resizings:
+        strict = RawScrape(verify="strict", **resizing)
+        assert reason(damaged()[name], strict) == "corrupt_image"
+        for whole in (
+            photo(320, 240),
+            photo(320, 240, progressive=True),
+            photo(320, 240, mode="CMYK"),
+            photo(9, 9, "PNG"),
+        ):
+            assert reason(whole, strict) == "ok"
+        assert reason(photo(320, 240)[:-2], strict) == "ok"
+        assert reason(photo(320, 240)[:-200], strict) == "truncated_image"
+
+
 @pytest.mark.parametrize(("scans", "expected"), [(MAX_SCANS, "ok"), (MAX_SCANS + 1, "image_bomb")])
 def test_a_progressive_jpeg_of_very_many_scans_is_a_bomb(scans: int, expected: str) -> None:
     data = photo(64, 48, progressive=True)
@@ -264,7 +306,8 @@ def test_every_nasty_file_decodes_upright_or_is_refused_in_bounded_memory() -> N
     assert outcome["peak_kb"] < 700_000
     assert found.keys() == outcomes.keys()
     refused = {name for name, what in found.items() if isinstance(what, str)}
-    assert {found[name] for name in refused} <= {"not_an_image", "corrupt_image", "truncated_image", "image_bomb"}
+    reasons = {"not_an_image", "unsupported_format", "corrupt_image", "truncated_image", "image_bomb"}
+    assert {found[name] for name in refused} <= reasons
     assert len(refused) < len(outcomes) / 2
     for name in outcomes.keys() - refused:
         assert found[name] == outcomes[name]["rgb_upright_size"], name
