@@ -3,20 +3,22 @@
 import html
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from humanvlm.caption.captioners.base import Captioner, Draft, Style, Subject
 from humanvlm.caption.template.english import within, word_count
 
-TAG = re.compile(r"<[^<>]{0,200}>")
+# Runs are taken whole (``++``) and only from where they begin, so that no text makes a pattern look twice at a letter.
+TAG = re.compile(r"<[/!?a-z][^<>]{0,200}>", re.IGNORECASE)
 URL = re.compile(r"(?:https?://|www\.)\S*", re.IGNORECASE)
-DOMAIN = re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|info|co\.uk|de|fr|ru|jp)\b(?:/\S*)?", re.IGNORECASE)
-EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
+DOTTED = re.compile(r"(?<![\w-])([\w-]++(?:\.[\w-]++)++)(/\S*+)?")
+DOMAINS = {"com", "net", "org", "info", "de", "fr", "ru", "jp"}
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++")
 HANDLE = re.compile(r"(?<!\w)@\w+")
 HASHTAG = re.compile(r"(?<!\w)#(?=\w)")
-FILE = re.compile(r"[\w()-]*\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|pdf|html?)\b", re.IGNORECASE)
+FILE = re.compile(r"(?<![\w()-])[\w()-]*+\.(?:jpe?g|png|gif|webp|bmp|tiff?|svg|heic|pdf|html?)\b", re.IGNORECASE)
 CAMERA = re.compile(r"\b(?:IMG|DSC[FN]?|DCIM|PICT|MVI)[_-]?\d{3,}\b", re.IGNORECASE)
 BOILERPLATE = re.compile(
     r"\b(?:stock (?:photos?|photography|images?|pictures?|vectors?)|royalty[- ]free(?: (?:photos?|images?))?"
@@ -28,24 +30,37 @@ BOILERPLATE = re.compile(
 SPACE = re.compile(r"\s+")
 LOOSE = re.compile(r"\(\s*\)|\[\s*\]|\{\s*\}|(?:(?<=\s)|^)[|\-–—_/\\~*+=<>•·©®™]+(?=\s|$)")
 END = re.compile(r"(?<=[.!?])\s+(?=[\"'“(]?[A-Z0-9])")
+JOINERS = "\u200c\u200d"  # between letters of some scripts, and between the parts of an emoji
+JOINER = re.compile(rf"(?<![^\s\x00-\x7f])[{JOINERS}]|[{JOINERS}](?![^\s\x00-\x7f])")
+TAGGED = re.compile("(\U0001f3f4[\U000e0030-\U000e007a]{1,8}\U000e007f)|[\U000e0000-\U000e007f]")  # flags of regions
+SEEN = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\U000110bd\U000110cd"  # format characters with a form
+MOST_MARKS = 30  # on one letter: sorting them takes quadratic time
+ENDS = ".!?…。！？।؟"
+PASSES = 8  # ordinary texts need two
 MOST_CHARACTERS = 20_000  # of one text; what comes after is not read
 
 
 def clean_text(text: str) -> str:
     """A text as plain sentences: NFC, no markup, addresses, handles, file names, boilerplate; '' when nothing is left.
 
-    Idempotent. Letters keep their case except the first one, and a text all in capitals becomes lower case.
+    Idempotent, in time that is linear in the text. Letters keep their case except the first one, and a text all in
+    capitals becomes lower case. Soft hyphens and what has no width leave their words whole; joiners stay where scripts
+    and emoji need them.
     """
-    previous, text = "", text[:MOST_CHARACTERS]
-    while text != previous:  # taking one thing out can join what becomes another
-        previous, text = text, _clean_once(text)
+    text, passes = _clean_once(text[:MOST_CHARACTERS]), 1
+    while (cleaned := _clean_once(text)) != text:  # taking one thing out can join what becomes another
+        passes += 1
+        # Of things within things the half is given up each time, so there is an end.
+        text = cleaned if passes < PASSES else _clean_once(cleaned[: len(cleaned) // 2])
     return text
 
 
 def _clean_once(text: str) -> str:
-    text = unicodedata.normalize("NFC", html.unescape(text))
-    text = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in text)
-    for pattern in (TAG, EMAIL, URL, FILE, DOMAIN, HANDLE, HASHTAG, CAMERA, BOILERPLATE):
+    text = _letters(html.unescape(text))
+    for pattern in (TAG, EMAIL, URL, FILE):
+        text = pattern.sub(" ", text)
+    text = DOTTED.sub(_without_domain, text)
+    for pattern in (HANDLE, HASHTAG, CAMERA, BOILERPLATE):
         text = pattern.sub(" ", text)
     text = SPACE.sub(" ", LOOSE.sub(" ", text)).strip()
     text = re.sub(r"\s+([,.;:!?]+)(?=\s|[^\W\d]|$)", r"\1", text)
@@ -58,7 +73,41 @@ def _clean_once(text: str) -> str:
         text = text.lower()
     if text[0].islower() and len(text[0].upper()) == 1:
         text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?…" or text[-2:] in ('."', '!"', '?"') else f"{text}."
+    return text if text[-1] in ENDS or text[-2:] in ('."', '!"', '?"') else f"{text}."
+
+
+def _letters(text: str) -> str:
+    """NFC, without what cannot be seen; other characters that are no letters or signs become spaces."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = JOINER.sub("", TAGGED.sub(r"\1", text))
+    return "".join(map(_letter, unicodedata.normalize("NFC", "".join(_few_marks(text)))))
+
+
+def _few_marks(text: str) -> Iterator[str]:
+    marks = 0
+    for letter in text:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= MOST_MARKS:
+            yield letter
+
+
+def _letter(letter: str) -> str:
+    category = unicodedata.category(letter)
+    if category == "Cf":
+        return letter if letter in JOINERS or letter in SEEN or "\U000e0020" <= letter <= "\U000e007f" else ""
+    return " " if category[0] in "CZ" else letter
+
+
+def _without_domain(found: re.Match[str]) -> str:
+    """What a dotted word leaves when all up to its last top-level domain is taken out, with the path after it."""
+    labels, path = found[1].split("."), found[2] or ""
+    for last in range(len(labels) - 1, 0, -1):
+        name = labels[last].partition("-")[0].casefold()
+        if name in DOMAINS or (last > 1 and name == "uk" and labels[last - 1].casefold() == "co"):
+            rest = labels[last + 1 :]
+            return f" .{'.'.join(rest)}{path}" if rest else " "
+    return found[0]
 
 
 def sentences(text: str) -> list[str]:

@@ -1,5 +1,8 @@
 """Cleaning of the index's own texts."""
 
+import json
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -12,6 +15,8 @@ from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.data.facts import Facts
 
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+SCOTLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f"
 CASES = {
     "a man &amp; a dog": "A man & a dog.",
     "Woman in red http://shop.example/x?y=1 smiling": "Woman in red smiling.",
@@ -29,12 +34,45 @@ CASES = {
     "&lt;p&gt;A boy&lt;/p&gt;": "A boy.",
     "A boy \u200b\u202e reads": "A boy reads.",
     "Royalty-free image of a nurse": "Of a nurse.",
+    "Wonder\u00adful photo\u00adgraphy of a wo\u200bman": "Wonderful photography of a woman.",
+    "\ufeffa \u200fman\u200e on a \u200cbench\u200d": "A man on a bench.",
+    f"family {FAMILY} at sea": f"Family {FAMILY} at sea.",
+    f"flag {SCOTLAND} here": f"Flag {SCOTLAND} here.",
+    "hidden \U000e0068\U000e0069words": "Hidden words.",
+    "زن می\u200cخندد": "زن می\u200cخندد.",
+    "女性が笑っている。": "女性が笑っている。",
+    "aged 3 < x and y > 5": "Aged 3 x and y 5.",
+    "a shop.example.com/x/y.z b": "A b.",
+    "Visit news.co.uk or a.com.au today": "Visit or.au today.",
+    "my (1).jpg and a.b.photo.png": "My and a.b.",
 }
 
 
 @pytest.mark.parametrize(("text", "cleaned"), CASES.items())
 def test_cleaning(text: str, cleaned: str) -> None:
     assert clean_text(text) == cleaned
+
+
+# Captions that a pattern which looks twice at a letter takes many seconds for.
+HOSTILE = [
+    "a" * 20_000, "a." * 10_000, "a-" * 10_000, "(" * 20_000, "a@" * 10_000, "a@b." * 5_000, "<" * 20_000,
+    "&" + "amp;" * 5_000,
+    "<a" * 5_000 + ">" * 5_000, "stock " * 1_700 + "photo " * 1_700, "a" + "\u0315\u0300" * 10_000,
+    "\u00e9\u200c" * 10_000, "a.com." * 3_400, "a.com/" * 3_400, "a.jpg." * 3_400, "IMG_" + "1" * 19_990,
+    " ,;." * 5_000,
+    "A. " * 6_700, "1. " * 6_700, "\U0001f3f4" + "\U000e0061" * 20_000, "&#1" * 6_700, " " * 20_000 + "a",
+]  # fmt: skip
+
+
+def test_hostile_texts_take_linear_time() -> None:
+    code = (
+        "import json, resource, sys; resource.setrlimit(resource.RLIMIT_CPU, (20, 20))\n"
+        "from humanvlm.caption.captioners.source import clean_text, distinct, first_sentences, sentences\n"
+        "for text in json.load(sys.stdin):\n"
+        "    cleaned = clean_text(text)\n"
+        "    distinct(sentences(cleaned)), first_sentences(cleaned, 70)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], input=json.dumps(HOSTILE), text=True, check=True)  # a kill is an error
 
 
 fragments = st.sampled_from(
