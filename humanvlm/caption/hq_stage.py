@@ -5,8 +5,9 @@ those that were chosen.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,12 @@ from humanvlm.caption.judging import drops, judge
 from humanvlm.caption.report import Kind, present
 from humanvlm.caption.selection import coverage
 from humanvlm.caption.stage import limits_of, share
-from humanvlm.caption.statistics import merged, tally
+from humanvlm.caption.statistics import merged, of_statistics, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
-from humanvlm.data.shards import open_shard, read_rows
+from humanvlm.data.shards import RandomRows, open_shard, picture_at, read_rows, rows_at
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 PASSED_ON = (
@@ -101,34 +102,55 @@ def make(run: StageRun) -> Outcome:
 
 
 def describe_shard(task: Task) -> ShardResult:
-    """The chosen rows of one shard, described; the others with their reason."""
-    rows, subjects, dropped = [], [], []
-    source = read_rows(task.source, [*PASSED_ON, *TALKED_OF, "text", "captioner"])
-    for row, drop in zip(source, drops(task.signals, task.chosen), strict=True):
+    """The chosen rows of one shard, described; the others with their reason.
+
+    The shard is read twice, the second time with its pictures, a row group at a time.
+    """
+    subjects: dict[int, Subject] = {}
+    from_source: list[bool] = []
+    dropped: list[Mapping[str, Any]] = []
+    reader = RandomRows(("image",))
+    source = read_rows(task.source, ["id", "url", "sha256", "captions", "text", "facts", "captioner"])
+    for place, (row, drop) in enumerate(zip(source, drops(task.signals, task.chosen), strict=True)):
         if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
         else:
-            rows.append(row)
-            subjects.append(known(row))
-    kept, talks = [], Counter[str]()
+            subjects[place] = known(row, partial(picture_at, reader, task.source, place))
+            from_source.append(row["captioner"] == "source")
     template = template_of(task.config)
+    drafts = written(task, list(subjects.values()), from_source, template)
+    counted: list[Mapping[str, Any]] = []
+    talks = Counter[str]()
+    kept = _described(task, subjects, drafts, template, counted, talks)
+    schema = open_shard(task.source).schema_arrow
+    fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
+    fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
+    result = write_result(task.out, task.source.name, kept, dropped, pa.schema(fields))
+    return replace(result, info={**tally(counted, KIND.texts), "talks": dict(talks)})
+
+
+def _described(
+    task: Task,
+    subjects: Mapping[int, Subject],
+    drafts: Iterator[tuple[str, Draft]],
+    template: TemplateCaptioner,
+    counted: list[Mapping[str, Any]],
+    talks: Counter[str],
+) -> Iterator[dict[str, Any]]:
+    """The rows of the subjects with their texts and conversations; what statistics count of them is appended to
+    ``counted``, and added to ``talks``. subjects: by their place in the shard."""
     limits = limits_of(task.config, template.max_words)
-    from_source = [row["captioner"] == "source" for row in rows]
-    drafts = written(task, subjects, from_source, template)
-    for row, subject, (writer, draft) in zip(rows, subjects, drafts, strict=True):
+    rows = rows_at(task.source, subjects, [*PASSED_ON, *TALKED_OF, "text"])
+    for row, subject, (writer, draft) in zip(rows, subjects.values(), drafts, strict=True):
         accepted = accept(subject, draft, writer, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
         scene = scene_of(row, subject.facts, task.config.min_probability, task.config.seed)
         talk = converse(scene, {**row, **texts}, task.config.max_turns, task.seen)
         told = {**texts, **accepted.columns(STYLES), "conversations": talk.messages()}
-        kept.append({**{name: row[name] for name in PASSED_ON}, **told})
+        kept = {**{name: row[name] for name in PASSED_ON}, **told}
+        counted.append(of_statistics(kept, KIND.texts))
         talks.update(talk.figures())
-    schema = open_shard(task.source).schema_arrow
-    fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
-    fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
-    return write_result(
-        task.out, task.source.name, kept, dropped, pa.schema(fields), {**tally(kept, KIND.texts), "talks": dict(talks)}
-    )
+        yield kept
 
 
 def written(
@@ -151,7 +173,6 @@ def template_of(config: HumanCaptionHQ) -> TemplateCaptioner:
     return TemplateCaptioner(config.seed, config.min_probability, dict.fromkeys(STYLES.values(), config.max_words))
 
 
-def known(row: Mapping[str, Any]) -> Subject:
-    """What human_caption says of a row."""
-    data = (row["image"] or {}).get("bytes") or b""
-    return Subject(row["id"], facts_from_json(row["facts"]), source_texts(row), row["sha256"] or "", lambda: data)
+def known(row: Mapping[str, Any], picture: Callable[[], bytes] = bytes) -> Subject:
+    """What human_caption says of a row. picture: reads its file."""
+    return Subject(row["id"], facts_from_json(row["facts"]), source_texts(row), row["sha256"] or "", picture)

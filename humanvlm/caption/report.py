@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from humanvlm.caption.statistics import CHANGED, SUPPORT, Tally, by_support, figures, tally
+from humanvlm.caption.statistics import CHANGED, COUNTED, SUPPORT, Tally, by_support, figures, tally
 from humanvlm.caption.template.skeleton import skeleton
 from humanvlm.caption.variety import variety
 from humanvlm.data.atomic_io import write_json
@@ -21,7 +21,6 @@ STATISTICS = "statistics.json"
 SAMPLE = 1000  # texts of which variety is measured
 SHOWN = 40  # facts in tables
 COLOURS = {"supported": "#2f9e5b", "unsupported": "#e0a030", "contradicted": "#c62f3b"}
-COUNTED = ("facts", "claims", "captioner", *CHANGED, "faithfulness", "license", "split")
 RESPONSIBLE = {
     "dataCollection": "Pictures and texts were downloaded from the addresses of a URL index, honouring robots.txt and "
     "machine-readable opt-outs.",

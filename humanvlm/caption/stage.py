@@ -1,8 +1,9 @@
 """human_caption: facts of every scene, and from them, or from the index's own texts, short and detailed captions."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,14 @@ from humanvlm.caption.captioners.source import drop_reason, source_texts
 from humanvlm.caption.checks.check import Limits
 from humanvlm.caption.facts.measure import measure
 from humanvlm.caption.report import Kind, present
-from humanvlm.caption.statistics import merged, tally
+from humanvlm.caption.statistics import merged, of_statistics, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.caption.template.english import word_count
 from humanvlm.config.human_caption import HumanCaption
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.dropped import Drop, dropped_row
 from humanvlm.data.image import DecodeError, pixels
-from humanvlm.data.shards import list_shards, open_shard, read_rows
+from humanvlm.data.shards import RandomRows, list_shards, open_shard, picture_at, read_rows, rows_at
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
 
 STYLES: Mapping[str, Style] = {"short": "short", "detailed": "detailed"}  # by their column
@@ -63,40 +64,54 @@ def make(run: StageRun) -> Outcome:
 
 
 def caption_shard(task: Task) -> ShardResult:
-    """Facts and captions of one shard's rows; rows without usable text or picture are dropped with their reason."""
-    config = task.config
-    rows, subjects, dropped = [], [], []
-    for row in read_rows(task.source):
-        subject = measured(row, config)
+    """Facts and captions of one shard's rows; rows without usable text or picture are dropped with their reason.
+
+    The shard is read twice, a row group at a time: pictures of rows that are described are not held meanwhile.
+    """
+    subjects: dict[int, Subject] = {}
+    dropped: list[Mapping[str, Any]] = []
+    reader = RandomRows(("image",))
+    for place, row in enumerate(read_rows(task.source)):
+        subject = measured(row, task.config, partial(picture_at, reader, task.source, place))
         if isinstance(subject, Drop):
             dropped.append(dropped_row(row["id"], row["url"], subject))
         else:
-            rows.append(row)
-            subjects.append(subject)
+            subjects[place] = subject
+    counted: list[Mapping[str, Any]] = []
+    kept = _captioned(task, subjects, dropped, counted)
+    schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
+    result = write_result(task.out, task.source.name, kept, dropped, schema)
+    return replace(result, info=tally(counted, KIND.texts))
+
+
+def _captioned(
+    task: Task, subjects: Mapping[int, Subject], dropped: list[Mapping[str, Any]], counted: list[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """The rows of the subjects with their captions, what statistics count of them appended to ``counted``; those whose
+    caption is too short are appended to ``dropped``. subjects: by their place in the shard.
+    """
+    config = task.config
     template = template_of(config)
     captioner = open_captioner(config, "human_caption", task.source.stem, template)
     limits = limits_of(config, template.max_words)
-    drafts = captioner.write(subjects, tuple(STYLES.values()))
-    kept = []
-    for row, subject, draft in zip(rows, subjects, drafts, strict=True):
+    drafts = captioner.write(list(subjects.values()), tuple(STYLES.values()))
+    for row, subject, draft in zip(rows_at(task.source, subjects), subjects.values(), drafts, strict=True):
         accepted = accept(subject, draft, captioner.name, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
         if word_count(texts["short"]) < config.min_words:
             drop = Drop("text_too_short", f"{word_count(texts['short'])} words: {texts['short']}")
             dropped.append(dropped_row(row["id"], row["url"], drop))
             continue
-        kept.append(
-            {
-                **row,
-                "captions": list(subject.texts) if config.captioner == "source" else row["captions"],
-                "facts": subject.facts.to_json(),
-                **texts,
-                **accepted.columns(STYLES),
-                "split": split_of(row["id"], config.seed, config.holdout),
-            }
-        )
-    schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
-    return write_result(task.out, task.source.name, kept, dropped, schema, tally(kept, KIND.texts))
+        kept = {
+            **row,
+            "captions": list(subject.texts) if config.captioner == "source" else row["captions"],
+            "facts": subject.facts.to_json(),
+            **texts,
+            **accepted.columns(STYLES),
+            "split": split_of(row["id"], config.seed, config.holdout),
+        }
+        counted.append(of_statistics(kept, KIND.texts))
+        yield kept
 
 
 def template_of(config: HumanCaption) -> TemplateCaptioner:
@@ -112,19 +127,19 @@ def limits_of(config: HumanCaption | HumanCaptionHQ, words: Mapping[Style, int])
     return {style: Limits(most, **shared, prompts=wordings() if asked else ()) for style, most in words.items()}
 
 
-def measured(row: Mapping[str, Any], config: HumanCaption) -> Subject | Drop:
-    """What is known of a row's picture; or why it is dropped: undecodable, no_text, text_too_short."""
+def measured(row: Mapping[str, Any], config: HumanCaption, picture: Callable[[], bytes] = bytes) -> Subject | Drop:
+    """What is known of a row's picture; or why it is dropped: undecodable, no_text, text_too_short. picture: reads its
+    file again."""
     texts = source_texts(row)
     if config.captioner == "source" and (reason := drop_reason(texts, config.min_words)):
         return Drop(*reason)
-    data = (row["image"] or {}).get("bytes") or b""
     try:
-        rgb = pixels(data)
+        rgb = pixels((row["image"] or {}).get("bytes") or b"")
     except DecodeError as error:
         return Drop("undecodable", str(error))
     faces, people, objects = (row[name] or () for name in ("faces", "people", "objects"))
     facts = measure(rgb, faces, people, objects, texts, attribute_classifier=config.attribute_classifier)
-    return Subject(row["id"], facts, texts, row["sha256"], lambda: data)
+    return Subject(row["id"], facts, texts, row["sha256"], picture)
 
 
 def split_of(key: str, seed: int, holdout: float) -> str:

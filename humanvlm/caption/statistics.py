@@ -15,6 +15,7 @@ CELL = ("gender", "stage", "shot")  # whose combinations are counted: who is in 
 GIVEN = ("box", "face", "position", "shot", "size")
 OF_PICTURE = ("place", "setting", "objects", "relations", "background", "text")
 CHANGED = ("repaired", "replaced")
+COUNTED = ("facts", "claims", "captioner", *CHANGED, "faithfulness", "license", "split")
 SUPPORT = ("supported", "unsupported", "contradicted")
 
 
@@ -47,6 +48,11 @@ def tally(rows: Iterable[Mapping[str, Any]], texts: Sequence[str]) -> dict[str, 
         name: dict(counter.most_common(MOST_VALUES) if name.startswith(("value ", "license")) else counter)
         for name, counter in counts.items()
     }
+
+
+def of_statistics(row: Mapping[str, Any], texts: Sequence[str]) -> dict[str, Any]:
+    """What ``tally`` reads of a row."""
+    return {name: row[name] for name in (*texts, *COUNTED) if name in row}
 
 
 def reasons_of(text: str) -> list[str]:

@@ -24,6 +24,7 @@ from humanvlm.data import tombstones
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
 from humanvlm.data.image import DecodeError, pixels
 from humanvlm.data.shards import (
+    RandomRows,
     ShardFile,
     list_shards,
     open_shard,
@@ -171,29 +172,38 @@ def _present(shard: Path, columns: Sequence[str]) -> list[str]:
 
 def select_shard(task: _Select) -> ShardResult:
     """Write the kept rows of a shard with their signals, and the dropped ones with their reasons."""
-    kept, dropped = [], []
+    dropped: list[Mapping[str, Any]] = []
+    totals = Counter[str]()
+    source = open_shard(task.shard).schema_arrow.remove_metadata()
+    kept = _selected(task, dropped, totals)
+    result = write_result(task.out, task.shard.name, kept, dropped, pa.schema([*source, *ADDED, ALSO_AT]))
+    return replace(result, info=dict(totals))
+
+
+def _selected(task: _Select, dropped: list[Mapping[str, Any]], totals: Counter[str]) -> Iterator[dict[str, Any]]:
+    """The kept rows of a shard; the others are appended to ``dropped``, and the figures of those kept added up."""
     drops = task.found.drops()
     also = duplicates.read(task.also, task.number)
     for place, (row, signals) in enumerate(zip(read_rows(task.shard), read_rows(task.signals), strict=True)):
         drop = drops.get(place) if signals["reason"] is None else Drop(signals["reason"], signals["detail"])
         if drop:
             dropped.append(dropped_row(row["id"], row["url"], drop))
-        else:
-            own = {name: signals[name] for name in ADDED.names}
-            kept.append({**row, **own, **duplicates.taken_over(row, also.get(row["id"], ()))})
-    source = open_shard(task.shard).schema_arrow.remove_metadata()
-    schema = pa.schema([*source, *ADDED, ALSO_AT])
-    return write_result(task.out, task.shard.name, kept, dropped, schema, _totals(kept))
+            continue
+        own = {name: signals[name] for name in ADDED.names}
+        kept = {**row, **own, **duplicates.taken_over(row, also.get(row["id"], ()))}
+        totals.update(_totals(kept))
+        yield kept
 
 
-def _totals(kept: list[dict[str, Any]]) -> dict[str, float]:
+def _totals(row: Mapping[str, Any]) -> dict[str, int]:
+    """Figures of a kept row that add up over rows and shards."""
     return {
-        "faces": sum(len(row["faces"]) for row in kept),
-        "people": sum(len(row["people"]) for row in kept),
-        "objects": sum(len(row["objects"]) for row in kept),
-        "with_face": sum(bool(row["faces"]) for row in kept),
-        "with_person": sum(bool(row["people"]) for row in kept),
-        "megapixels": sum(row["width"] * row["height"] for row in kept) / 1e6,
+        "faces": len(row["faces"]),
+        "people": len(row["people"]),
+        "objects": len(row["objects"]),
+        "with_face": int(bool(row["faces"])),
+        "with_person": int(bool(row["people"])),
+        "pixels": row["width"] * row["height"],
     }
 
 
@@ -206,7 +216,7 @@ def _metrics(counts: Counts, totals: Mapping[str, float]) -> dict[str, float]:
         "objects_per_image": totals["objects"] / kept,
         "share_with_face": totals["with_face"] / kept,
         "share_with_person": totals["with_person"] / kept,
-        "megapixels_per_image": totals["megapixels"] / kept,
+        "megapixels_per_image": totals["pixels"] / 1e6 / kept,
     } | {f"dropped.{reason}": float(count) for reason, count in counts.dropped.items()}
 
 
@@ -226,17 +236,17 @@ def illustrate(out: Path, source: Path, counts: Counts, config: Mapping[str, Any
 
 
 def _dropped_examples(out: Path, source: Path, each: int) -> Iterator[dict[str, Any]]:
-    """The first pictures of every reason, with it, from the first shards."""
+    """The first pictures of every reason, with it, from the first shards; only their row groups are read."""
     shown = Counter[str](dict.fromkeys([FORGOTTEN], each))
+    reader = RandomRows(("image",))
     for path in list_shards(source)[:8]:
         drops = dropped_path(out, path.name)
-        dropped = read_rows(drops) if drops.exists() else ()
-        reasons = {row["id"]: f"{row['reason']}: {row['detail']}" for row in dropped}
-        for row in read_rows(path, ("id", "image")):
-            reason = reasons.get(row["id"], "").partition(":")[0]
-            if reason and shown[reason] < each:
-                shown[reason] += 1
-                yield {"image": row["image"], "reason": reasons[row["id"]]}
+        dropped = {row["id"]: row for row in read_rows(drops)} if drops.exists() else {}
+        for place, row in enumerate(read_rows(path, ("id",))):
+            drop = dropped.get(row["id"])
+            if drop and shown[drop["reason"]] < each:
+                shown[drop["reason"]] += 1
+                yield {**reader.read(path, place), "reason": f"{drop['reason']}: {drop['detail']}"}
 
 
 def _card(out: Path, counts: Counts, config: Mapping[str, Any]) -> ShardFile:

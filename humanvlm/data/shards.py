@@ -3,13 +3,14 @@
 A shard is one Parquet file of a few thousand rows. Picture bytes sit in a ``struct<bytes, path>`` column that Hugging
 Face ``datasets`` decodes as its ``Image`` feature; the other columns are zstd-compressed. Row groups are small, so one
 picture can be read without its neighbours, and readers of metadata project columns and never touch picture bytes.
+Scalar columns have bounds in every row group. A shard without rows has no row group.
 """
 
 import base64
 import json
 import tempfile
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -134,9 +135,7 @@ def _written_schema(shard: pq.ParquetFile) -> pa.Schema:
 
 
 def _tables(rows: Iterator[Mapping[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows in tables of one row group each; of no rows one empty table."""
-    chunk = list(islice(rows, ROW_GROUP_ROWS))
-    yield pa.Table.from_pylist(chunk, schema=schema)
+    """The rows in tables of one row group each."""
     while chunk := list(islice(rows, ROW_GROUP_ROWS)):
         yield pa.Table.from_pylist(chunk, schema=schema)
 
@@ -162,10 +161,13 @@ def _write(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> ShardFi
     rows = 0
     with _work_file(path) as work:
         repeating = [leaf for leaf in codecs if not leaf.endswith(".bytes")]  # pictures are worth no dictionary
+        scalars = [leaf for leaf in codecs if "." not in leaf]  # by whose bounds readers skip row groups
         with pq.ParquetWriter(
-            work, schema, compression=codecs, use_dictionary=repeating, write_statistics=False
+            work, schema, compression=codecs, use_dictionary=repeating, write_statistics=scalars
         ) as writer:
             for table in tables:
+                if not table.num_rows:  # an empty row group is one that `datasets` cannot read
+                    continue
                 # A copy without gaps: pages then end where they do in a shard that was written from rows.
                 writer.write_table(table.cast(schema).combine_chunks(), row_group_size=ROW_GROUP_ROWS)
                 rows += table.num_rows
@@ -215,8 +217,10 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
     shard = open_shard(path)
     _check_columns(path, shard, columns or ())
     try:
-        for batch in shard.iter_batches(batch_size=ROW_GROUP_ROWS, columns=list(columns) if columns else None):
-            yield from batch.to_pylist()
+        for group in range(shard.num_row_groups):
+            # One at a time: over all of them Arrow reads ahead, and keeps what it has read.
+            for batch in shard.iter_batches(ROW_GROUP_ROWS, [group], list(columns) if columns else None):
+                yield from batch.to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -229,6 +233,11 @@ def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
         return shard.read(list(columns), use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from None
+
+
+def rows_at(path: Path, places: Container[int], columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of one shard whose places are among ``places``, in their order, as ``read_rows`` reads them."""
+    return (row for place, row in enumerate(read_rows(path, columns)) if place in places)
 
 
 def _check_columns(path: Path, shard: pq.ParquetFile, columns: Sequence[str]) -> None:
@@ -279,6 +288,11 @@ class RandomRows:
             return file.read_row_group(group, self._columns, use_threads=False)
         except (pa.ArrowInvalid, OSError) as error:
             raise _damaged(shard, error) from None
+
+
+def picture_at(rows: RandomRows, shard: Path, row: int) -> bytes:
+    """The file of a row's picture, b"" where it has none. rows: reads the column ``image``."""
+    return (rows.read(shard, row)["image"] or {}).get("bytes") or b""
 
 
 def _group_ends(shard: Path) -> list[int]:

@@ -59,16 +59,14 @@ class ShardResult:
 
 
 def write_result(
-    out: Path,
-    shard: str,
-    kept: Sequence[Mapping[str, Any]],
-    dropped: Sequence[Mapping[str, Any]],
-    schema: pa.Schema,
-    info: Mapping[str, Any],
+    out: Path, shard: str, kept: Iterable[Mapping[str, Any]], dropped: Sequence[Mapping[str, Any]], schema: pa.Schema
 ) -> ShardResult:
-    """Write the kept and the dropped rows of a shard, and count them. schema: of the kept rows."""
+    """Write the kept and the dropped rows of a shard, and count them. schema: of the kept rows.
+
+    kept: one row group is in memory at a time; what is dropped may be added to ``dropped`` while they are made.
+    """
     files = (write_shard(out / shard, kept, schema), write_dropped(out, shard, dropped))
-    return ShardResult(Counts(len(kept) + len(dropped), len(kept), count_reasons(dropped)), files, dict(info))
+    return ShardResult(Counts(files[0].rows + files[1].rows, files[0].rows, count_reasons(dropped)), files)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,40 @@ def test_row_groups_are_small_and_columns_projected(tmp_path: Path) -> None:
     assert set(next(shards.read_rows(tmp_path / "shard-00000.parquet", ["id"]))) == {"id"}
 
 
+def test_a_shard_without_rows_has_no_row_group(tmp_path: Path) -> None:
+    """Of an empty one `datasets` makes an error for the whole folder."""
+    import datasets
+
+    shards.write_shard(tmp_path / "shard-00000.parquet", [], SCHEMA)
+    shards.write_shard(tmp_path / "shard-00001.parquet", [{"id": "a"}], SCHEMA)
+    assert shards.open_shard(tmp_path / "shard-00000.parquet").num_row_groups == 0
+    assert shards.filter_shard(tmp_path / "shard-00001.parquet", lambda ids: [True for _ in ids]) is None
+    files = str(tmp_path / "shard-*.parquet")
+    for streaming in (False, True):
+        found = datasets.load_dataset(
+            "parquet", data_files=files, split="train", streaming=streaming, cache_dir=str(tmp_path / "cache")
+        )
+        assert [row["id"] for row in found] == ["a"]
+    shards.filter_shard(tmp_path / "shard-00001.parquet", lambda ids: [False for _ in ids])
+    assert shards.open_shard(tmp_path / "shard-00001.parquet").num_row_groups == 0
+
+
+def test_scalar_columns_have_bounds_by_which_readers_skip(tmp_path: Path) -> None:
+    group = shards.open_shard(make(tmp_path)).metadata.row_group(1)
+    found = {group.column(i).path_in_schema: group.column(i).statistics for i in range(group.num_columns)}
+    assert (found["width"].min, found["width"].max) == (64, 127)
+    assert {name for name, statistics in found.items() if statistics} == {"id", "width"}
+
+
+def test_rows_by_place_and_their_pictures(tmp_path: Path) -> None:
+    path = make(tmp_path)
+    assert [row["width"] for row in shards.rows_at(path, {299, 3, 64})] == [3, 64, 299]
+    reader = RandomRows(("image",))
+    assert shards.picture_at(reader, path, 70) == b"x" * 500
+    shards.write_shard(path, [{"id": "a", "image": None}], SCHEMA)
+    assert shards.picture_at(RandomRows(("image",)), path, 0) == b""
+
+
 @pytest.mark.parametrize("keep", [0, 3, 0.5, 0.99])
 def test_truncated_shard_is_one_clear_error(tmp_path: Path, keep: float) -> None:
     path = make(tmp_path)
