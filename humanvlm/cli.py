@@ -177,8 +177,9 @@ def index(
     seed: int,
 ) -> None:
     """Make OUT/index.parquet, one row a picture, from SOURCEs: URL lists (txt, csv, tsv, jsonl, json, parquet; patterns
-    such as 'parts/*.parquet'; s3:// and https:// addresses), folders of pictures or of lists, Hugging Face datasets,
-    the released HumanCaption and FaceCaption files. Rows that cannot be used are counted under a reason."""
+    such as 'parts/*.parquet'; s3:// and https:// addresses), folders of lists, Hugging Face datasets, the released
+    HumanCaption and FaceCaption files; or pictures that are here (folders, webdataset tars, Parquet, saved datasets).
+    Rows that cannot be used are counted under a reason."""
     from humanvlm.index.build import Options, build_index
 
     names = tuple(name.strip() for names in keep for name in names.split(",") if name.strip())

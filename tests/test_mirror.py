@@ -11,6 +11,7 @@ ACROSS = {
     "test_mirror.py",
     "caption/test_stages.py",  # both captioning stages in a row
     "evaluate/test_own_files.py",  # every scorer as a command, on files written for it
+    "export/test_round_trip.py",  # from pictures to an index, shards, an export and an index again
     "orchestration/test_staleness.py",  # DVC, Dagster and the stages themselves
     "pipeline/test_pipeline.py",  # the whole pipeline on the sample crawl
     "scrape/test_fuzz.py",  # benchmarks/fuzz_picture.py, for half a minute

@@ -31,6 +31,7 @@ KINDS: Mapping[str, tuple[re.Pattern[str], str]] = {
     "sha256": (SHA256, "the sha256 of a picture, 64 hex digits"),
     "host": (SHA256, "the sha256 of a host name, 64 hex digits"),
 }
+SCHEMES = ("http://", "https://", "local:")  # the last of pictures in files (humanvlm.data.places)
 LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -148,8 +149,8 @@ def read_list(source: str, kind: str) -> Tombstones:
         if not value or value.startswith("#"):
             continue
         if kind == "url":
-            if not value.lower().startswith(("http://", "https://")):
-                raise UserError(f"{source}:{number}: {value[:80]!r} must be a URL, http:// or https://")
+            if not value.lower().startswith(SCHEMES):
+                raise UserError(f"{source}:{number}: {value[:80]!r} must be a URL, one of {', '.join(SCHEMES)}")
             value = url_hash(value)
         entries[kind, _checked(source, number, kind, value.lower())] = ""
     return _tombstones(entries)

@@ -6,20 +6,22 @@ HumanCaption-HQ-311K (chat turns) beside ordinary lists. One row a picture: rows
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from humanvlm.data.atomic_io import atomic_file, write_text
+from humanvlm.data.places import COLUMN, PLACE, Place, load_sources, name_of, save_sources
+from humanvlm.data.places import address as local_address
 from humanvlm.errors import UserError
 from humanvlm.index.cells import LOST, MOST_TEXTS, NO_TEXT, address, clean, hash_of, texts_of, word
 from humanvlm.index.layout import Layout, find_layout, listed
 from humanvlm.index.merge import Entry, Merged, scratch_of, url_hash, write_merged
 from humanvlm.index.sources import open_source, readable
-from humanvlm.index.tables import Row, Table, common_type
+from humanvlm.index.tables import Found, Row, Table, common_type
 
 SCHEMA = pa.schema(
     [
@@ -39,12 +41,14 @@ PARTS = {
     "benchmarks/README.md": "Tasks of `benchmark_scores`: captions.jsonl, vqa.jsonl, rec.jsonl, attributes.jsonl.\n",
 }
 REMEDIES = {
-    "relative_url": "relative paths need --base-url",
+    "relative_url": "relative paths need --base-url, and pictures in a folder its name: humanvlm index FOLDER",
     "not_sha256": "a sha256 has 64 hexadecimal digits: call the column what it is, such as md5",
     "not_md5": "an md5 has 32 hexadecimal digits: call the column what it is, such as sha256",
     "malformed_row": "look at that line: a comma or a quote too many, or half a row",
 }
 REPLACED = "rows with replaced characters; name the encoding with --encoding, such as latin-1:"
+NO_PICTURE = "no_picture"  # nor an address
+NO_ADDRESS = ("missing_url", "unknown_url", "relative_url")
 UNREAD = "rows with a text of no known form:"
 
 
@@ -85,8 +89,8 @@ class Tally:
 @dataclass
 class Summary:
     """What became of a list: ``before`` + ``read`` = ``merged.rows`` + ``merged.merged`` + ``merged.sampled_out`` + all
-    of ``left_out``. before: rows of the index that was appended to. read: lines
-    of the list. roles: columns used, by what for. skipped: files of folders that were not read, by suffix."""
+    of ``left_out``. before: rows of the index that was appended to. read: lines of the list. roles: columns used, by
+    what for. skipped: files of folders that were not read, by suffix. local: rows whose picture is here, by source."""
 
     path: Path
     read: int = 0
@@ -96,9 +100,10 @@ class Summary:
     notes: Tally = field(default_factory=Tally)
     roles: dict[str, dict[str, None]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
+    local: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        used = "; ".join(f"{role} from {', '.join(names)}" for role, names in self.roles.items())
+        used = "; ".join(f"{role} from {', '.join(names)}" for role, names in self.roles.items()) or "pictures alone"
         found = self.merged
         rows = (
             f"{_many(self.read, 'row')} read, {_many(found.rows, 'picture')}, {_many(found.with_text, 'row')} with text"
@@ -112,6 +117,9 @@ class Summary:
             lines.append(f"not in the sample: {_many(found.sampled_out, 'picture')}")
         if found.texts_left_out:
             lines.append(f"texts left out, more than {MOST_TEXTS:,} of one picture: {found.texts_left_out:,}")
+        if self.local:
+            more = f" and {len(self.local) - 1:,} more" if len(self.local) > 1 else ""
+            lines.append(f"pictures here, in {next(iter(self.local))}{more}: {self.local.total():,}")
         lines += [f"left out: {reason}" for reason in self.left_out.lines()]
         lines += [f"noticed: {note}" for note in self.notes.lines()]
         if self.skipped:
@@ -138,13 +146,17 @@ def build_index(sources: Sequence[str], out: Path, options: Options | None = Non
     parts = list(_open(sources, options, summary))
     schema = _schema(before, parts)
     known = _known(before, schema, summary) if before else ()
-    entries = _entries(parts, schema, options, summary)
+    had = load_sources(out)
+    names = _named({table.root for table, _ in parts if table.root}, had)
+    entries = _entries(parts, schema, options, summary, names)
     if options.limit is not None:
         entries = _limited(entries, options.limit, summary)
     with atomic_file(path) as work:
         summary.merged = write_merged(known, entries, schema, work, scratch_of(path), options.sample, options.seed)
         if not summary.merged.rows:
             raise UserError(_nothing(sources, summary))
+        save_sources(out, had | names)  # what either index needs, whichever stands in the end
+    save_sources(out, had | names if options.append else names)
     _add_parts(out)
     return summary
 
@@ -166,15 +178,22 @@ def _add_parts(data: Path) -> None:
 def _open(sources: Sequence[str], options: Options, summary: Summary) -> Iterator[tuple[Table, Layout]]:
     """Every table with its layout. Raises UserError for a column to keep that none has, or that has the name of one
     of the index's own."""
-    if taken := sorted(set(options.keep) & set(SCHEMA.names)):
+    if taken := sorted(set(options.keep) & {*SCHEMA.names, COLUMN}):
         raise UserError(f"--keep-columns {taken[0]}: the index has a column of that name; leave it out")
     missing = set(options.keep)
     seen: dict[str, None] = {}
     for source in sources:
-        opened = open_source(source, options.encoding)
+        opened = open_source(source, options.encoding, pictures=options.base_url is None)
         summary.skipped += opened.skipped
         for table in opened.tables:
-            layout = find_layout(table.name, [*table.columns], options.url_column, options.text_column, options.keep)
+            layout = find_layout(
+                table.name,
+                [*table.columns],
+                options.url_column,
+                options.text_column,
+                options.keep,
+                has_pictures=table.root is not None,
+            )
             for role, names in layout.roles.items():
                 summary.roles.setdefault(role, {}).update(dict.fromkeys(names))
             missing -= {name for name, _ in layout.kept}
@@ -187,29 +206,46 @@ def _open(sources: Sequence[str], options: Options, summary: Summary) -> Iterato
 def _schema(before: Table | None, parts: Sequence[tuple[Table, Layout]]) -> pa.Schema:
     """The columns of the index: its own, further ones that it had before, and those to keep."""
     further = before.columns.items() if before else ()
-    kinds = {name: kind for name, kind in further if name not in SCHEMA.names}
+    kinds = {name: kind for name, kind in further if name not in (*SCHEMA.names, COLUMN)}
+    is_local = any(table.root for table, _ in parts) or (before is not None and COLUMN in before.columns)
+    own = [*SCHEMA, pa.field(COLUMN, PLACE)] if is_local else [*SCHEMA]
     for table, layout in parts:
         for name, column in layout.kept:
             kinds[name] = common_type(kinds.get(name, pa.null()), table.columns[column])
     stored = ((name, pa.string() if pa.types.is_null(kind) else kind) for name, kind in kinds.items())
-    return pa.schema([*SCHEMA, *stored])
+    return pa.schema([*own, *stored])
+
+
+def _named(roots: Iterable[Path], known: Mapping[str, Path]) -> dict[str, Path]:
+    """A name for each source, the one it is known by where it has one."""
+    names: dict[str, Path] = {}
+    for root in sorted(roots):
+        names[name_of(root, {**known, **names})] = root
+    return names
 
 
 def _known(table: Table, schema: pa.Schema, summary: Summary) -> Iterator[Entry]:
     """Rows of the index that is there, as they are."""
     names = [name for name in schema.names if name in table.columns]
+    further_names = [name for name in names if name not in (*SCHEMA.names, COLUMN)]
     for line in table.read(names):
         summary.before += 1
         row = dict(line.row or {})
         captions = row.get("captions") or ([row["text"]] if row.get("text") else [])
-        further = {name: _kept(row.get(name), schema.field(name).type) for name in names if name not in SCHEMA.names}
+        further = {name: _kept(row.get(name), schema.field(name).type) for name in names if name in further_names}
         yield {**row, "captions": captions, **further}
 
 
 def _entries(
-    parts: Sequence[tuple[Table, Layout]], schema: pa.Schema, options: Options, summary: Summary
+    parts: Sequence[tuple[Table, Layout]],
+    schema: pa.Schema,
+    options: Options,
+    summary: Summary,
+    sources: Mapping[str, Path],
 ) -> Iterator[Entry]:
+    by_root = {root: name for name, root in sources.items()}
     for table, layout in parts:
+        source = by_root[table.root] if table.root else None
         with readable(table.name):
             for line in table.read(layout.columns):
                 where = f"{table.name} {table.unit} {line.number}"
@@ -217,10 +253,13 @@ def _entries(
                 if line.row is None:
                     summary.left_out.add(line.reason, where)
                     continue
-                entry, reason = _entry(line.row, layout, schema, options.base_url)
+                found = _place(line.picture, source) if source and line.picture else None
+                entry, reason = _entry(line.row, layout, schema, options.base_url, found)
                 if reason:
-                    summary.left_out.add(reason, where)
+                    summary.left_out.add(NO_PICTURE if source and reason in NO_ADDRESS else reason, where)
                     continue
+                if found:
+                    summary.local[f"{source} ({table.root})"] += 1
                 if line.reason:
                     summary.notes.add(line.reason, where)
                 if any(LOST in text for text in (entry["url"], *entry["captions"])):
@@ -248,12 +287,23 @@ def _said(value: Any) -> bool:
     return value.strip().lower() not in NO_TEXT if isinstance(value, str) else value is not None
 
 
-def _entry(row: Row, layout: Layout, schema: pa.Schema, base_url: str | None) -> tuple[Entry, str]:
-    """A row of the index, or the reason why there is none."""
-    url, reason = address(row.get(layout.url), base_url, layout.joined)
+def _place(found: Found, source: str) -> tuple[Place, str]:
+    """Where a picture is, and its sha256."""
+    return Place(source, found.file, found.member, found.row, found.offset, found.size), found.sha256
+
+
+def _entry(
+    row: Row, layout: Layout, schema: pa.Schema, base_url: str | None, found: tuple[Place, str] | None
+) -> tuple[Entry, str]:
+    """A row of the index, or the reason why there is none. found: where its picture is, when that is here, with the
+    sha256: hashes in the row may be those of a file that it was made from."""
+    url, reason = address(row.get(layout.url or ""), base_url, layout.joined)
     sha256, not_sha256 = hash_of(row.get(layout.sha256 or ""), "sha256")
     md5, not_md5 = hash_of(row.get(layout.md5 or ""), "md5")
-    texts = [text for name in layout.texts for text in texts_of(row.get(name))]
+    if found:
+        url, sha256, md5 = url or local_address(*found), found[1], None
+        reason = not_sha256 = not_md5 = ""
+    texts = list(dict.fromkeys(text for name in layout.texts for text in texts_of(row.get(name))))
     if sum(map(len, texts)) + len(url) > MOST_CHARACTERS:
         reason = "too_long"
     if reason := reason or not_sha256 or not_md5:
@@ -265,6 +315,7 @@ def _entry(row: Row, layout: Layout, schema: pa.Schema, base_url: str | None) ->
         "license": word(row.get(layout.license or "")),
         "sha256": sha256,
         "md5": md5,
+        COLUMN: asdict(found[0]) if found else None,
     }
     for name, column in layout.kept:
         entry[name] = _kept(row.get(column), schema.field(name).type)

@@ -14,9 +14,9 @@ TEXT_COLUMNS = (
 LICENSE_COLUMNS = ("license", "licence", "license_id", "licence_id")
 SHA256_COLUMNS = ("sha256", "sha256hash")
 MD5_COLUMNS = ("md5", "md5hash")
-# The released files: several addresses of one picture in a cell, and a second column of texts.
+# The released files: several addresses of one picture in a cell.
 RELEASED = ("laion_caption", "human_caption", "human_caption_hq")
-SECOND_TEXTS = ("laion_caption",)
+SECOND_TEXTS = ("laion_caption", "captions")  # further texts of the same picture
 SHOWN = 30  # columns named in an error
 
 
@@ -25,7 +25,7 @@ class Layout:
     """Which columns are read. joined: the URL column may hold several addresses with commas between them.
     kept: columns that go into the index as they are, by their names there."""
 
-    url: str
+    url: str | None
     texts: tuple[str, ...] = ()
     license: str | None = None
     sha256: str | None = None
@@ -36,13 +36,13 @@ class Layout:
     @property
     def columns(self) -> list[str]:
         """Every column that is read, once."""
-        others = (name for name in (self.license, self.sha256, self.md5) if name)
-        return list(dict.fromkeys([self.url, *self.texts, *others, *(column for _, column in self.kept)]))
+        others = (name for name in (self.url, self.license, self.sha256, self.md5) if name)
+        return list(dict.fromkeys([*self.texts, *others, *(column for _, column in self.kept)]))
 
     @property
     def roles(self) -> dict[str, tuple[str, ...]]:
         """Column names by what they are taken for."""
-        named = {"url": (self.url,), "text": self.texts}
+        named = {"url": (self.url,) if self.url else (), "text": self.texts}
         named |= {
             role: (name,) if name else ()
             for role, name in (("license", self.license), ("sha256", self.sha256), ("md5", self.md5))
@@ -56,19 +56,21 @@ def find_layout(
     url_column: str | None = None,
     text_column: str | None = None,
     kept: Sequence[str] = (),
+    has_pictures: bool = False,
 ) -> Layout:
     """Columns by the names given, else by known names, whatever their case and the spaces around them.
 
-    kept: names of further columns, of which the table may lack some. Raises UserError listing the columns there are.
+    kept: names of further columns, of which the table may lack some. has_pictures: it needs no address. Raises
+    UserError listing the columns there are.
     """
     url = _named(source, columns, url_column) or _find(columns, URL_COLUMNS) or _find(columns, PATH_COLUMNS)
-    if url is None:
+    if url is None and not has_pictures:
         raise UserError(f"{source}: no known URL column; name it with --url-column; has {listed(columns)}")
     text = _named(source, columns, text_column) or _find([name for name in columns if name != url], TEXT_COLUMNS)
-    second = _find(columns, SECOND_TEXTS) if text_column is None else None
+    others = [_find(columns, [name]) for name in SECOND_TEXTS] if text_column is None else []
     return Layout(
         url,
-        tuple(name for name in (text, second) if name),
+        tuple(dict.fromkeys(name for name in (text, *others) if name)),
         _find(columns, LICENSE_COLUMNS),
         _find(columns, SHA256_COLUMNS),
         _find(columns, MD5_COLUMNS),

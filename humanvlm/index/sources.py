@@ -17,12 +17,14 @@ import pyarrow as pa
 
 from humanvlm.errors import UserError
 from humanvlm.index.parquet_files import parquet_table
-from humanvlm.index.picture_folder import is_picture_folder, picture_table
+from humanvlm.index.picture_folder import PATH, is_picture_folder, picture_table
+from humanvlm.index.pictures import with_files, with_parquet, with_saved
 from humanvlm.index.tables import Line, Table, scalar_type
+from humanvlm.index.tars import tar_table
 from humanvlm.index.text_files import text_table
 from humanvlm.weights.hub import open_hub
 
-KINDS = ((".parquet",), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".json",), (".txt",))
+KINDS = ((".tar",), (".parquet",), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".json",), (".txt",))
 SUFFIXES = [suffix for kind in KINDS for suffix in kind]
 PATTERN = re.compile(r"[*?\[]")
 
@@ -35,25 +37,25 @@ class Opened:
     skipped: Counter[str] = field(default_factory=Counter)
 
 
-def open_source(source: str, encoding: str | None = None) -> Opened:
+def open_source(source: str, encoding: str | None = None, *, pictures: bool = False) -> Opened:
     """Open a file, a folder, a pattern (``parts/*.parquet``), an address that fsspec reads (``s3://``, ``https://``),
     or a dataset id of the hub.
 
     Files: txt, csv, tsv, jsonl, json (gzipped or not) and parquet. Folders: of pictures, with their metadata.csv or
-    texts beside them; of lists; a saved dataset. encoding: of text files, found by itself when not given. Raises
-    UserError naming what cannot be opened.
+    texts beside them; of lists; a saved dataset. encoding: of text files, found by itself when not given. pictures:
+    with those that a source on this machine holds. Raises UserError naming what cannot be opened.
     """
     if "://" in source:
         with readable(source):
             return _joined(_open_path(path, encoding) for path in _remote(source))
     path = Path(source).expanduser()
     if path.exists():
-        return _open_path(path, encoding)
+        return _open_path(path, encoding, pictures)
     if PATTERN.search(source):
         found = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  # of Path, absolute patterns are errors
         if not found:
             raise UserError(f"{source}: no file has such a name")
-        return _joined(_open_path(Path(name), encoding) for name in found)
+        return _joined(_open_path(Path(name), encoding, pictures) for name in found)
     if _suffix(path.name) in SUFFIXES or source.startswith((".", "/", "~")):
         raise UserError(f"{source}: no such file or folder")
     return Opened((_hub(source),))
@@ -111,38 +113,51 @@ def _remote(source: str) -> list[Any]:
     return found
 
 
-def _open_path(path: Path, encoding: str | None) -> Opened:
+def _open_path(path: Path, encoding: str | None, pictures: bool = False) -> Opened:
     with readable(str(path)):
         if path.is_dir():
-            return _folder(path, encoding)
-        return Opened((_file(path, encoding),))
+            return _folder(path, encoding, pictures)
+        return Opened((_file(path, encoding, path.resolve() if pictures else None),))
 
 
-def _file(path: Path, encoding: str | None) -> Table:
+def _file(path: Path, encoding: str | None, root: Path | None) -> Table:
+    """root: the source on this machine that the file is in, or is, when its pictures are wanted."""
     suffix = _suffix(path.name.partition("?")[0])
     if suffix == ".parquet":
-        return parquet_table(path)
+        return with_parquet(parquet_table(path), path, root) if root else parquet_table(path)
+    if suffix == ".tar":
+        if not root:
+            raise UserError(f"{path}: tars are read from this machine only; download it, and leave out --base-url")
+        return tar_table(path, root)
     if suffix in SUFFIXES:
         return text_table(path, suffix, encoding)
     raise UserError(f"{path}: unknown kind of file; must be one of {', '.join(sorted(SUFFIXES))}, or a folder")
 
 
-def _folder(path: Path, encoding: str | None) -> Opened:
+def _folder(path: Path, encoding: str | None, pictures: bool) -> Opened:
     """A saved dataset, pictures, or lists of one kind: the first kind of ``KINDS`` that is there."""
     if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
         from datasets import load_from_disk
 
-        return Opened((_dataset(str(path), load_from_disk(str(path))),))
+        saved = load_from_disk(str(path))
+        table = _dataset(str(path), saved)
+        return Opened(
+            (with_saved(table, path, saved if isinstance(saved, dict) else {"": saved}) if pictures else table,)
+        )
     files = sorted((file for file in path.rglob("*") if file.is_file() and not _hidden(file, path)), key=str)
     if is_picture_folder(files):
         table, used = picture_table(path, files, encoding)
+        if pictures:
+            table = with_files(table, path, PATH)
         return Opened((table,), _suffixes(file for file in files if file not in used))
     kind = next((kind for kind in KINDS if any(_suffix(file.name) in kind for file in files)), None)
     if kind is None:
         raise UserError(f"{path}: no pictures, lists or saved dataset in this folder")
     lists = [file for file in files if _suffix(file.name) in kind]
+    root = path.resolve() if pictures else None
     return Opened(
-        tuple(_file(file, encoding) for file in lists), _suffixes(file for file in files if file not in set(lists))
+        tuple(_file(file, encoding, root) for file in lists),
+        _suffixes(file for file in files if file not in set(lists)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -12,23 +13,38 @@ MALFORMED = "malformed_row"
 Row = Mapping[str, Any]
 
 
+class Found(NamedTuple):
+    """A picture that is here. file: relative to the source; sha256: of the picture; the others as in ``Place``."""
+
+    file: str
+    sha256: str
+    member: str | None = None
+    row: int | None = None
+    offset: int | None = None
+    size: int | None = None
+
+
 class Line(NamedTuple):
-    """number: from 1. row: None when it cannot be read. reason: why it cannot, or what is odd about it."""
+    """number: from 1. row: None when it cannot be read. reason: why it cannot, or what is odd about it. picture: the
+    row's own, when the source holds it."""
 
     number: int
     row: Row | None
     reason: str = ""
+    picture: Found | None = None
 
 
 @dataclass(frozen=True)
 class Table:
     """name: of the file, for errors. columns: names found and what their values are stored as. read: every line of the
-    table, with at least the columns asked for. unit: what is counted, lines of a text file or rows."""
+    table, with at least the columns asked for. unit: what is counted, lines of a text file or rows. root: the folder or
+    file that holds the pictures of the lines, when it does."""
 
     name: str
     columns: Mapping[str, pa.DataType]
     read: Callable[[Sequence[str]], Iterator[Line]]
     unit: str = "line"
+    root: Path | None = None
 
 
 def scalar_type(kind: pa.DataType) -> pa.DataType:

@@ -9,10 +9,11 @@ import gc
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from humanvlm.scrape import store
 from humanvlm.scrape.addresses import Policy, parse_url
 from humanvlm.scrape.fetch import Fetched, crawl_delay, fetch, open_client
 from humanvlm.scrape.journal import Journal
+from humanvlm.scrape.local import check_sources, take
 from humanvlm.scrape.picture import Picture, prepare
 from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import Progress, write_progress
@@ -34,6 +36,7 @@ from humanvlm.scrape.urls import IndexRow, read_index
 MAX_OPEN_SHARDS = 4
 MAX_HOST_LIMITERS = 20_000
 MAX_NAME_LOOKUPS = 16
+TAKEN_AT_ONCE = 16  # pictures from files here, in memory
 PROGRESS_INTERVAL_S = 1.0
 Download = Callable[[str, Callable[[float], None]], Awaitable[Fetched]]
 Delay = Callable[[str], Awaitable[float]]
@@ -41,7 +44,8 @@ Delay = Callable[[str], Awaitable[float]]
 
 @dataclass(frozen=True)
 class Partition:
-    """The part of one process. config: its connection limits are this process's part of them."""
+    """The part of one process. config: its connection limits are this process's part of them. sources: of pictures that
+    are here, by name."""
 
     number: int
     slices: Sequence[Slice]
@@ -51,6 +55,7 @@ class Partition:
     policy: Policy
     tombstones: Tombstones
     decoders: int
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
 
 class HostLimiter:
@@ -200,6 +205,8 @@ class _Crawl:
                 shard.repeated[number] = row
             else:
                 shard.todo[number] = row
+        here = [row.place for row in shard.todo.values() if row.place]
+        check_sources(self.partition.index.parent, self.partition.sources, here)
         for entry in journal.entries.values():
             self.progress.add(entry.row.get("reason"))
         for _ in shard.repeated:
@@ -207,9 +214,13 @@ class _Crawl:
         return shard
 
     async def _shard(self, shard: Shard) -> None:
+        here = {number: row for number, row in shard.todo.items() if row.place}
         async with asyncio.TaskGroup() as rows:
+            if here:
+                rows.create_task(self._take(shard, here))
             for number, row in shard.todo.items():
-                rows.create_task(self._row(shard, number, row))
+                if number not in here:
+                    rows.create_task(self._row(shard, number, row))
         await asyncio.get_running_loop().run_in_executor(self.writer, self._finish, shard)
         self.open -= 1
         self.changed.set()
@@ -242,15 +253,37 @@ class _Crawl:
             finally:
                 limiter.release()
         except RefusedError as refusal:
-            if refusal.reason == FORGOTTEN:
-                outcome = store.no_picture(row, FORGOTTEN)
-            else:
-                outcome = store.no_picture(row, refusal.reason, refusal.detail, refusal.status, int(time.time()))
-            shard.journal.append(number, outcome)
-            self.progress.add(refusal.reason)
+            self._refused(shard, number, row, refusal)
         if not waiting:
             self.runnable -= 1
         self.changed.set()
+
+    async def _take(self, shard: Shard, rows: Mapping[int, IndexRow]) -> None:
+        """Keep the rows whose pictures are in files here, a few at a time."""
+        wanted = [(number, row.place) for number, row in rows.items() if row.place]
+        found = take(wanted, self.partition.sources, self.config.max_bytes)
+        while some := await asyncio.to_thread(lambda: list(islice(found, TAKEN_AT_ONCE))):
+            await asyncio.gather(*(self._taken(shard, number, rows[number], one) for number, one in some))
+
+    async def _taken(self, shard: Shard, number: int, row: IndexRow, found: Fetched | RefusedError) -> None:
+        try:
+            if isinstance(found, RefusedError):
+                raise found
+            self.progress.bytes += len(found.data)
+            await self._keep(shard, number, row, found)
+            self.progress.add(None)
+        except RefusedError as refusal:
+            self._refused(shard, number, row, refusal)
+        self.runnable -= 1
+        self.changed.set()
+
+    def _refused(self, shard: Shard, number: int, row: IndexRow, refusal: RefusedError) -> None:
+        if refusal.reason == FORGOTTEN:
+            outcome = store.no_picture(row, FORGOTTEN)
+        else:
+            outcome = store.no_picture(row, refusal.reason, refusal.detail, refusal.status, int(time.time()))
+        shard.journal.append(number, outcome)
+        self.progress.add(refusal.reason)
 
     async def _keep(self, shard: Shard, number: int, row: IndexRow, fetched: Fetched) -> None:
         """Verify and store a picture; in a thread of its own when there is much to compute."""

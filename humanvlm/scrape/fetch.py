@@ -48,13 +48,14 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Fetched:
-    """A whole answer. url: where it came from after redirects. time: seconds since the epoch. status: 200 to 299.
+    """A whole answer. url: where it came from after redirects. time: seconds since the epoch. status: 200 to 299; None
+    of what no server sent.
 
     headers: those that say what may be done with the picture (consent, licence).
     """
 
     url: str
-    status: int
+    status: int | None
     data: bytes
     time: int
     content_type: str | None = None

@@ -9,14 +9,15 @@ from humanvlm.errors import UserError
 # Reasons that may be gone another day: what `--retry-failed` asks for again.
 TRANSIENT_REASONS = frozenset(
     ["bad_response", "connect_error", "connect_timeout", "dns_error", "first_byte_timeout", "incomplete_body",
-     "proxy_error", "robots_unreachable", "timeout", "tls_error", "http_408", "http_425", "http_429"]
+     "file_missing", "file_unreadable", "proxy_error", "robots_unreachable", "timeout", "tls_error",
+     "http_408", "http_425", "http_429"]
 )  # fmt: skip
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(
     ["bad_url", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address", "loopback_address",
-     "md5_mismatch", "metadata_address", "not_an_image", "opt_out_ai_txt", "opt_out_noai", "opt_out_tdm",
-     "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large", "too_many_redirects",
-     "truncated_image", "unstorable_size", "unsupported_format"]
+     "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt", "opt_out_noai", "opt_out_tdm",
+     "outside_source", "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large",
+     "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format"]
 )  # fmt: skip
 ALL, TRANSIENT = "all", "transient"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.data.places import load_sources
 from humanvlm.data.shards import ShardFile
 from humanvlm.data.tombstones import load as load_tombstones
 from humanvlm.inspect.cards import write_card
@@ -75,8 +76,11 @@ def plan_partitions(
     config: RawScrape = run.config
     limits = {"concurrency": max(1, config.concurrency // count), "per_host": max(1, config.per_host // count)}
     decoders = max(1, workers // count)
+    sources = load_sources(index.parent)
     return [
-        Partition(n, slices[n::count], index, run.out, config.model_copy(update=limits), policy, tombstones, decoders)
+        Partition(
+            n, slices[n::count], index, run.out, config.model_copy(update=limits), policy, tombstones, decoders, sources
+        )
         for n in range(count)
     ]
 

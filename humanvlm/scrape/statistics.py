@@ -4,10 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from humanvlm.data.places import SCHEME
 from humanvlm.scrape.addresses import parse_url
 from humanvlm.scrape.reasons import RefusedError
 
 MAX_HOSTS = 100  # of a shard; the rest is one line, since a crawl may meet millions
+LOCAL_FILES = "(files here)"
 OTHER_HOSTS = "(other hosts)"
 SIDE_BOUNDS = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 
@@ -70,7 +72,9 @@ def merged(statistics: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def host_of(url: str | None) -> str:
-    """The host a URL names, or '' when it is none."""
+    """The host a URL names, or '' when it is none; of addresses of files here one name."""
+    if url and url.startswith(SCHEME):
+        return LOCAL_FILES
     try:
         return parse_url(url or "").raw_host or ""
     except RefusedError:

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from humanvlm.data import places
+from humanvlm.data.places import Place
 from humanvlm.data.shards import open_shard
 from humanvlm.errors import UserError
 
@@ -23,7 +25,8 @@ BUFFER_BYTES = 1 << 18  # bytes read ahead of a column: a row group of any size 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One row of the index. texts: all texts, the first being ``text``; sha256, md5: of the file, when known."""
+    """One row of the index. texts: all texts, the first being ``text``; sha256, md5: of the file, when known; place:
+    where the picture is, when that is here."""
 
     url: str
     text: str | None
@@ -31,6 +34,7 @@ class IndexRow:
     license: str | None
     sha256: str | None
     md5: str | None = None
+    place: Place | None = None
 
     @cached_property
     def id(self) -> str:
@@ -53,6 +57,11 @@ def open_index(path: Path) -> pq.ParquetFile:
             f"{path}: no column 'url'; has {', '.join(schema.names)}; "
             f"import it with `humanvlm index {path} --url-column NAME`"
         )
+    if places.COLUMN in schema.names and schema.field(places.COLUMN).type != places.PLACE:
+        raise UserError(
+            f"{path}: column {places.COLUMN!r} is {schema.field(places.COLUMN).type}, must be one that "
+            f"`humanvlm index` wrote; rename it"
+        )
     for name in ("url", *OPTIONAL):
         if name in schema.names:
             _check_type(path, name, schema.field(name).type)
@@ -73,7 +82,7 @@ def read_index(path: Path, start: int, stop: int, only: NDArray[np.bool_] | None
 
     Raises UserError naming the file when it is damaged or holds a text that is not UTF-8.
     """
-    for first, batch in read_batches(path, ("url", *OPTIONAL), start, stop, only):
+    for first, batch in read_batches(path, ("url", *OPTIONAL, places.COLUMN), start, stop, only):
         if only is not None:
             batch = batch.filter(pa.array(only[first - start : first - start + batch.num_rows]))
         try:
@@ -145,10 +154,12 @@ def _opened(path: Path, *state: int) -> tuple[pq.FileMetaData, NDArray[np.int64]
 
 def _index_rows(batch: pa.RecordBatch) -> Iterator[IndexRow]:
     names = batch.schema.names
-    values = [batch.column(name).to_pylist() if name in names else repeat(None) for name in ("url", *OPTIONAL)]
+    values = [
+        batch.column(name).to_pylist() if name in names else repeat(None) for name in ("url", *OPTIONAL, places.COLUMN)
+    ]
     # The URL column is always there and ends the zip.
-    for url, text, captions, license, sha256, md5 in zip(*values, strict=False):
+    for url, text, captions, license, sha256, md5, place in zip(*values, strict=False):
         captions = [caption for caption in captions or () if caption]
         text = text or (captions[0] if captions else None)
         texts = tuple(dict.fromkeys([text, *captions] if text else captions))
-        yield IndexRow(url or "", text, texts, license, sha256, md5)
+        yield IndexRow(url or "", text, texts, license, sha256, md5, Place(**place) if place else None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.data.hashing import sha256_file
+from humanvlm.data.places import Place
 from humanvlm.data.tombstones import Tombstones
 from humanvlm.inference.cache import forget_replies, store_folder
 
@@ -66,9 +67,15 @@ def _in_data(data: Path, stones: Tombstones) -> Iterator[str]:
     index = data / "index.parquet"
     if index.exists():
         total = open_index(index).metadata.num_rows
-        rows = sum(stones.covers(row.id, row.url, row.sha256) for row in read_index(index, 0, total))
+        rows = 0
+        here: list[Place] = []
+        for row in read_index(index, 0, total):
+            if stones.covers(row.id, row.url, row.sha256):
+                rows += 1
+                here += [row.place] if row.place and len(here) < LISTED else []
         if rows:
             yield f"{index}: {rows:,} rows; they are not fetched again, take them out of the list it was made from"
+        yield from (f"{place}: the picture, in a source of the index; delete it there" for place in here)
     files = [path for path in sorted(data.rglob("*")) if path.is_file()] if stones.pictures else []
     pictures = [path for path in files if path != index and sha256_file(path) in stones.pictures]
     for path in pictures[:LISTED]:

@@ -133,7 +133,7 @@ def test_released_files_are_understood(tmp_path: Path) -> None:
     turns = [{"from": "human", "value": "<image>\ndescribe"}, {"from": "gpt", "value": "a woman"}]
     chats = {"url": ["http://a.example/1", "http://a.example/2"], "human_caption_hq": [turns, turns[:1]]}
     expected = {
-        "face": ([["a", "b", "alt"], ["d", "d"]], 1),
+        "face": ([["a", "b", "alt"], ["d"]], 1),
         "human": ([["short", "long"]], 0),
         "hq": ([["a woman"], []], 0),
     }
@@ -163,8 +163,9 @@ def test_a_folder_of_pictures_with_captions_beside_them(tmp_path: Path) -> None:
         ("http://h.example/x/c.jpeg", None),
         ("http://h.example/x/sub%20dir/a%231.jpg", None),
     ]
-    with pytest.raises(UserError, match="relative paths need --base-url"):
-        built(site, tmp_path / "none")
+    (tmp_path / "paths.csv").write_text("path,text\nb.png,a square\n")
+    with pytest.raises(UserError, match="relative paths need --base-url, and pictures in a folder its name"):
+        built(tmp_path / "paths.csv", tmp_path / "none")
     assert not list((tmp_path / "none").iterdir())
 
 

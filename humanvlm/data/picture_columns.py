@@ -1,0 +1,79 @@
+"""Columns of other people's tables that hold pictures: Hugging Face's ``Image`` struct, or plain bytes."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+BATCH = 16  # rows whose pictures are in memory
+BUFFER_BYTES = 1 << 18  # read ahead of a column: a row group of any size is read in a small memory
+
+
+def may_hold_pictures(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds bytes, plain or in a struct with such a field."""
+    if pa.types.is_struct(kind):
+        place = kind.get_field_index("bytes")
+        return place >= 0 and _is_bytes(kind.field(place).type)
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def bytes_of(column: pa.Array) -> list[bytes | None]:
+    """The pictures of such a column; None where a row has none, or only the path of one."""
+    if pa.types.is_struct(column.type):
+        column = column.flatten()[column.type.get_field_index("bytes")]
+    found: list[bytes | None] = column.to_pylist()
+    return [data or None for data in found]
+
+
+def read_parquet(path: Path, name: str, rows: Sequence[int] | None = None) -> Iterator[tuple[int, bytes | None]]:
+    """(row, picture) of a column of a Parquet file, a few at a time. rows: those wanted, ascending; all when None.
+
+    Raises pa.ArrowException or OSError when the file is damaged, KeyError when it has no such column.
+    """
+    file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+    if name not in file.schema_arrow.names:
+        raise KeyError(name)
+    sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    wanted = None if rows is None else np.asarray(rows, np.int64)
+    for group, (start, stop) in enumerate(pairwise(np.cumsum([0, *sizes]).tolist())):
+        here = None if wanted is None else wanted[(wanted >= start) & (wanted < stop)]
+        if here is not None and not len(here):
+            continue
+        first = start
+        for batch in file.iter_batches(BATCH, [group], [name], use_threads=False):
+            column = batch.column(0)
+            numbers = list(range(first, first + len(column))) if here is None else _within(here, first, len(column))
+            wanted_here = pa.array(np.asarray(numbers, np.int64) - first)
+            yield from zip(numbers, bytes_of(column.take(wanted_here)), strict=True)
+            first += batch.num_rows
+            if here is not None and first > here[-1]:
+                break
+
+
+def _within(rows: Any, first: int, count: int) -> list[int]:
+    found: list[int] = rows[(rows >= first) & (rows < first + count)].tolist()
+    return found
+
+
+def read_saved(folder: Path, name: str, rows: Sequence[int] | None = None) -> Iterator[tuple[int, bytes | None]]:
+    """The same of a split that ``datasets`` saved to a folder. Raises what ``datasets`` raises, and KeyError."""
+    from datasets import Image, load_from_disk
+
+    split = load_from_disk(str(folder))
+    if name not in (split.column_names or ()):
+        raise KeyError(name)
+    split = split.select_columns([name])
+    if isinstance(split.features[name], Image):
+        split = split.cast_column(name, Image(decode=False))
+    for number in range(len(split)) if rows is None else rows:
+        value = split[number][name]
+        data = value.get("bytes") if isinstance(value, dict) else value
+        yield number, data if isinstance(data, bytes) and data else None
