@@ -35,3 +35,9 @@ class HumanScenes(Section):
     languages: Annotated[
         Names, Field(description="keep only these text languages (ISO 639-1, such as en); empty keeps all")
     ] = []
+    min_foreign_score: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="least probability that texts are of another language, not a wanted one, to drop"
+        ),
+    ] = 0.99

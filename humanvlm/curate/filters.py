@@ -7,6 +7,7 @@ filters, which return True or a reason).
 from collections.abc import Callable
 
 from humanvlm.config.human_scenes import HumanScenes
+from humanvlm.curate.language import foreign_score
 from humanvlm.curate.scene import Scene
 
 Filter = Callable[[Scene, HumanScenes], str | None]
@@ -39,10 +40,13 @@ def blurred(scene: Scene, config: HumanScenes) -> str | None:
 
 
 def wrong_language(scene: Scene, config: HumanScenes) -> str | None:
-    """A row without text has no wrong language."""
-    if not config.languages or scene.language is None or scene.language in config.languages:
+    """A row without text has no wrong language, nor has one whose texts could well be of a language that is wanted."""
+    if not config.languages:
         return None
-    return f"{scene.language}, not {', '.join(config.languages)}"
+    score = foreign_score(scene.languages, config.languages)
+    if score < config.min_foreign_score:
+        return None
+    return f"{next(iter(scene.languages))} ({score:.3f}), not {', '.join(config.languages)}"
 
 
 def nsfw(scene: Scene, config: HumanScenes) -> str | None:

@@ -17,6 +17,7 @@ from humanvlm.curate.detectors import (
     load_person_detector,
 )
 from humanvlm.curate.faces import find_faces
+from humanvlm.curate.language import language_scores
 from humanvlm.data.detections import Detection, Face, Picture
 
 SHARPNESS_SIDE = 256
@@ -49,7 +50,7 @@ class Scene:
     def __init__(self, row: Mapping[str, Any], rgb: Picture, config: HumanScenes, models: Models) -> None:
         self.rgb = rgb
         self.height, self.width = rgb.shape[:2]
-        self.text: str | None = row.get("text")
+        self.texts: list[str] = row.get("captions") or ([row["text"]] if row.get("text") else [])
         self._config = config
         self._models = models
 
@@ -73,13 +74,10 @@ class Scene:
         return float(cv2.Laplacian(small, cv2.CV_64F).var())
 
     @cached_property
-    def language(self) -> str | None:
-        """ISO 639-1 code of the text's language; None without text."""
-        if not self.text:
-            return None
-        import py3langid
-
-        return str(py3langid.classify(self.text)[0])
+    def languages(self) -> Mapping[str, float]:
+        """Probability of each language (ISO 639-1 codes, longer ones where it has none), best first, all texts taken
+        together; empty without text."""
+        return language_scores(self.texts)
 
     @cached_property
     def nsfw(self) -> float:

@@ -19,6 +19,7 @@ from humanvlm.curate import duplicates
 from humanvlm.curate.dedup import perceptual_hash
 from humanvlm.curate.duplicates import NONE, Duplicates
 from humanvlm.curate.filters import first_reason
+from humanvlm.curate.language import check_languages
 from humanvlm.curate.scene import Scene, load_models
 from humanvlm.data import tombstones
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
@@ -51,6 +52,7 @@ ADDED = pa.schema(
         ("sharpness", pa.float32()),
         ("exposure", pa.float32()),
         ("language", pa.string()),
+        ("language_score", pa.float32()),
     ]
 )
 ALSO_AT = pa.field("also_at", duplicates.ALSO_AT)
@@ -98,7 +100,8 @@ class _Select:
 
 
 def make(run: StageRun) -> Outcome:
-    """Raises UserError for an unknown model or a missing model package, ShardError for a damaged shard."""
+    """Raises UserError for an unknown language or model or a missing model package, ShardError for a damaged shard."""
+    check_languages(run.config.languages)
     shards = list_shards(run.inputs["raw_scrape"])
     forgotten = tombstones.load()
     measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten) for path in shards}
@@ -161,7 +164,8 @@ def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
         "nsfw": scene.nsfw,
         "sharpness": scene.sharpness,
         "exposure": scene.exposure,
-        "language": scene.language,
+        "language": next(iter(scene.languages), None),
+        "language_score": next(iter(scene.languages.values()), None),
     }
 
 

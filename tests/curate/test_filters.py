@@ -45,11 +45,14 @@ def reason(
     faces: Sequence[Face] | None = (FACE,),
     found: Sequence[Detection] | None = (PERSON,),
     nsfw: float | None = 0.1,
-    text: str | None = None,
+    text: str | Sequence[str] | None = None,
     **config: Any,
 ) -> str | None:
     scene = Scene(
-        {"text": text}, rgb, (settings := HumanScenes(**config)), Models(Known(faces), None, Known(found), Known(nsfw))
+        {"text": text} if isinstance(text, str | None) else {"captions": text},
+        rgb,
+        (settings := HumanScenes(**config)),
+        Models(Known(faces), None, Known(found), Known(nsfw)),
     )
     dropped = first_reason(scene, settings)
     return dropped[0] if dropped else None
@@ -83,6 +86,14 @@ def test_language() -> None:
     assert reason(text=german, languages=("en",), faces=None, found=None, nsfw=None) == "wrong_language"
     assert reason(text=german, languages=("en", "de")) is None
     assert reason(text=None, languages=("en",)) is None
+    assert (
+        reason(text=[german, "A man in a hat stands in front of a big house and laughs"] * 2, languages=("en",)) is None
+    )
+
+
+@pytest.mark.parametrize("text", ["Woman portrait", "Model in Rome, spring 2014", "Salman Khan", "Angela Merkel 2014"])
+def test_a_short_text_that_could_be_of_many_languages_is_kept(text: str) -> None:
+    assert reason(text=text, languages=("en",)) is None
 
 
 @pytest.mark.parametrize(
