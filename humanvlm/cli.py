@@ -11,20 +11,25 @@ from typing import Any
 import click
 
 from humanvlm import __version__
-from humanvlm.errors import UserError
+from humanvlm.errors import UserError, of_the_disk
 from humanvlm.evaluate.cli import score
 from humanvlm.pipeline.stages import STAGES, Stage
 
 
 class OneLineErrors(click.Group):
-    """Prints a UserError as one line and exits with 2; anything else is a bug and keeps its traceback."""
+    """Prints what the user can mend as one line and exits with 2; anything else is a bug and keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except UserError as error:
-            click.echo(f"humanvlm: {error}", err=True)
-            sys.exit(2)
+            told = error
+        except OSError as error:
+            if (found := of_the_disk(error)) is None:
+                raise
+            told = found
+        click.echo(f"humanvlm: {told}", err=True)
+        sys.exit(2)
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})

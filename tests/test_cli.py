@@ -1,13 +1,16 @@
 """The command line: fast help, one-line errors with exit code 2, imports kept out of the way."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from humanvlm.cli import main
 from humanvlm.config.profiles import profile_path
+from humanvlm.pipeline import runner
 from humanvlm.pipeline.stages import STAGES
 
 
@@ -31,6 +34,33 @@ def test_user_errors_are_one_line_and_exit_2(tmp_path: Path) -> None:
         f"humanvlm: {params}: unknown key 'raw_scrape.concurency'; did you mean 'concurrency'?"
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            OSError(errno.ENOSPC, "x", "/data/a"),
+            "/data/a: No space left on device; free space and run the same command",
+        ),
+        (OSError(errno.ENOSPC, "x"), "No space left on device; free space and run the same command again"),
+        (OSError(errno.EROFS, "x", "/data/a"), "/data/a: Read-only file system; make it accessible, or name another"),
+        (PermissionError(errno.EACCES, "x", "/data/a"), "/data/a: Permission denied; make it accessible"),
+    ],
+)
+def test_a_full_disk_and_a_closed_folder_are_one_line(
+    error: OSError, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runner, "run_stage", failing)
+    result = CliRunner().invoke(main, ["human_scenes"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"humanvlm: {line}")
+    assert result.stderr.count("\n") == 1
+    monkeypatch.setattr(error, "errno", errno.EISDIR)  # a bug, which keeps its traceback
+    assert CliRunner().invoke(main, ["human_scenes"]).exception is error
 
 
 def test_unknown_input_is_named(tmp_path: Path) -> None:

@@ -155,18 +155,21 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
                 try:
                     return await _follow(client, url)
                 except RefusedError as refusal:
-                    last = refusal
+                    last = refusal.with_traceback(None)  # whose frames hold what was read
                     wait = BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5)
                     if refusal.retry_after_s is not None:
                         pause(min(refusal.retry_after_s, config.max_retry_after_s))
                         wait = max(wait, refusal.retry_after_s)
                     too_late = asyncio.get_running_loop().time() + wait >= deadline
                     if not refusal.transient or attempt >= config.retries or too_late:
-                        raise
+                        break
                 await asyncio.sleep(wait)
     except TimeoutError:
         pass
-    raise last
+    try:
+        raise last
+    finally:
+        del last  # which now refers to this frame
 
 
 async def _follow(client: Client, url: str) -> Fetched:

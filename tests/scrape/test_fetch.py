@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import gc
 import gzip
 import random
 import time
@@ -231,6 +232,21 @@ def test_what_was_compressed_unasked_is_bounded_too(web: Web) -> None:
     (result,) = web.get(["/encoded/picture"], config())
     assert isinstance(result, Fetched)
     assert result.data == web.faults.picture
+
+
+def test_what_was_refused_is_not_held(web: Web) -> None:
+    gzip_bomb(64)
+    web.get(["/ok/1"], config())
+    gc.collect()
+    gc.disable()  # as good as, in a crawl: what refers to itself would stay
+    tracemalloc.start()
+    try:
+        refused = web.get(["/encoded/bomb"] * 8, config())
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000  # of eight times 1,000,000
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert len(refused) == 8
 
 
 @pytest.mark.parametrize("value", ["%FF", "%FF%00%0B"])
