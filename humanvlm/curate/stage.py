@@ -1,13 +1,14 @@
 """``human_scenes``: detect people, judge quality and safety, drop duplicates; every dropped row has a reason.
 
-Two passes over the shards, each resumable. The first decodes every picture and writes its signals, or why it is
-dropped, into the work folder. Duplicates are then found over the signals alone, which are small. The second pass writes
-the kept and the dropped shards, without decoding again.
+Two passes over the shards, each resumable, the first by picture. It decodes every picture and writes its signals, or
+why it is dropped, into the work folder. Duplicates are then found over the signals alone, which are small. The second
+pass writes the kept and the dropped shards, without decoding again.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from humanvlm.curate.dedup import perceptual_hash
 from humanvlm.curate.duplicates import NONE, Duplicates
 from humanvlm.curate.filters import first_reason
 from humanvlm.curate.language import check_languages
+from humanvlm.curate.measured import Measured
 from humanvlm.curate.scene import Scene, load_models
 from humanvlm.data import tombstones
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row
@@ -68,6 +70,7 @@ SIGNALS = pa.schema(
     ]
 )
 SHOWN = 24
+RESTARTS = 100  # a picture that kills its worker costs one
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,10 @@ class _Measure:
     out: Path
     config: HumanScenes
     forgotten: Tombstones = field(default_factory=Tombstones)
+
+    @property
+    def journal(self) -> Path:
+        return self.out / ".work" / "measured" / self.shard.stem
 
     @property
     def signals(self) -> Path:
@@ -105,7 +112,7 @@ def make(run: StageRun) -> Outcome:
     shards = list_shards(run.inputs["raw_scrape"])
     forgotten = tombstones.load()
     measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten) for path in shards}
-    run.map_shards(measure_shard, measure)
+    run.map_shards(measure_shard, measure, RESTARTS)
     found = duplicates.find([task.signals for task in measure.values()], run.config.near_duplicate_bits)
     select = {
         path.stem: _Select(path, run.out, task.signals, number, part)
@@ -129,32 +136,37 @@ def make(run: StageRun) -> Outcome:
 
 
 def measure_shard(task: _Measure) -> ShardResult:
-    """Decode the pictures of a shard, run the filters, write signals and reasons. Counts come with the second pass."""
-    rows = [
-        {"id": row["id"], "sha256": row["sha256"], "reason": FORGOTTEN, "detail": ""}
-        if task.forgotten.covers(row["id"], row["url"], row["sha256"])
-        else measure_row(row, task.config)
-        for row in read_rows(task.shard, _present(task.shard, ("id", "url", "sha256", "text", "captions", "image")))
-    ]
-    file = write_shard(task.signals, rows, SIGNALS)
+    """Decode the pictures of a shard, run the filters, write signals and reasons. Counts come with the second pass.
+
+    Rows that a killed run has measured are not measured again.
+    """
+    measured = Measured(task.journal)
+    columns = _present(task.shard, ("id", "url", "sha256", "text", "captions", "image"))
+    measure = partial(measure_row, config=task.config)
+    for place, row in enumerate(read_rows(task.shard, columns, len(measured)), len(measured)):
+        if task.forgotten.covers(row["id"], row["url"], row["sha256"]):
+            measured.add(place, {"reason": FORGOTTEN, "detail": ""})
+        else:
+            measured.measure(place, row, measure)
+    keys = read_rows(task.shard, ("id", "sha256"))
+    file = write_shard(task.signals, ({**key, **row} for key, row in zip(keys, measured.rows(), strict=True)), SIGNALS)
+    measured.close()
     return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
 
 
 def measure_row(row: Mapping[str, Any], config: HumanScenes) -> dict[str, Any]:
-    """The signals of one row; with a ``reason`` (and without most signals) when a filter drops it."""
-    known = {"id": row["id"], "sha256": row["sha256"]}
+    """The signals of one row; only a ``reason``, and its ``detail``, when a filter drops it."""
     try:
         rgb = pixels((row["image"] or {}).get("bytes") or b"")
     except DecodeError as error:
-        return {**known, "reason": "undecodable", "detail": str(error)}
+        return {"reason": "undecodable", "detail": str(error)}
     models = load_models(
         config.face_detector, config.closeup_face_detector, config.person_detector, config.nsfw_classifier
     )
     scene = Scene(row, rgb, config, models)
     if dropped := first_reason(scene, config):
-        return {**known, "reason": dropped[0], "detail": dropped[1]}
+        return {"reason": dropped[0], "detail": dropped[1]}
     return {
-        **known,
         "pixels": scene.width * scene.height,
         "texted": duplicates.has_text(row),
         "phash": perceptual_hash(scene.gray),

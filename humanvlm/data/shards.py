@@ -212,15 +212,24 @@ def open_shard(path: Path) -> pq.ParquetFile:
         ) from None
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Rows of one shard, row group by row group. Raises ShardError naming the file and a missing column."""
+def read_rows(path: Path, columns: Sequence[str] | None = None, first: int = 0) -> Iterator[dict[str, Any]]:
+    """Rows of one shard from the row ``first`` on, row group by row group; those before its own are not read.
+
+    Raises ShardError naming the file and a missing column.
+    """
     shard = open_shard(path)
     _check_columns(path, shard, columns or ())
+    before = 0
     try:
         for group in range(shard.num_row_groups):
-            # One at a time: over all of them Arrow reads ahead, and keeps what it has read.
+            start = before
+            before += shard.metadata.row_group(group).num_rows
+            if before <= first:
+                continue
+            # One group at a time: over all of them Arrow reads ahead, and keeps what it has read.
             for batch in shard.iter_batches(ROW_GROUP_ROWS, [group], list(columns) if columns else None):
-                yield from batch.to_pylist()
+                yield from batch.slice(max(first - start, 0)).to_pylist()
+                start += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise _damaged(path, error) from None
 

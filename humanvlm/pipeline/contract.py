@@ -114,8 +114,12 @@ class StageRun:
         """Holds the fingerprint of the run that is under way."""
         return self.work / "fingerprint"
 
-    def map_shards(self, fn: Callable[[Any], ShardResult], tasks: Mapping[str, Any]) -> list[ShardResult]:
+    def map_shards(
+        self, fn: Callable[[Any], ShardResult], tasks: Mapping[str, Any], restarts: int = 0
+    ) -> list[ShardResult]:
         """Run ``fn`` on the tasks that have no record yet; return all results in the order of the task names.
+
+        restarts: of workers that die, as ``engine.map_shards`` takes it.
 
         A record is written after the files of its task are durable, so a kill in between repeats the task. A record
         whose files have another size than it says is not believed.
@@ -124,7 +128,8 @@ class StageRun:
         todo = [_Task(fn, name, task, self.out) for name, task in tasks.items() if name not in done]
         if done:
             log.info("%s: resuming, %d of %d shards done", self.stage.name, len(done), len(tasks))
-        for name, result in progress(engine.map_shards(_Task.run, todo), len(todo), self.stage.name, "shards"):
+        results = engine.map_shards(_Task.run, todo, restarts=restarts)
+        for name, result in progress(results, len(todo), self.stage.name, "shards"):
             done[name] = result
         return [done[name] for name in tasks]
 

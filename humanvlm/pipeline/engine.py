@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -34,6 +34,16 @@ def forks_safely() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1 and "torch" not in sys.modules
 
 
+class DeadWorkerError(UserError):
+    """A worker process died: it was killed, for want of memory for example, or crashed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a worker process died (out of memory, or killed); finished shards are kept: run the same command "
+            "again, with fewer HUMANVLM_WORKERS if memory was short"
+        )
+
+
 def map_shards(
     fn: Callable[[Task], Result],
     tasks: Sequence[Task],
@@ -41,13 +51,15 @@ def map_shards(
     address: str | None = None,
     *,
     fork: bool = False,
+    restarts: int = 0,
 ) -> Iterator[Result]:
     """Start ``fn(task)`` for every task, and yield what it returns as it finishes. ``fn`` and tasks must pickle.
 
     workers: local processes, default ``default_workers()``; 1 runs in this process. address: a Ray address
     (default HUMANVLM_RAY_ADDRESS), which needs the ``ray`` extra. fork: ``fn`` uses no inference runtime, whose threads
-    and locks do not survive a fork; workers then start at once, where that is safe. Raises what ``fn`` raises, and
-    UserError when a worker process dies (memory, signal).
+    and locks do not survive a fork; workers then start at once, where that is safe. restarts: how often in a row, with
+    no task finished in between, workers are started anew when one has died; for tasks that go on where they were.
+    Raises what ``fn`` raises, and DeadWorkerError when a worker process dies (memory, signal).
     """
     address = address or os.environ.get("HUMANVLM_RAY_ADDRESS")
     workers = min(workers or default_workers(), max(len(tasks), 1))
@@ -56,20 +68,39 @@ def map_shards(
     if workers == 1:
         return map(fn, tasks)
     context: Any = multiprocessing.get_context("fork" if fork and forks_safely() else "spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    return _results(pool, [pool.submit(fn, task) for task in tasks])
+    return _map_processes(fn, tasks, workers, context, restarts)
 
 
-def _results(pool: ProcessPoolExecutor, futures: Sequence[Future[Result]]) -> Iterator[Result]:
+def in_a_process(fn: Callable[[Task], Result], task: Task) -> Result:
+    """``fn(task)`` in a process of its own. Both must pickle. Raises what ``fn`` raises, and DeadWorkerError."""
+    return next(_map_processes(fn, [task], 1, multiprocessing.get_context("spawn"), 0))
+
+
+def _map_processes(
+    fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int, context: Any, restarts: int
+) -> Iterator[Result]:
+    left = list(tasks)
+    deaths = 0
+    while left:
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+        futures = {pool.submit(fn, task): task for task in left}
+        try:
+            for result, task in _results(pool, futures):
+                left = [other for other in left if other is not task]
+                deaths = 0
+                yield result
+        except BrokenProcessPool:
+            deaths += 1
+            if deaths > restarts:
+                raise DeadWorkerError from None
+
+
+def _results(pool: ProcessPoolExecutor, futures: Mapping[Future[Result], Task]) -> Iterator[tuple[Result, Task]]:
+    """What the tasks return as they finish, with the task."""
     with pool:
         try:
             for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise UserError(
-                "a worker process died (out of memory, or killed); finished shards are kept: run the same command "
-                "again, with fewer HUMANVLM_WORKERS if memory was short"
-            ) from None
+                yield future.result(), futures[future]
         finally:
             pool.shutdown(cancel_futures=True)  # running tasks end before the caller takes away what they use
 

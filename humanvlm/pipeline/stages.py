@@ -108,6 +108,7 @@ STAGES = {
             sections=("human_scenes",),
             code=(
                 "curate",
+                "scrape/journal.py",
                 *_in("data", "detections.py dropped.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,

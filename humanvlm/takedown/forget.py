@@ -7,6 +7,7 @@ Figures that a stage measured (metrics, info) stay as they were measured.
 """
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -166,6 +167,7 @@ def _remove_scratch(artifact: Artifact, stones: Tombstones) -> None:
         for work in folder.rglob(".*.work") if isinstance(folder, Path) else ():  # other stores upload whole files
             if work.is_file():
                 work.unlink()
+    shutil.rmtree(artifact.folder / ".work" / "also", ignore_errors=True)  # human_scenes writes it anew
     for journal in artifact.journals():
         if any(row["url"] and covers(stones, row) for row in _journal_rows(journal)):
             journal.unlink()  # the crawl asks for this shard's rows again

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.config.human_scenes import HumanScenes
-from humanvlm.curate import duplicates
+from humanvlm.curate import duplicates, measured
 from humanvlm.curate import stage as curate
 from humanvlm.curate.duplicates import Duplicates
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.shards import IMAGE, ShardError, read_folder, shard_name, write_shard
+from humanvlm.pipeline.engine import DeadWorkerError
 from humanvlm.pipeline.runner import run_stage
 
 SCRAPED = pa.schema(
@@ -176,6 +177,33 @@ def test_a_stage_that_died_between_the_passes_continues(
         patch.setattr(curate, "measure_row", die)  # the first pass must not run again
         report = curated(repo, crawl, out)
     assert report["outputs"] == json.loads((artifact / "report.json").read_text())["outputs"]
+
+
+def test_a_picture_that_kills_its_worker_is_dropped(
+    repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    out = tmp_path / "human_scenes"
+    measured_rows: list[str] = []
+
+    def die_of_coffee(row: dict[str, Any], config: HumanScenes) -> dict[str, Any]:
+        if row["url"].endswith("coffee.jpg"):
+            raise KeyboardInterrupt
+        measured_rows.append(row["url"])
+        return measure_row(row, config)
+
+    def die(*_: object) -> None:
+        raise DeadWorkerError
+
+    measure_row = curate.measure_row
+    monkeypatch.setattr(curate, "measure_row", die_of_coffee)
+    monkeypatch.setattr(measured, "in_a_process", die)
+    with pytest.raises(KeyboardInterrupt):
+        curated(repo, crawl, out)
+    report = curated(repo, crawl, out)
+    assert reasons(out) == reasons(artifact) | {"coffee": "killed_worker"}
+    assert report["rows"]["in"] == 7
+    assert len(measured_rows) == len(set(measured_rows)) == 6
 
 
 @pytest.mark.parametrize("intact", [0, 100, 5000])

@@ -84,6 +84,8 @@ def test_scalar_columns_have_bounds_by_which_readers_skip(tmp_path: Path) -> Non
 def test_rows_by_place_and_their_pictures(tmp_path: Path) -> None:
     path = make(tmp_path)
     assert [row["width"] for row in shards.rows_at(path, {299, 3, 64})] == [3, 64, 299]
+    for first in (0, 5, 64, 130, 299, 300):
+        assert [row["width"] for row in shards.read_rows(path, ["width"], first)] == list(range(first, 300))
     reader = RandomRows(("image",))
     assert shards.picture_at(reader, path, 70) == b"x" * 500
     shards.write_shard(path, [{"id": "a", "image": None}], SCHEMA)

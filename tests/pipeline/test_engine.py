@@ -3,12 +3,13 @@
 import os
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from humanvlm.errors import UserError
 from humanvlm.pipeline import engine
-from humanvlm.pipeline.engine import default_workers, forks_safely, map_shards
+from humanvlm.pipeline.engine import DeadWorkerError, default_workers, forks_safely, in_a_process, map_shards
 
 KNOWN: list[int] = []
 
@@ -50,6 +51,30 @@ def test_a_dead_worker_is_one_clear_error(fork: bool, monkeypatch: pytest.Monkey
     monkeypatch.setattr(engine, "forks_safely", lambda: True)
     with pytest.raises(UserError, match="a worker process died"):
         list(map_shards(die_on_three, list(range(5)), 2, fork=fork))
+
+
+def die_once(folder: str) -> str:
+    """Dies in the first process that begins this task."""
+    mark = Path(folder) / "begun"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return folder
+
+
+def test_workers_are_started_anew(tmp_path: Path) -> None:
+    folders = [str(tmp_path / name) for name in "abcd"]
+    for folder in folders:
+        Path(folder).mkdir()
+    assert sorted(map_shards(die_once, folders, 2, restarts=4)) == folders
+
+
+def test_a_task_that_always_dies_ends_the_run() -> None:
+    with pytest.raises(DeadWorkerError):
+        list(map_shards(die_on_three, [3, 3], 2, restarts=2))
+    with pytest.raises(DeadWorkerError):
+        in_a_process(die_on_three, 3)
+    assert in_a_process(die_on_three, 4) == 4
 
 
 def test_forked_workers_have_what_their_parent_has(monkeypatch: pytest.MonkeyPatch) -> None:
