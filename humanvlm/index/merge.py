@@ -235,10 +235,12 @@ def _join(
         for row, entry in enumerate(batch.to_pylist(), start):
             if row in skipped:
                 continue
+            more = buckets.of(row) if row in with_more else []
             if drawn is not None and not drawn[row]:
                 found.sampled_out += 1
+                found.merged += len(more)
                 continue
-            for other in buckets.of(row) if row in with_more else ():
+            for other in more:
                 _add(entry, other, found)
             writer.add(entry)
         start += batch.num_rows

@@ -40,17 +40,22 @@ def merged(
     pairs=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from(["", "1", "2", "3", "4"]))),
     bucket=st.integers(1, 4),
     group=st.integers(1, 5),
+    sample=st.none() | st.integers(1, 9),
 )
-def test_rows_are_joined_in_order(tmp_path: Path, pairs: list[tuple[str, str]], bucket: int, group: int) -> None:
+def test_rows_are_joined_in_order(
+    tmp_path: Path, pairs: list[tuple[str, str]], bucket: int, group: int, sample: int | None
+) -> None:
     expected: dict[str, list[str]] = {}
     for url, text in pairs:
         expected.setdefault(url, []).extend([text] if text and text not in expected.get(url, []) else [])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(merge, "BUCKET_ROWS", bucket)
         patched.setattr(merge, "GROUP_ROWS", group)
-        rows, _ = merged(tmp_path, [entry(url, *([text] if text else [])) for url, text in pairs])
+        rows, found = merged(tmp_path, [entry(url, *([text] if text else [])) for url, text in pairs], sample=sample)
+    assert len(expected) == found.rows + found.sampled_out
+    expected = {row["url"]: expected[row["url"]] for row in rows} if sample else expected
     assert {row["url"]: row["captions"] for row in rows} == expected
-    assert [row["url"] for row in rows] == list(expected)
+    assert [row["url"] for row in rows] == [url for url in dict(pairs) if url in expected]
     assert [row["text"] for row in rows] == [texts[0] if texts else None for texts in expected.values()]
 
 
