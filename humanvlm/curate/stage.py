@@ -6,7 +6,7 @@ pass writes the kept and the dropped shards, without decoding again.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.config.human_scenes import HumanScenes
-from humanvlm.curate import duplicates
+from humanvlm.curate import duplicates, reuse
 from humanvlm.curate.dedup import perceptual_hash
 from humanvlm.curate.duplicates import NONE, Duplicates
 from humanvlm.curate.filters import first_reason
@@ -75,12 +75,13 @@ RESTARTS = 100  # a picture that kills its worker costs one
 
 @dataclass(frozen=True)
 class _Measure:
-    """First pass over one shard."""
+    """First pass over one shard. kept: where an earlier run's signals of it would be."""
 
     shard: Path
     out: Path
     config: HumanScenes
     forgotten: Tombstones = field(default_factory=Tombstones)
+    kept: Path | None = None
 
     @property
     def journal(self) -> Path:
@@ -111,7 +112,10 @@ def make(run: StageRun) -> Outcome:
     check_languages(run.config.languages)
     shards = list_shards(run.inputs["raw_scrape"])
     forgotten = tombstones.load()
-    measure = {f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten) for path in shards}
+    kept = reuse.kept_signals(run)
+    measure = {
+        f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten, kept.get(path.name)) for path in shards
+    }
     run.map_shards(measure_shard, measure, RESTARTS)
     found = duplicates.find([task.signals for task in measure.values()], run.config.near_duplicate_bits)
     select = {
@@ -125,6 +129,7 @@ def make(run: StageRun) -> Outcome:
     totals = Counter[str]()
     for result in results:
         totals.update(result.info)
+    reuse.keep({task.kept: task.signals for task in measure.values() if task.kept})
     plots, card = illustrate(run.out, run.inputs["raw_scrape"], counts, run.config.model_dump(mode="json"))
     return Outcome(
         counts,
@@ -138,8 +143,10 @@ def make(run: StageRun) -> Outcome:
 def measure_shard(task: _Measure) -> ShardResult:
     """Decode the pictures of a shard, run the filters, write signals and reasons. Counts come with the second pass.
 
-    Rows that a killed run has measured are not measured again.
+    Rows that a killed run, or an earlier one, has measured are not measured again.
     """
+    if task.kept and (rows := reuse.reused(task.kept, task.shard, task.forgotten)) is not None:
+        return _signals(task, rows)
     measured = Measured(task.journal)
     columns = _present(task.shard, ("id", "url", "sha256", "text", "captions", "image"))
     measure = partial(measure_row, config=task.config)
@@ -149,8 +156,13 @@ def measure_shard(task: _Measure) -> ShardResult:
         else:
             measured.measure(place, row, measure)
     keys = read_rows(task.shard, ("id", "sha256"))
-    file = write_shard(task.signals, ({**key, **row} for key, row in zip(keys, measured.rows(), strict=True)), SIGNALS)
+    result = _signals(task, ({**key, **row} for key, row in zip(keys, measured.rows(), strict=True)))
     measured.close()
+    return result
+
+
+def _signals(task: _Measure, rows: Iterable[Mapping[str, Any]]) -> ShardResult:
+    file = write_shard(task.signals, rows, SIGNALS)
     return ShardResult(Counts(), (replace(file, path=str(task.signals.relative_to(task.out))),))
 
 

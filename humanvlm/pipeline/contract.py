@@ -110,6 +110,11 @@ class StageRun:
         return self.out / ".work"
 
     @property
+    def kept(self) -> Path:
+        """Folder beside the artifact for what later runs may reuse, whatever they read; ``force`` removes it."""
+        return self.out.with_name(f".{self.out.name}.kept")
+
+    @property
     def mark(self) -> Path:
         """Holds the fingerprint of the run that is under way."""
         return self.work / "fingerprint"

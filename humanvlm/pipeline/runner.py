@@ -208,6 +208,8 @@ def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[
     else. The report goes first: without it the artifact is not complete."""
     if not force and _under_way(run, fingerprint):
         return
+    if force:
+        shutil.rmtree(run.kept, ignore_errors=True)
     if run.out.exists() and any(run.out.iterdir()):
         if not (run.work.exists() or (run.out / "report.json").exists()):
             raise StageError(f"{run.out}: holds files that no stage wrote; give another --out or empty it")

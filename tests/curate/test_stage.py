@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,34 @@ def test_a_stage_that_died_between_the_passes_continues(
         patch.setattr(curate, "measure_row", die)  # the first pass must not run again
         report = curated(repo, crawl, out)
     assert report["outputs"] == json.loads((artifact / "report.json").read_text())["outputs"]
+
+
+def test_only_new_shards_of_a_grown_crawl_are_measured(
+    repo: Path, crawl: Path, artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The artifact is that of a run that measures all."""
+    monkeypatch.setenv("HUMANVLM_WORKERS", "1")
+    grown, out, measured_rows = tmp_path / "raw_scrape", tmp_path / "human_scenes", []
+    shutil.copytree(crawl, grown)
+    report = json.loads((crawl / "report.json").read_text())
+    last = report["outputs"].pop()
+    write_json(grown / "report.json", report)
+    (grown / last["path"]).unlink()
+    assert curated(repo, grown, out)["rows"]["in"] == 3
+    shutil.copy(crawl / last["path"], grown)
+    write_json(grown / "report.json", report | {"outputs": [*report["outputs"], last]})
+    measure_row = curate.measure_row
+
+    def measure(row: dict[str, Any], config: HumanScenes) -> dict[str, Any]:
+        measured_rows.append(row["id"])
+        return measure_row(row, config)
+
+    monkeypatch.setattr(curate, "measure_row", measure)
+    made = curated(repo, grown, out)
+    assert len(measured_rows) == 4
+    assert made["outputs"] == json.loads((artifact / "report.json").read_text())["outputs"]
+    curated(repo, grown, out, force=True)
+    assert len(measured_rows) == 4 + 7
 
 
 def test_a_picture_that_kills_its_worker_is_dropped(
