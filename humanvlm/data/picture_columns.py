@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 BATCH = 16  # rows whose pictures are in memory
-BUFFER_BYTES = 1 << 18  # read ahead of a column: a row group of any size is read in a small memory
 
 
 def may_hold_pictures(kind: pa.DataType) -> bool:
@@ -38,7 +37,7 @@ def read_parquet(path: Path, name: str, rows: Sequence[int] | None = None) -> It
 
     Raises pa.ArrowException or OSError when the file is damaged, KeyError when it has no such column.
     """
-    file = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+    file = pq.ParquetFile(path, memory_map=True)  # a page, of which some writers make half a gigabyte, is not copied
     if name not in file.schema_arrow.names:
         raise KeyError(name)
     sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]

@@ -158,6 +158,7 @@ class _Crawl:
         self.delay = delay
         self.decoders = decoders
         self.writer = writer
+        self.taking = asyncio.Lock()
         self.slots = asyncio.Semaphore(partition.config.concurrency)
         self.consent_checks = asyncio.Semaphore(partition.config.concurrency)
         self.limiters: dict[str, HostLimiter] = {}
@@ -259,11 +260,12 @@ class _Crawl:
         self.changed.set()
 
     async def _take(self, shard: Shard, rows: Mapping[int, IndexRow]) -> None:
-        """Keep the rows whose pictures are in files here, a few at a time."""
+        """Keep the rows whose pictures are in files here: one shard after the other, a few pictures at a time."""
         wanted = [(number, row.place) for number, row in rows.items() if row.place]
         found = take(wanted, self.partition.sources, self.config.max_bytes)
-        while some := await asyncio.to_thread(lambda: list(islice(found, TAKEN_AT_ONCE))):
-            await asyncio.gather(*(self._taken(shard, number, rows[number], one) for number, one in some))
+        async with self.taking:
+            while some := await asyncio.to_thread(lambda: list(islice(found, TAKEN_AT_ONCE))):
+                await asyncio.gather(*(self._taken(shard, number, rows[number], one) for number, one in some))
 
     async def _taken(self, shard: Shard, number: int, row: IndexRow, found: Fetched | RefusedError) -> None:
         try:

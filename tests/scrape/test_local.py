@@ -111,6 +111,7 @@ def test_the_checks_are_those_of_a_download(project: Path) -> None:
     (kept,) = read_folder(Path("artifacts/raw_scrape"))
     assert (kept["final_url"], kept["status"]) == ("local:photos/whole.jpg", None)
     assert kept["image"]["bytes"] == jpeg()
+    assert "local" not in kept
     (photos / "gone.jpg").write_bytes(jpeg(seed=4))
     rows = crawl("max_bytes=50000", retry=["transient"])
     assert rows["kept"] == 2
