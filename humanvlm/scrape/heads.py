@@ -89,6 +89,10 @@ class _Parser:
         """Raises HttpProcessingError."""
         if self._payload is not None:
             return self._feed_body(data)
+        if not self._head and _END.search(data):
+            if found := self._feed_plainly(data):
+                return found
+            self._strict = self._make()
         searched = max(0, len(self._head) - 2)
         self._head += data if self._head else data.lstrip()  # servers send empty lines before a head
         messages: list[Any] = []
@@ -113,6 +117,18 @@ class _Parser:
             self._check_start()
         return messages, False, b""
 
+    def _feed_plainly(self, data: bytes) -> Found | None:
+        """The usual answer, whose head is whole and right, with no copy made of what follows; None: not that."""
+        try:
+            found: Found = self._strict.feed_data(data)
+        except HttpProcessingError:
+            return None
+        messages = found[0]
+        if len(messages) != 1 or messages[0][0].code < 200 or _is_sized_by_both(messages[0][0]):
+            return None
+        self._payload = messages[0][1]
+        return found
+
     def _check_start(self) -> None:
         start = bytes(self._head[:5])
         if not _START.match(start):
@@ -132,7 +148,7 @@ class _Parser:
             found = self._again(head)
             self._protocol.mended()
         message, payload = found[-1]
-        if message.should_close and not message.chunked and "Content-Length" in message.headers and message.code >= 200:
+        if message.code >= 200 and _is_sized_by_both(message):
             unsized = mended(head, sized=False)
             payload = self._again(unsized)[-1][1] if unsized else payload  # ends where the connection does
         return message, payload
@@ -145,15 +161,16 @@ class _Parser:
         """first: the answer has not been given to anybody yet. Raises HttpProcessingError about what comes unasked."""
         was_whole = self._payload.is_eof() and not first
         try:
-            found: Found = self._strict.feed_data(data)
+            unasked = bool(self._strict.feed_data(data)[0])
         except HttpProcessingError as error:
             if was_whole:
                 raise
             if not self._payload.is_eof():  # aiohttp would leave its reader waiting
                 self._payload.set_exception(ClientPayloadError(str(error)), error)
+            unasked = True
+        if unasked:
             self._protocol.hang_up()
-            return [], False, b""
-        return found
+        return [], False, b""
 
     def feed_eof(self) -> Any:
         """Raises what aiohttp's parser does about a body that ends early."""
@@ -166,8 +183,13 @@ class _Parser:
         self._strict.message_consumed()
 
 
+def _is_sized_by_both(message: Any) -> bool:
+    """Whether a body has a length, and ends with the connection too."""
+    return bool(message.should_close and not message.chunked and "Content-Length" in message.headers)
+
+
 def mended(head: bytes, *, sized: bool = True) -> bytes | None:
-    """The head of an answer as it should be (RFC 9112), or None when it does not start as one.
+    """The head of an answer as it should be (RFC 9112), or None when it starts as none or has too many lines.
 
     One length is left of several equal ones, and none of those that differ or are no numbers; of the transfer
     encodings only ``chunked``, which overrides a length; lines that are no fields are left out, folded ones are joined,
@@ -175,7 +197,7 @@ def mended(head: bytes, *, sized: bool = True) -> bytes | None:
     """
     first, *lines = re.split(rb"\r?\n", head.strip())
     status = _STATUS.fullmatch(first)
-    if status is None:
+    if status is None or len(lines) > MAX_FIELDS:
         return None
     fields: list[tuple[bytes, list[bytes]]] = []
     for line in lines:

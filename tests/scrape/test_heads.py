@@ -94,6 +94,11 @@ def test_a_mended_head_needs_no_mending(parts: list[bytes]) -> None:
     assert read([head])[0] == 200
 
 
+def test_a_head_of_very_many_lines_is_not_mended() -> None:
+    assert mended(b"HTTP/1.1 200 OK\r\n" + b"a:\n" * (MAX_FIELDS - 1) + b"\r\n") is not None
+    assert mended(b"HTTP/1.1 200 OK\r\n" + b"a:\n" * (MAX_FIELDS + 2) + b"\r\n") is None
+
+
 def test_of_lengths_that_differ_none_is_believed() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\nContent-Length: 7\r\nETag: x\r\n\r\n"
     assert mended(head % b"7, 7") == b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 7\r\n\r\n"
