@@ -20,7 +20,7 @@ from humanvlm.errors import UserError
 from humanvlm.index.cells import LOST, MOST_TEXTS, NO_TEXT, address, clean, hash_of, texts_of, word
 from humanvlm.index.layout import Layout, find_layout, listed
 from humanvlm.index.merge import Entry, Merged, scratch_of, url_hash, write_merged
-from humanvlm.index.sources import open_source, readable
+from humanvlm.index.sources import open_source, readable, shown
 from humanvlm.index.tables import Found, Row, Table, common_type
 
 SCHEMA = pa.schema(
@@ -187,7 +187,7 @@ def _open(sources: Sequence[str], options: Options, summary: Summary) -> Iterato
         summary.skipped += opened.skipped
         for table in opened.tables:
             layout = find_layout(
-                table.name,
+                shown(table.name),
                 [*table.columns],
                 options.url_column,
                 options.text_column,
@@ -246,9 +246,10 @@ def _entries(
     by_root = {root: name for name, root in sources.items()}
     for table, layout in parts:
         source = by_root[table.root] if table.root else None
+        name = shown(table.name)
         with readable(table.name):
             for line in table.read(layout.columns):
-                where = f"{table.name} {table.unit} {line.number}"
+                where = f"{name} {table.unit} {line.number}"
                 summary.read += 1
                 if line.row is None:
                     summary.left_out.add(line.reason, where)

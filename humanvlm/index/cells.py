@@ -15,7 +15,9 @@ HALF = re.compile("[\ud800-\udfff]")  # halves of surrogate pairs, which also st
 LOST = "\ufffd"
 DIGITS = {"sha256": 64, "md5": 32}
 ANSWERING = {"gpt", "assistant", "model", "chatbot", "bot"}
-IN_TURN = ("value", "content", "text")
+IN_TURN = ("value", "content", "raw")
+# Flickr's token files number the captions of a picture: a.jpg#0.
+NUMBERED = re.compile(r"(?i)(\.(?:jpe?g|png|gif|webp|bmp|tiff?))#[0-9]+$")
 MOST_PARSED = 1 << 17  # characters of a cell that are parsed as a list; of longer ones the tree takes too much memory
 MOST_TEXTS = 1000  # texts of one picture
 DEEPEST = 8
@@ -50,7 +52,7 @@ def address(value: Any, base_url: str | None, joined: bool = False) -> tuple[str
         return "", "not_http"
     if base_url is None:
         return "", "relative_url"
-    path = text.replace("\\", "/").removeprefix("./").lstrip("/")
+    path = NUMBERED.sub(r"\1", text.replace("\\", "/").removeprefix("./").lstrip("/"))
     return f"{base_url.rstrip('/')}/{quote(path)}", ""
 
 

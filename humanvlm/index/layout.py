@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from humanvlm.errors import UserError
 
 URL_COLUMNS = ("url", "image_url", "img_url", "imageurl", "link", "uri")
-PATH_COLUMNS = ("path", "image_path", "file_name", "filename", "file", "image", "img")
+PATH_COLUMNS = (
+    "path", "image_path", "img_path", "file_path", "filepath", "file_name", "filename", "image_name", "file",
+    "image", "img",
+)  # fmt: skip
 TEXT_COLUMNS = (
     "text", "caption", "txt", "alt", "alt_text", "captions", "texts", "human_caption", "human_caption_hq",
-    "description", "title",
+    "description", "title", "sentence", "sentences", "comment", "prompt",
 )  # fmt: skip
 LICENSE_COLUMNS = ("license", "licence", "license_id", "licence_id")
 SHA256_COLUMNS = ("sha256", "sha256hash")

@@ -27,6 +27,7 @@ from humanvlm.weights.hub import open_hub
 KINDS = ((".tar",), (".parquet",), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".json",), (".txt",))
 SUFFIXES = [suffix for kind in KINDS for suffix in kind]
 PATTERN = re.compile(r"[*?\[]")
+SECRET = re.compile(r"(?<=://)(?:[^/\s@]*@)?([^\s?'\"]*)(\?[^\s:;,)'\"]*)?")
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ def _suffix(name: str) -> str:
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
+def shown(text: str) -> str:
+    """A text about sources without passwords and signatures in their addresses."""
+    return SECRET.sub(lambda found: f"{found[1]}{'?…' if found[2] else ''}", text)
+
+
 @contextmanager
 def readable(name: str) -> Iterator[None]:
-    """What goes wrong while a source is opened or read, as one line. Raises UserError."""
+    """What goes wrong while a source is opened or read, as one line without secrets. Raises UserError."""
+    name, remote = shown(name), "://" in name
     try:
         yield
     except (EOFError, BadGzipFile, zlib.error) as error:
@@ -86,12 +93,16 @@ def readable(name: str) -> Iterator[None]:
     except UnicodeError as error:
         raise UserError(f"{name}: cannot be decoded ({error}); name its encoding with --encoding") from None
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise UserError(f"{name}: cannot be read ({error.strerror or error}); check the name and its rights") from None
+        raise UserError(
+            f"{name}: cannot be read ({error.strerror or shown(str(error))}); check the name and its rights"
+        ) from None
+    except UserError as error:
+        raise UserError(shown(str(error))) from None
     except Exception as error:
-        if isinstance(error, UserError) or "://" not in name:
+        if not remote:
             raise
         # Each file system of fsspec has errors of its own: of aiohttp, botocore, the network.
-        reason = (" ".join(str(error).split()) or type(error).__name__)[:160]
+        reason = (" ".join(shown(str(error)).split()) or type(error).__name__)[:160]
         raise UserError(f"{name}: cannot be read ({reason}); check the address, the network and credentials") from None
 
 

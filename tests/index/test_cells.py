@@ -90,6 +90,7 @@ def test_texts_of_one_cell_are_bounded() -> None:
         ("a#1?.jpg", "http://h.example/x/a%231%3F.jpg", ""),
         ("100% man.jpg", "http://h.example/x/100%25%20man.jpg", ""),
         (".\\sub\\a.jpg", "http://h.example/x/sub/a.jpg", ""),
+        ("a#1.JPG#3", "http://h.example/x/a%231.JPG", ""),
         ("C:\\a.jpg", "", "not_http"),
         ("NaN", "", "unknown_url"),
         (" ", "", "missing_url"),

@@ -13,7 +13,7 @@ from upath import UPath
 
 from humanvlm.errors import UserError
 from humanvlm.index.build import build_index
-from humanvlm.index.sources import open_source
+from humanvlm.index.sources import open_source, shown
 from humanvlm.scrape.local_server import serve
 
 LIST = "url,caption\nhttp://a.example/1,one\n"
@@ -83,6 +83,15 @@ def test_a_list_on_the_web(tmp_path: Path) -> None:
         assert urls(f"{base}/list.csv?token=a[b]*", out=tmp_path) == ["http://a.example/1"]
         with pytest.raises(UserError, match=r"none\.csv: cannot be read"):
             open_source(f"{base}/none.csv")
+
+
+def test_secrets_of_addresses_are_not_shown() -> None:
+    said = "s3://b/x.csv: https://me:word@h.example/a/l.csv?sig=abc&x=1: cannot be read (http://h.example/?k) line 3"
+    assert shown(said) == "s3://b/x.csv: https://h.example/a/l.csv?…: cannot be read (http://h.example/?…) line 3"
+    assert shown("list.csv line 3, why?") == "list.csv line 3, why?"
+    with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:1/l\.csv\?…: cannot be read") as caught:
+        open_source("http://me:word@127.0.0.1:1/l.csv?sig=abc")
+    assert "word" not in str(caught.value)
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,7 @@ def test_a_quote_that_never_closes_costs_its_own_line(tmp_path: Path) -> None:
         ("list.tsv", "a, b\thttp://a.example/1\n", ["text", "url"]),
         ("list.tsv", "caption\turl\n\"a, b\"\thttp://a.example/1\n", ["caption", "url"]),
         ("list.txt", "image,caption\nhttp://a.example/1,\"a, b\"\n", ["image", "caption"]),
+        ("list.csv", "image_name| comment\nhttp://a.example/1| a, b\n", ["image_name", "comment"]),
         ("list.txt", "http://a.example/1\ta, b\n", ["url", "text"]),
     ],
 )  # fmt: skip
