@@ -44,7 +44,7 @@ def suite(name: str) -> Iterator[Any]:
     yield gxe.ExpectColumnValuesToBeUnique(column="id")
     yield gxe.ExpectColumnValuesToMatchRegex(column="id", regex=r"^[0-9a-f]{20}$")
     yield gxe.ExpectColumnValuesToMatchRegex(column="sha256", regex=r"^[0-9a-f]{64}$")
-    yield gxe.ExpectColumnValuesToMatchRegex(column="url", regex=r"^(https?://[^/\s]|local:)[^\s]+")
+    yield gxe.ExpectColumnValuesToMatchRegex(column="url", regex=r"^(?:https?://[^/\s]|local:)[^\s]+")
     yield gxe.ExpectColumnValuesToBeInSet(column="split", value_set=["train", "test"])
     for column in COMMON:
         yield gxe.ExpectColumnValuesToNotBeNull(column=column)

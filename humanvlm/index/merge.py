@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from humanvlm.data.places import COLUMN
 from humanvlm.index.cells import MOST_TEXTS
 
 GROUP_ROWS = 10_000
@@ -144,13 +145,16 @@ def url_hash(url: str) -> bytes:
 
 
 def _add(entry: Entry, other: Entry, found: Merged) -> None:
-    """Join another entry of the same address: its new texts come last, what the first lacks is taken from it."""
+    """Join another entry of the same address: its new texts come last, what the first lacks is taken from it. A picture
+    that is here comes with its own hash, as it may be another file than the one at the address."""
     found.merged += 1
     known = set(entry["captions"])
     new = [text for text in dict.fromkeys(other["captions"]) if text not in known]
     room = max(MOST_TEXTS - len(entry["captions"]), 0)
     found.texts_left_out += len(new[room:])
     entry["captions"] = [*entry["captions"], *new[:room]]
+    if other.get(COLUMN) and not entry.get(COLUMN):
+        entry |= {name: other[name] for name in (COLUMN, "sha256", "md5")}
     for name, value in other.items():
         if entry.get(name) is None:
             entry[name] = value

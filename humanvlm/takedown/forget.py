@@ -57,9 +57,8 @@ def forget(
             locks.enter_context(locked(artifact.folder))
         today = today or datetime.now(UTC).date()
         found = find_pictures(pictures, artifacts, root / "params.yaml") if pictures else None
-        asked |= found.stones if found else Tombstones()
         new = asked - tombstones.load(listed)
-        added = tombstones.add(listed, new, today)
+        added = tombstones.add(listed, asked | found.stones if found else asked, today)
         stones, met = closure(artifacts, tombstones.load(listed))
         alike = look_alikes(artifacts, stones)
         while near_duplicates and alike:

@@ -85,6 +85,18 @@ def test_a_url_stays_the_address_of_a_picture_that_is_here(tmp_path: Path) -> No
     assert dict(summary.left_out.counts) == {"no_picture": 1}
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_picture_that_is_here_brings_its_own_hash(tmp_path: Path, apart: bool) -> None:
+    """Where a list has that of the file at the address, of which it may be a smaller copy."""
+    lines = [f"http://a.example/1.png,one,{'0' * 64}", *([f"http://a.example/2.png,two,{'1' * 64}"] if apart else [])]
+    (tmp_path / "list.csv").write_text("\n".join(["url,text,sha256", *lines]))
+    table = pa.table({"url": ["http://a.example/1.png"], "image": [picture(1)], "text": ["also"]})
+    pq.write_table(table, tmp_path / "set.parquet")
+    rows, _ = built(tmp_path, "list.csv", "set.parquet")
+    assert (rows[0]["sha256"], rows[0]["captions"]) == (sha256(1), ["one", "also"])
+    assert rows[0]["local"]["source"] == "set.parquet"
+
+
 def test_bytes_that_are_no_pictures_are_texts(tmp_path: Path) -> None:
     table = {"url": ["http://a.example/1"], "caption": [b"a square"], "image": [b"\xff\xd8 none"]}
     pq.write_table(pa.table(table), tmp_path / "set.parquet")
