@@ -9,6 +9,7 @@ from humanvlm.data.image import DecodeError, kind_of
 from humanvlm.data.jpeg import skeleton
 from humanvlm.scrape.reasons import RefusedError
 
+MAX_MEMBERS = 16  # of a gzip body: each leaves a copy of what follows it
 GRACE_S = 0.5  # after all that was announced, for the end of a connection that is to end
 
 
@@ -51,24 +52,37 @@ def has_its_end(data: bytes) -> bool:
 
 
 def unpacked(data: bytes, encodings: str, most: int) -> bytes:
-    """The body without its content codings, of which only the first ``most`` octets and one more are made.
+    """The body without these codings, of which only the first ``most`` octets and one more are made.
 
-    A body that is a picture, or has no sign of the coding that its head names, is left as it is. Raises RefusedError
-    (bad_response) for other codings than gzip and deflate, none of which was asked for, and for damaged data.
+    Names of none (``identity``, ``chunked``, ``none``) are passed over. A body that is a picture, or has no sign of the
+    coding that its head names, is left as it is. Raises RefusedError (bad_response) for other codings than gzip and
+    deflate, none of which was asked for, and for damaged data.
     """
     for name in reversed([name.strip().lower() for name in encodings.split(",")]):
         if is_picture(data):
             break
         if name in ("gzip", "x-gzip") and data.startswith(b"\x1f\x8b"):
-            try:
-                data = zlib.decompressobj(31).decompress(data, most + 1)
-            except zlib.error as error:
-                raise RefusedError("bad_response", f"gzip: {error}") from None
+            data = _gunzipped(data, most)
         elif name == "deflate":
             data = _inflated(data, most)
         elif name in ("br", "zstd", "compress", "x-compress"):
             raise RefusedError("bad_response", f"Content-Encoding: {name}, which was not asked for")
     return data
+
+
+def _gunzipped(data: bytes, most: int) -> bytes:
+    """All members of it, but not very many, and nothing of what comes after them."""
+    found = b""
+    for _ in range(MAX_MEMBERS):
+        if not data.startswith(b"\x1f\x8b") or len(found) > most:
+            break
+        member = zlib.decompressobj(31)
+        try:
+            found += member.decompress(data, most + 1 - len(found))
+        except zlib.error as error:
+            raise RefusedError("bad_response", f"gzip: {error}") from None
+        data = member.unused_data
+    return found
 
 
 def _inflated(data: bytes, most: int) -> bytes:

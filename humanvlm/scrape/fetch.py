@@ -36,7 +36,7 @@ from humanvlm.scrape.robots import MAX_BYTES
 from humanvlm.scrape.visit import Visit
 
 WHOLE_RANGE = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
-REDIRECT_STATUSES = {301, 302, 303, 307, 308}
+REDIRECT_STATUSES = {300, 301, 302, 303, 307, 308}
 TRANSIENT_STATUSES = {408, 425, 429, 500, 502, 503, 504}
 BACKOFF_S = 0.25
 KEEP_ALIVE_S = 30.0
@@ -229,7 +229,7 @@ async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL
     body, whole = await read_body(response, MAX_BYTES)
     if not whole and len(body) <= MAX_BYTES:
         raise _incomplete()
-    text = unpacked(body, response.headers.get("Content-Encoding", ""), MAX_BYTES)
+    text = _unpacked(body, response.headers, MAX_BYTES)
     return FetchedText(response.status, text[:MAX_BYTES], url)
 
 
@@ -296,11 +296,17 @@ def _refusal(response: aiohttp.ClientResponse) -> RefusedError:
 
 
 def _may_hold_picture(response: aiohttp.ClientResponse) -> bool:
-    """Whether the status goes with a body that was asked for; a part of one, when it is all parts."""
-    if response.status == 206:
-        span = WHOLE_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+    """Whether the status goes with a body that was asked for; a part of one, unless it says that there is more."""
+    if response.status == 206 and (text := response.headers.get("Content-Range")):
+        span = WHOLE_RANGE.fullmatch(text)
         return bool(span and int(span[1]) + 1 == int(span[2]))
     return 200 <= response.status < 300 and response.status not in (204, 205)
+
+
+def _unpacked(data: bytes, headers: Mapping[str, str], most: int) -> bytes:
+    """Without what the content was packed in, and then the message."""
+    names = [value for name in ("Content-Encoding", "Transfer-Encoding") if (value := headers.get(name))]
+    return unpacked(data, ",".join(names), most) if names else data
 
 
 def _incomplete() -> RefusedError:
@@ -312,8 +318,8 @@ async def _fetched(response: aiohttp.ClientResponse, most: int) -> Fetched:
     if announced is not None and announced > most:
         raise RefusedError("too_large", f"{announced} bytes announced", status=status)
     data, whole = await read_body(response, most)
-    if len(data) <= most and (encodings := headers.get("Content-Encoding")):
-        data = unpacked(data, encodings, most)
+    if len(data) <= most:
+        data = _unpacked(data, headers, most)
     if len(data) > most:
         raise RefusedError("too_large", f"more than {most} bytes", status=status)
     if not whole and not has_its_end(data):

@@ -26,6 +26,7 @@ RAW_DEFLATE = BARE.compress(jpeg()) + BARE.flush()
         ("none", jpeg()),
         ("gzip", gzip.compress(jpeg())),
         ("X-GZip", gzip.compress(jpeg())),
+        ("gzip", gzip.compress(jpeg()[:99]) + gzip.compress(jpeg()[99:]) + b"more"),
         ("deflate", zlib.compress(jpeg())),
         ("deflate", RAW_DEFLATE),
         ("deflate, gzip", gzip.compress(zlib.compress(jpeg()))),
@@ -44,6 +45,10 @@ def test_what_cannot_be_unpacked_is_refused(encodings: str, data: bytes) -> None
     with pytest.raises(RefusedError) as refusal:
         unpacked(data, encodings, 100)
     assert refusal.value.reason == "bad_response"
+
+
+def test_of_very_many_members_only_some_are_read() -> None:
+    assert len(unpacked(gzip.compress(b"x") * 20_000, "gzip", 100_000)) <= 16
 
 
 def test_no_more_is_unpacked_than_may_be_kept() -> None:

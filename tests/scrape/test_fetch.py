@@ -263,6 +263,7 @@ def test_headers_that_are_no_text_harm_nobody(web: Web, value: str) -> None:
         "203 Non-Authoritative\r\nContent-Length: {length}\r\n\r\n",
         "202 Accepted\r\nContent-Length: {length}\r\n\r\n",
         "206 Partial\r\nContent-Range: bytes 0-{last}/{length}\r\nContent-Length: {length}\r\n\r\n",
+        "206 Partial\r\nContent-Length: {length}\r\n\r\n",
         "200 OK\r\nContent-Length: {length}\r\nContent-Length: {length}\r\n\r\n",
         "200 OK\r\nContent-Length: {length}, {length}\r\n\r\n",
         "200 OK\r\nContent-Length : {length}\r\n\r\n",
@@ -285,6 +286,15 @@ def test_a_picture_is_never_lost_by_what_its_head_looks_like(web: Web, head: str
     sizes = {"length": length, "last": length - 1, "less": length - 100, "more": length + 100}
     filled = head.format(**sizes, long="y" * 60_000, many="".join(f"X-{n}: y\r\n" for n in range(900)))
     web.faults.bodies = {"x": f"HTTP/1.1 {filled}".encode() + web.faults.picture}
+    (result,) = web.get(["/raw/x"], config())
+    assert isinstance(result, Fetched)
+    assert result.data == web.faults.picture
+
+
+def test_a_message_may_be_packed_too(web: Web) -> None:
+    packed = gzip.compress(web.faults.picture)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+    web.faults.bodies = {"x": head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(packed), packed)}
     (result,) = web.get(["/raw/x"], config())
     assert isinstance(result, Fetched)
     assert result.data == web.faults.picture
