@@ -13,10 +13,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from humanvlm.curate.neighbours import DIGEST, HALF, HASH_BITS, PLACE, STEP, Hashes, Rows, leaders
+from humanvlm.curate.neighbours import (
+    DIGEST,
+    HALF,
+    HASH_BITS,
+    NO_HASHES,
+    PLACE,
+    STEP,
+    Flags,
+    Hashes,
+    Rows,
+    crowded,
+    leaders,
+)
 from humanvlm.data.detections import Picture
-
-Flags = NDArray[np.bool_]
 
 MOST_PIXELS = (1 << 31) - 1
 MOST_WORTH = np.uint32((1 << 32) - 1)
@@ -96,11 +106,13 @@ class Pictures:
 @dataclass(frozen=True)
 class Found:
     """Of each row, the place of the row that is kept for it, its own where it is kept. copies: whether a better row has
-    its picture, byte for byte. exact: whether the row that is kept has it."""
+    its picture, byte for byte. exact: whether the row that is kept has it. apart: hashes, ascending, that are near no
+    other one."""
 
     kept: Rows
     copies: Flags
     exact: Flags
+    apart: Hashes
 
 
 def worth(pixels: NDArray[np.int64], texted: NDArray[np.bool_]) -> NDArray[np.uint32]:
@@ -128,13 +140,15 @@ def perceptual_hash(gray: Picture) -> str:
 _DCT = np.cos(np.pi / 32 * (np.arange(32)[None] + 0.5) * np.arange(32)[:, None])
 
 
-def find_duplicates(pictures: Pictures, max_bits: int) -> Found:
-    """Which rows are dropped, and for which. Independent of their order.
+def find_duplicates(pictures: Pictures, max_bits: int, apart: Hashes = NO_HASHES) -> Found:
+    """Which rows are dropped, and for which. Independent of their order. apart: those of an earlier call, with the same
+    ``max_bits``; what is found does not depend on them.
 
     Of rows with one picture, or with hashes at most ``max_bits`` apart, one with text is kept, then the largest, then
     the smallest id. Every dropped row is identical to, or within ``max_bits`` of, the kept row it names.
     """
-    kept_for = leaders(pictures.hashes, pictures.best, max_bits)
+    crowd = crowded(pictures.hashes, max_bits, apart)
+    kept_for = leaders(pictures.hashes, pictures.best, max_bits, crowd)
     stays = kept_for == np.arange(len(kept_for), dtype=np.int32)
     ranks = pictures.best[kept_for]
     del kept_for
@@ -143,7 +157,10 @@ def find_duplicates(pictures: Pictures, max_bits: int) -> Found:
     places = _inverse(pictures.rank)
     for start in range(0, len(kept), STEP):
         kept[start : start + STEP] = places[kept[start : start + STEP]]
-    return Found(kept, pictures.copies, pictures.as_best & stays[pictures.groups])
+    del places
+    apart = pictures.hashes[~crowd]
+    apart.sort()
+    return Found(kept, pictures.copies, pictures.as_best & stays[pictures.groups], apart)
 
 
 def ranked(rows: Candidates) -> Ranked:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from humanvlm.curate.dedup import Candidates, find_duplicates, grouped, ranked
-from humanvlm.curate.neighbours import Rows
+from humanvlm.curate.neighbours import NO_HASHES, Hashes, Rows
+from humanvlm.data.atomic_io import atomic_file
 from humanvlm.data.dropped import Drop
 from humanvlm.data.shards import ShardError, open_shard, read_columns
 
@@ -52,8 +53,12 @@ class Duplicates:
 NONE = Duplicates(*(np.empty(0, kind) for kind in (np.int32, np.bool_, "S1", np.int32, np.bool_)))
 
 
-def find(signals: Sequence[Path], max_bits: int) -> list[Duplicates]:
-    """Duplicates among the rows that passed the filters, of each shard. Raises ShardError when two rows have one id."""
+def find(signals: Sequence[Path], max_bits: int, kept: Path) -> list[Duplicates]:
+    """Duplicates among the rows that passed the filters, of each shard. Raises ShardError when two rows have one id.
+
+    kept: folder where an earlier call left which hashes are apart, so that what has come since is compared with all,
+    and the rest not again; left there anew.
+    """
     places: list[Rows] = []
     rows = Candidates.joined(_passed(signals, places), sum(open_shard(path).metadata.num_rows for path in signals))
     ids, shard = rows.ids, np.repeat(np.arange(len(places), dtype=np.int32), [len(part) for part in places])
@@ -62,16 +67,30 @@ def find(signals: Sequence[Path], max_bits: int) -> list[Duplicates]:
     del rows  # what is not needed any more is let go, here and below
     pictures = grouped(candidates)
     del candidates
-    found = find_duplicates(pictures, max_bits)
+    found = find_duplicates(pictures, max_bits, _apart(kept, max_bits))
+    with atomic_file(_apart_path(kept, max_bits)) as work, work.open("wb") as file:
+        np.save(file, found.apart)
     parts = []
     start = 0
     for part in places:
         own = np.arange(start, start + len(part), dtype=np.int32)
         own = own[found.kept[own] != own]
-        kept = found.kept[own]
-        parts.append(Duplicates(part[own - start], found.copies[own], ids[kept], shard[kept], found.exact[own]))
+        keeper = found.kept[own]
+        parts.append(Duplicates(part[own - start], found.copies[own], ids[keeper], shard[keeper], found.exact[own]))
         start += len(part)
     return parts
+
+
+def _apart_path(kept: Path, max_bits: int) -> Path:
+    return kept / f"apart-{max_bits}.npy"
+
+
+def _apart(kept: Path, max_bits: int) -> Hashes:
+    """Hashes that an earlier call has found to be apart; none when it left none that can be read."""
+    try:
+        return np.load(_apart_path(kept, max_bits), allow_pickle=False)  # type: ignore[no-any-return]
+    except (OSError, ValueError, EOFError):
+        return NO_HASHES
 
 
 def _passed(signals: Iterable[Path], places: list[Rows]) -> Iterator[Candidates]:

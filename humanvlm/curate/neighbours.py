@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
 Rows = NDArray[np.int32]
+Flags = NDArray[np.bool_]
 
+NO_HASHES: Hashes = np.empty(0, np.uint64)
 HASH_BITS = 64
 MOST_FREE_BLOCKS = 3
 PAIRS_AT_ONCE = 1 << 20
@@ -33,21 +35,48 @@ PLACE = np.uint64((1 << 32) - 1)
 DIGEST = np.uint64(0x9E3779B97F4A7C15)
 
 
-def leaders(hashes: Hashes, rank: Rows, max_bits: int) -> Rows:
+def leaders(hashes: Hashes, rank: Rows, max_bits: int, crowd: Flags) -> Rows:
     """Of each of distinct hashes, the number of the one that is kept for it: itself, or the best kept one near it.
 
     Taken by rank from the lowest, a hash is kept unless one that is kept is at most ``max_bits`` away; so nothing is
-    left out for a chain of look-alikes that ends far away. hashes, rank: distinct.
+    left out for a chain of look-alikes that ends far away. hashes, rank: distinct. crowd: see ``crowded``.
     """
-    crowd = np.flatnonzero(crowded(hashes, max_bits)).astype(np.int32)
-    crowd = crowd[np.argsort(rank[crowd])]
+    rows = np.flatnonzero(crowd).astype(np.int32)
+    rows = rows[np.argsort(rank[rows])]
     kept_for = np.arange(len(hashes), dtype=np.int32)
-    kept_for[crowd] = crowd[_taken_in_order(hashes[crowd], max_bits)]
+    kept_for[rows] = rows[_taken_in_order(hashes[rows], max_bits)]
     return kept_for
 
 
-def crowded(hashes: Hashes, max_bits: int) -> NDArray[np.bool_]:
-    """Whether a hash may have another within ``max_bits``; False is certain, True is not where many are alike."""
+def crowded(hashes: Hashes, max_bits: int, apart: Hashes = NO_HASHES) -> Flags:
+    """Whether a hash may have another within ``max_bits``; False is certain, True is not where many are alike.
+
+    apart: ascending hashes of which no two are within ``max_bits``, as an earlier call has left. They are compared with
+    the others alone: what is old is not compared again with what is old.
+    """
+    if not len(apart):
+        return _crowded(hashes, max_bits)
+    known = _among(hashes, apart)
+    new, old = (np.flatnonzero(some).astype(np.int32) for some in (~known, known))
+    found = np.zeros(len(hashes), dtype=bool)
+    found[new] = _crowded(hashes[new], max_bits)
+    for rows, others in _near(hashes[new], hashes[old], max_bits):
+        found[new[rows]] = True
+        found[old[others]] = True
+    return found
+
+
+def _among(hashes: Hashes, known: Hashes) -> Flags:
+    """Which hashes are among the known ones, of which there are some, ascending."""
+    found = np.empty(len(hashes), dtype=bool)
+    for start in range(0, len(hashes), STEP):
+        part = hashes[start : start + STEP]
+        place = np.minimum(np.searchsorted(known, part), len(known) - 1)
+        found[start : start + STEP] = known[place] == part
+    return found
+
+
+def _crowded(hashes: Hashes, max_bits: int) -> Flags:
     found = np.zeros(len(hashes), dtype=bool)
     bits = _bits(hashes, hashes)
     for mask in _masks(bits, max_bits, _blocks_of_their_own(bits, len(hashes), max_bits)):
@@ -149,22 +178,46 @@ def _near(hashes: Hashes, asked: Hashes, max_bits: int) -> Iterator[tuple[Rows, 
         yield from _all_compared(hashes, asked, max_bits)
         return
     for mask in _masks(bits, max_bits, free):
-        keys, wanted = _keys(hashes, mask), _keys(asked, mask)
-        low = np.searchsorted(keys, wanted & ~PLACE, "left").astype(np.int32)
-        count = np.searchsorted(keys, wanted | PLACE, "right").astype(np.int32) - low
-        met = np.flatnonzero(count)
-        askers, low, count = _places(wanted[met]), low[met], count[met]
-        heavy = np.zeros(len(met), dtype=bool)
-        begins = np.flatnonzero(np.diff(low, prepend=np.int32(-1)))  # of askers that share a key
-        ends = np.append(begins[1:], len(low))
-        pairs = (ends - begins) * count[begins].astype(np.int64)
-        for run in np.flatnonzero(pairs > HEAVY).tolist():
-            begin, end = int(begins[run]), int(ends[run])
-            heavy[begin:end] = True
-            some, here = _places(keys[low[begin] : low[begin] + count[begin]]), askers[begin:end]
-            for rows, places in _near(hashes[some], asked[here], max_bits):
-                yield some[rows], here[places]
-        yield from _compared(hashes, asked, max_bits, keys, (askers[~heavy], low[~heavy], count[~heavy]))
+        keys = _keys(hashes, mask)
+        for askers in _askers(keys, asked, mask):
+            yield from _met(hashes, asked, max_bits, keys, askers, _keys(asked[askers], mask))
+
+
+def _askers(keys: Hashes, asked: Hashes, mask: np.uint64) -> Iterator[Rows]:
+    """Places of those that are asked for and may share a digest with a key, some at a time: most share none."""
+    bits = np.uint64(min(len(keys).bit_length() + 5, 24))
+    shift = np.uint64(HASH_BITS) - bits
+    seen = np.zeros(1 << int(bits), dtype=bool)
+    for start in range(0, len(keys), STEP):
+        seen[keys[start : start + STEP] >> shift] = True
+    for start in range(0, len(asked), STEP):
+        digest = asked[start : start + STEP] & mask
+        digest *= DIGEST
+        digest >>= shift
+        found = np.flatnonzero(seen[digest]).astype(np.int32)
+        if len(found):
+            yield found + np.int32(start)
+
+
+def _met(
+    hashes: Hashes, asked: Hashes, max_bits: int, keys: Hashes, askers: Rows, wanted: Hashes
+) -> Iterator[tuple[Rows, Rows]]:
+    """Pairs within ``max_bits`` that share a digest. keys: of all hashes. wanted: those of the askers."""
+    low = np.searchsorted(keys, wanted & ~PLACE, "left").astype(np.int32)
+    count = np.searchsorted(keys, wanted | PLACE, "right").astype(np.int32) - low
+    met = np.flatnonzero(count)
+    askers, low, count = askers[_places(wanted[met])], low[met], count[met]
+    heavy = np.zeros(len(met), dtype=bool)
+    begins = np.flatnonzero(np.diff(low, prepend=np.int32(-1)))  # of askers that share a key
+    ends = np.append(begins[1:], len(low))
+    pairs = (ends - begins) * count[begins].astype(np.int64)
+    for run in np.flatnonzero(pairs > HEAVY).tolist():
+        begin, end = int(begins[run]), int(ends[run])
+        heavy[begin:end] = True
+        some, here = _places(keys[low[begin] : low[begin] + count[begin]]), askers[begin:end]
+        for rows, places in _near(hashes[some], asked[here], max_bits):
+            yield some[rows], here[places]
+    yield from _compared(hashes, asked, max_bits, keys, (askers[~heavy], low[~heavy], count[~heavy]))
 
 
 def _compared(

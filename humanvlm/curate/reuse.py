@@ -53,11 +53,11 @@ def reused(kept: Path, shard: Path, forgotten: Tombstones) -> list[dict[str, Any
 
 
 def keep(signals: Mapping[Path, Path]) -> None:
-    """Keep signals for later runs, and nothing else in their folder. signals: where they are kept -> where they are."""
+    """Keep signals for later runs, and no others in their folder. signals: where they are kept -> where they are."""
     for place, path in signals.items():
         if not place.exists():
             with atomic_file(place) as work:
                 shutil.copyfile(path, work)
     for folder in {place.parent for place in signals}:
-        for other in set(folder.iterdir()) - signals.keys():
+        for other in set(folder.glob("*.parquet")) - signals.keys():
             other.unlink()

@@ -117,7 +117,7 @@ def make(run: StageRun) -> Outcome:
         f"signals-{path.stem}": _Measure(path, run.out, run.config, forgotten, kept.get(path.name)) for path in shards
     }
     run.map_shards(measure_shard, measure, RESTARTS)
-    found = duplicates.find([task.signals for task in measure.values()], run.config.near_duplicate_bits)
+    found = duplicates.find([task.signals for task in measure.values()], run.config.near_duplicate_bits, run.kept)
     select = {
         path.stem: _Select(path, run.out, task.signals, number, part)
         for number, (path, task, part) in enumerate(zip(shards, measure.values(), found, strict=True))

@@ -169,6 +169,8 @@ def _remove_scratch(artifact: Artifact, stones: Tombstones) -> None:
     shutil.rmtree(artifact.folder / ".work" / "also", ignore_errors=True)  # human_scenes writes it anew
     for kept in artifact.folder.parent.glob(f".{artifact.folder.name}.kept/*.parquet"):
         if any(covers(stones, row) for row in _keys(kept)):
+            for hashes in kept.parent.glob("*.npy"):
+                hashes.unlink()
             kept.unlink()
     for journal in artifact.journals():
         if any(row["url"] and covers(stones, row) for row in _journal_rows(journal)):

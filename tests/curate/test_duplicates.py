@@ -62,8 +62,8 @@ def shards(tmp_path: Path) -> tuple[list[Path], list[Path]]:
     )
 
 
-def test_rows_are_dropped_for_the_best_one_of_any_shard(shards: tuple[list[Path], list[Path]]) -> None:
-    found = duplicates.find(shards[1], 4)
+def test_rows_are_dropped_for_the_best_one_of_any_shard(shards: tuple[list[Path], list[Path]], tmp_path: Path) -> None:
+    found = duplicates.find(shards[1], 4, tmp_path / "kept")
     assert [{place: drop.reason for place, drop in part.drops().items()} for part in found] == [
         {0: "duplicate"},
         {1: "near_duplicate"},
@@ -77,7 +77,7 @@ def test_the_row_kept_takes_over_texts_and_where_else_the_picture_is(
 ) -> None:
     monkeypatch.setattr(duplicates, "ROWS_AT_ONCE", 2)
     scraped, signals = shards
-    duplicates.spill(tmp_path / "also", list(zip(scraped, duplicates.find(signals, 4), strict=True)))
+    duplicates.spill(tmp_path / "also", list(zip(scraped, duplicates.find(signals, 4, tmp_path / "kept"), strict=True)))
     assert len(list((tmp_path / "also").iterdir())) == 2
     assert duplicates.read(tmp_path / "also", 1) == duplicates.read(tmp_path / "also", 2) == {}
     also = duplicates.read(tmp_path / "also", 0)
@@ -97,12 +97,21 @@ def test_the_row_kept_takes_over_texts_and_where_else_the_picture_is(
 def test_one_id_twice_is_an_error(tmp_path: Path) -> None:
     _, signals = write(tmp_path, [[row("a", "one")], [row("b", "two", FAR), row("a", "three", FAR)]])
     with pytest.raises(ShardError, match=r"shard-00001\.parquet: id a is also in shard-00000\.parquet"):
-        duplicates.find(signals, 4)
+        duplicates.find(signals, 4, tmp_path / "kept")
 
 
 def test_shards_without_rows_have_no_duplicates(tmp_path: Path) -> None:
     scraped, signals = write(tmp_path, [[], [{"id": "b0", "reason": "too_small", "detail": ""}]])
-    found = duplicates.find(signals, 4)
+    found = duplicates.find(signals, 4, tmp_path / "kept")
     assert [part.drops() for part in found] == [{}, {}]
     duplicates.spill(tmp_path / "also", list(zip(scraped, found, strict=True)))
     assert duplicates.read(tmp_path / "also", 0) == {}
+
+
+def test_a_later_run_finds_the_same(shards: tuple[list[Path], list[Path]], tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    duplicates.find(shards[1][:2], 4, kept)
+    later = [part.drops() for part in duplicates.find(shards[1], 4, kept)]
+    assert later == [part.drops() for part in duplicates.find(shards[1], 4, tmp_path / "other")]
+    (kept / "apart-4.npy").write_bytes(b"x")
+    assert [part.drops() for part in duplicates.find(shards[1], 4, kept)] == later

@@ -43,7 +43,8 @@ def test_leaders_are_those_of_a_walk_from_best_to_worst(
     some = random.integers(0, 2**64, bases, dtype=np.uint64)
     hashes = around(some[random.integers(0, bases, count)], flips, bits, seed)
     rank = random.permutation(len(hashes)).astype(np.int32)
-    assert leaders(hashes, rank, max_bits).tolist() == one_by_one(hashes, rank, max_bits)
+    crowd = crowded(hashes, max_bits)
+    assert leaders(hashes, rank, max_bits, crowd).tolist() == one_by_one(hashes, rank, max_bits)
 
 
 @pytest.mark.parametrize("max_bits", [0, 1, 4, 8])
@@ -88,7 +89,7 @@ def test_pairs_of_look_alikes_are_not_listed(monkeypatch: pytest.MonkeyPatch) ->
         return count(values)
 
     monkeypatch.setattr(np, "bitwise_count", counted)
-    leaders(hashes, np.arange(len(hashes), dtype=np.int32), 4)
+    leaders(hashes, np.arange(len(hashes), dtype=np.int32), 4, crowded(hashes, 4))
     assert compared < len(hashes) ** 2 / 5
 
 
@@ -98,4 +99,42 @@ def test_a_crowd_under_one_prefix_is_dealt_anew() -> None:
     shared = np.uint64(0x123456 << 40) | random.integers(0, 2**40, 3000, dtype=np.uint64)
     hashes = np.unique(np.concatenate([shared, random.integers(0, 2**64, 3000, dtype=np.uint64)]))
     rank = random.permutation(len(hashes)).astype(np.int32)
-    assert leaders(hashes, rank, 4).tolist() == one_by_one(hashes, rank, 4)
+    assert leaders(hashes, rank, 4, crowded(hashes, 4)).tolist() == one_by_one(hashes, rank, 4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    count=st.integers(0, 600),
+    share=st.floats(0, 1),
+    flips=st.integers(0, 6),
+    max_bits=st.integers(0, 9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_what_is_old_need_not_be_compared_again(count: int, share: float, flips: int, max_bits: int, seed: int) -> None:
+    """Some of the old have left, others have come: the leaders are as if all were compared."""
+    random = np.random.default_rng(seed)
+    some = random.integers(0, 2**64, 200, dtype=np.uint64)
+    hashes = around(some[random.integers(0, 200, count)], flips, 64, seed)
+    old = hashes[random.random(len(hashes)) < share]
+    apart = np.sort(old[~crowded(old, max_bits)])
+    now = hashes[random.random(len(hashes)) < 0.9]
+    rank = random.permutation(len(now)).astype(np.int32)
+    crowd = crowded(now, max_bits, apart)
+    assert leaders(now, rank, max_bits, crowd).tolist() == one_by_one(now, rank, max_bits)
+
+
+def test_old_hashes_are_not_looked_at_among_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = np.unique(np.random.default_rng(0).integers(0, 2**64, 20_000, dtype=np.uint64))
+    sorted_ones: list[int] = []
+    keys = neighbours._keys
+
+    def noted(some: Hashes, mask: np.uint64) -> Hashes:
+        sorted_ones.append(len(some))
+        return keys(some, mask)
+
+    monkeypatch.setattr(neighbours, "_keys", noted)
+    crowded(hashes, 4)
+    whole = sum(sorted_ones)
+    sorted_ones.clear()
+    assert not crowded(hashes, 4, hashes[:19_900]).any()
+    assert sum(sorted_ones) < whole / 2

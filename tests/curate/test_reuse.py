@@ -53,6 +53,6 @@ def test_what_was_not_measured_is_not_reused(shards: tuple[Path, Path]) -> None:
 def test_only_the_last_signals_are_kept(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("1")
     folder = tmp_path / "kept"
-    reuse.keep({folder / "a": tmp_path / "one"})
-    reuse.keep({folder / "b": tmp_path / "one"})
-    assert [path.name for path in folder.iterdir()] == ["b"]
+    reuse.keep({folder / "a.parquet": tmp_path / "one"})
+    reuse.keep({folder / "b.parquet": tmp_path / "one"})
+    assert [path.name for path in folder.iterdir()] == ["b.parquet"]
