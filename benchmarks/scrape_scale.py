@@ -9,7 +9,6 @@ The indexes are written once, to .state/bench. Prints a table, and the same figu
 
 import argparse
 import asyncio
-import hashlib
 import io
 import json
 import os
@@ -23,7 +22,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import psutil
@@ -41,9 +40,11 @@ from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import stage
 from humanvlm.scrape.crawl import Partition, crawl
 from humanvlm.scrape.fetch import Fetched
-from humanvlm.scrape.plan import plan
 from humanvlm.scrape.progress import Progress
 from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.reconcile import PICTURE, Known, id_hashes, reconciled, salt, state, url_hashes
+from humanvlm.scrape.reconcile import REPEAT as REPEATED
+from humanvlm.scrape.urls import sample_id
 
 HOME = Path(__file__).parents[1] / ".state" / "bench"
 CHUNK = 100_000
@@ -63,19 +64,34 @@ FAILURES = {
 
 
 def write_index(path: Path, rows: int) -> None:
-    """An index as `humanvlm index` writes it, and beside it (``.ids``) the 64-bit hashes of its sample ids."""
+    """An index as `humanvlm index` writes it, and beside it (``.known``) what reconciling needs of each row that is
+    stored: hashes of its URL, its metadata and its id."""
     if path.exists():
         return
     with (
         atomic_file(path) as work,
         pq.ParquetWriter(work, SCHEMA, compression="zstd") as writer,
-        path.with_suffix(".ids").open("wb") as ids,
+        path.with_suffix(".known").open("wb") as known,
     ):
         for first in range(0, rows, CHUNK):
             table = _rows(np.arange(first, min(first + CHUNK, rows), dtype=np.uint64))
             writer.write_table(table, row_group_size=ROW_GROUP)
-            for url, text in zip(table["url"].to_pylist(), table["text"].to_pylist(), strict=True):
-                ids.write(hashlib.sha256(f"{url}\n{text}".encode()).digest()[7::-1])
+            urls, texts = table["url"].to_pylist(), table["text"].to_pylist()
+            states = b"".join(state(salt([]), text, [text], None, ()) for text in texts)
+            ids = id_hashes(sample_id(url, text) for url, text in zip(urls, texts, strict=True))
+            hashes = url_hashes([url.encode() for url in urls])
+            known.write(np.column_stack((hashes, np.frombuffer(states, np.uint64), ids)).tobytes())
+
+
+def _known(file: BinaryIO, count: int) -> Iterator[Known]:
+    """The first ``count`` rows as shards of the artifact; each REPEAT-th repeats a URL."""
+    for number, first in enumerate(range(0, count, STEP)):
+        rows = min(STEP, count - first)
+        urls, states, ids = np.fromfile(file, np.uint64, 3 * rows).reshape(-1, 3).T
+        again = np.arange(first, first + rows) % REPEAT == REPEAT - 1
+        order = np.argsort(again, kind="stable")  # kept rows first
+        kinds = np.where(again, REPEATED, PICTURE).astype(np.uint8)
+        yield Known(number, kinds[order], urls[order], np.where(again, ids, states)[order])
 
 
 def _rows(numbers: NDArray[np.uint64]) -> pa.Table:
@@ -106,15 +122,17 @@ def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def make_plan(path: Path, known: int) -> None:
     """Plan a crawl of the index of which the first rows are done; check it; print what it took as JSON."""
     clock = time.perf_counter()
-    with path.with_suffix(".ids").open("rb") as ids:
-        chunks = (np.fromfile(ids, np.uint64, min(STEP, known - first)) for first in range(0, known, STEP))
-        made = plan(path, STEP, path.parent, chunks)
+    with (
+        path.with_suffix(".known").open("rb") as records,
+        reconciled(path, STEP, path.parent, _known(records, known)) as (found),
+    ):
+        made = found.plan
     wall = time.perf_counter() - clock
     fetch, repeated = (
         sum(int.from_bytes(getattr(part, name)).bit_count() for part in made.slices) for name in ("fetch", "repeated")
     )
     expected = made.total // REPEAT - known // REPEAT
-    if repeated != expected or fetch + repeated + known != made.total or len(made.gone):
+    if repeated != expected or fetch + repeated + known != made.total or found.changed or found.removed:
         raise ValueError(f"{path}: {fetch} rows to fetch, {repeated} repeated; expected {expected} repeated")
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) * 1024 / 1e6  # ru_maxrss may be that of the process before exec

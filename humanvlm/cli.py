@@ -56,6 +56,15 @@ RETRY = click.option(
 )
 
 
+REFETCH = click.option(
+    "--refetch",
+    is_flag=True,
+    help="Go ahead with changed settings: download again what cannot be made of the stored bytes (they stand until "
+    "then), and drop what the settings refuse.",
+)
+REMOVE_MISSING = click.option(
+    "--remove-missing", is_flag=True, help="Remove the pictures that the index no longer has, however many."
+)
 PLAN = click.option("--plan", is_flag=True, help="Only say what it would take: requests, tokens, hours, cost.")
 ROWS = click.option("--rows", type=click.IntRange(min=1), help="With --plan: for so many rows like these.")
 
@@ -75,6 +84,8 @@ def _stage_command(stage: Stage) -> click.Command:
         out: Path | None,
         force: bool,
         retry_failed: str | None = None,
+        refetch: bool = False,
+        remove_missing: bool = False,
         plan: bool = False,
         rows: int | None = None,
     ) -> None:
@@ -98,9 +109,13 @@ def _stage_command(stage: Stage) -> click.Command:
             from humanvlm.scrape.reasons import reasons_named
 
             retry = reasons_named(retry_failed)
-        run_stage(stage.name, params, overrides, _named_inputs(stage, inputs), out, force, retry)
+        folders = _named_inputs(stage, inputs)
+        run_stage(stage.name, params, overrides, folders, out, force, retry, refetch, remove_missing)
 
-    options = [*([RETRY] if stage.retries_rows else []), *([PLAN, ROWS] if stage.plans else [])]
+    options = [
+        *([RETRY, REFETCH, REMOVE_MISSING] if stage.retries_rows else []),
+        *([PLAN, ROWS] if stage.plans else []),
+    ]
     return click.command(stage.name, help=stage.help)(reduce(lambda made, option: option(made), options, command))
 
 

@@ -29,6 +29,7 @@ from humanvlm.caption.stage import limits_of, share
 from humanvlm.caption.statistics import merged, of_statistics, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
+from humanvlm.data.columns import further
 from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
 from humanvlm.data.shards import RandomRows, open_shard, picture_at, read_rows, rows_at
@@ -121,9 +122,10 @@ def describe_shard(task: Task) -> ShardResult:
     drafts = written(task, list(subjects.values()), from_source, template)
     counted: list[Mapping[str, Any]] = []
     talks = Counter[str]()
-    kept = _described(task, subjects, drafts, template, counted, talks)
     schema = open_shard(task.source).schema_arrow
-    fields = [schema.field(name) for name in PASSED_ON] + [pa.field(name, pa.string()) for name in WRITTEN]
+    passed_on = [*PASSED_ON, *further(schema.names)]
+    kept = _described(task, passed_on, subjects, drafts, template, counted, talks)
+    fields = [schema.field(name) for name in passed_on] + [pa.field(name, pa.string()) for name in WRITTEN]
     fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]
     result = write_result(task.out, task.source.name, kept, dropped, pa.schema(fields))
     return replace(result, info={**tally(counted, KIND.texts), "talks": dict(talks)})
@@ -131,6 +133,7 @@ def describe_shard(task: Task) -> ShardResult:
 
 def _described(
     task: Task,
+    passed_on: Sequence[str],
     subjects: Mapping[int, Subject],
     drafts: Iterator[tuple[str, Draft]],
     template: TemplateCaptioner,
@@ -138,16 +141,16 @@ def _described(
     talks: Counter[str],
 ) -> Iterator[dict[str, Any]]:
     """The rows of the subjects with their texts and conversations; what statistics count of them is appended to
-    ``counted``, and added to ``talks``. subjects: by their place in the shard."""
+    ``counted``, and added to ``talks``. passed_on: columns that stay. subjects: by their place in the shard."""
     limits = limits_of(task.config, template.max_words)
-    rows = rows_at(task.source, subjects, [*PASSED_ON, *TALKED_OF, "text"])
+    rows = rows_at(task.source, subjects, [*passed_on, *TALKED_OF, "text"])
     for row, subject, (writer, draft) in zip(rows, subjects.values(), drafts, strict=True):
         accepted = accept(subject, draft, writer, template, limits)
         texts = {name: accepted.texts[style] for name, style in STYLES.items()}
         scene = scene_of(row, subject.facts, task.config.min_probability, task.config.seed)
         talk = converse(scene, {**row, **texts}, task.config.max_turns, task.seen)
         told = {**texts, **accepted.columns(STYLES), "conversations": talk.messages()}
-        kept = {**{name: row[name] for name in PASSED_ON}, **told}
+        kept = {**{name: row[name] for name in passed_on}, **told}
         counted.append(of_statistics(kept, KIND.texts))
         talks.update(talk.figures())
         yield kept

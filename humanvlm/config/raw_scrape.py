@@ -11,9 +11,18 @@ class RawScrape(Section):
     """Download of the URL index into shards. Times in seconds, sizes in bytes, picture sizes in pixels."""
 
     rows_per_shard: Annotated[int, Field(ge=1, description="rows of the index that make one shard")] = 5000
-    incremental: Annotated[
-        bool, Field(description="keep what was fetched when the index, or a limit below, changes")
-    ] = True
+    incremental: Annotated[bool, Field(description="keep what was fetched when the index or a key below changes")] = (
+        True
+    )
+    remove_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="largest share of the stored pictures that a changed index, or limits and checks that became "
+            "stricter, remove unasked; for more, --remove-missing and --refetch",
+        ),
+    ] = 0.1
     # How hard the crawl asks
     concurrency: Annotated[int, Field(ge=1, description="requests in flight")] = 128
     per_host: Annotated[int, Field(ge=1, description="requests in flight to one host")] = 16

@@ -32,6 +32,10 @@ class StageError(UserError):
     """An input that is missing or incomplete, or a report that does not balance."""
 
 
+class RefusalError(StageError):
+    """A stage that does not go on unless it is told to, and has changed nothing: the artifact is what it was."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """Rows in, rows kept, rows dropped by reason. Counts add up: in = kept + sum of the drops."""
@@ -84,7 +88,9 @@ class Outcome:
 class StageRun:
     """What a stage function gets: its parameters, input folders by name, output folder and work folder.
 
-    retry: reasons of dropped rows to try again, for a stage that can (``raw_scrape``).
+    retry: reasons of dropped rows to try again, for a stage that can (``raw_scrape``). refetch: whether pictures may be
+    downloaded again that changed settings make only of the served bytes, or removed that they refuse. remove_missing:
+    whether any number of rows may leave with the index.
     """
 
     stage: Stage
@@ -92,6 +98,8 @@ class StageRun:
     inputs: Mapping[str, Path]
     out: Path
     retry: tuple[str, ...] = ()
+    refetch: bool = False
+    remove_missing: bool = False
 
     @property
     def config(self) -> Any:
@@ -113,6 +121,11 @@ class StageRun:
     def kept(self) -> Path:
         """Folder beside the artifact for what later runs may reuse, whatever they read; ``force`` removes it."""
         return self.out.with_name(f".{self.out.name}.kept")
+
+    @property
+    def former(self) -> Path:
+        """The report of the complete artifact that the run under way builds upon, until it changes something."""
+        return self.work / "former.json"
 
     @property
     def mark(self) -> Path:
@@ -210,6 +223,20 @@ def check_files(folder: Path) -> None:
         raise StageError(
             f"{path}: truncated ({size} of {wanted} bytes); run `humanvlm {report['stage']}` again, or `dvc checkout`"
         )
+
+
+def check_rows(folder: Path) -> None:
+    """Raises StageError when an artifact that is made of shards has no row, which no later stage can work with."""
+    report = read_report(folder)
+    rows = report["rows"]
+    if rows["kept"] or not any(file["path"].startswith("shard-") for file in report["outputs"]):
+        return
+    worst = max(rows["dropped"].items(), key=lambda item: item[1], default=("", 0))
+    why = f"all {rows['in']:,} were dropped, mostly {worst[0]} ({worst[1]:,})" if rows["in"] else "its input had none"
+    raise StageError(
+        f"{folder}: has no rows ({why}); look at `humanvlm show {folder} --dropped`, and run `humanvlm "
+        f"{report['stage']}` with other settings or another input"
+    )
 
 
 def identity(folder: Path, parts: Sequence[str] = ()) -> str:

@@ -28,10 +28,12 @@ from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import (
     Outcome,
+    RefusalError,
     StageError,
     StageRun,
     artifact_files,
     check_files,
+    check_rows,
     damaged,
     identity,
     read_report,
@@ -62,6 +64,8 @@ def run_stage(
     out: Path | None = None,
     force: bool = False,
     retry: Sequence[str] = (),
+    refetch: bool = False,
+    remove_missing: bool = False,
 ) -> dict[str, Any]:
     """Run a stage, or finish an interrupted one, or find it up to date. Returns its report.
 
@@ -69,13 +73,14 @@ def run_stage(
     output folder holds, made with another fingerprint, is to be built upon rather than cleared. It may raise UserError
     where clearing it would lose what only ``force`` should. That of a stage that has ranks has ``follow(StageRun,
     finished) -> bool``: whether this process is a rank that another leads, and has done its part; the report is empty.
+    After a RefusalError a complete artifact is as complete as before.
     """
     from humanvlm.pipeline import tracking
 
     stage = STAGES[name]
     params = load_params(params_file, overrides)
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
-    run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry))
+    run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry), refetch, remove_missing)
     if stage.has_ranks and importlib.import_module(stage.module).follow(run, lambda: not force and _up_to_date(run)):
         return {}
     with locked(run.out):
@@ -88,6 +93,7 @@ def run_stage(
         for folder in run.read.values():
             if (folder / "report.json").exists():
                 check_files(folder)
+                check_rows(folder)
         tracking.check()
         module = importlib.import_module(stage.module)
         known = run.work if not force and _under_way(run, fingerprint) else None
@@ -103,8 +109,11 @@ def run_stage(
                     f"{params_file}, an input or the code of {name} changed while it ran; run `humanvlm {name}` again"
                 )
             report = _report(run, outcome, fingerprint, snapshot)
-        except BaseException:
+        except BaseException as error:
             tracking.fail_run(tracked)
+            if isinstance(error, RefusalError) and run.former.exists():
+                run.former.replace(run.out / "report.json")
+                shutil.rmtree(run.work)
             _leave_nothing_empty(run)
             raise
         report["timings"] = {
@@ -213,8 +222,12 @@ def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[
     if run.out.exists() and any(run.out.iterdir()):
         if not (run.work.exists() or (run.out / "report.json").exists()):
             raise StageError(f"{run.out}: holds files that no stage wrote; give another --out or empty it")
-        (run.out / "report.json").unlink(missing_ok=True)
-        if force or continues is None or not continues(run):
+        keeps = not force and continues is not None and continues(run)
+        if keeps and (run.out / "report.json").exists():
+            run.work.mkdir(exist_ok=True)
+            (run.out / "report.json").replace(run.former)
+        elif not keeps:
+            (run.out / "report.json").unlink(missing_ok=True)
             shutil.rmtree(run.out)
     write_text(run.mark, fingerprint)
 

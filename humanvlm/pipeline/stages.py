@@ -145,7 +145,7 @@ STAGES = {
             code=(
                 *CAPTIONS,
                 *_in("caption", "conversations hq_stage.py judging.py selection.py"),
-                "data/prompts.py",
+                *_in("data", "columns.py prompts.py"),
                 *PICTURE,
                 *DRAWN,
                 *DESCRIBED,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
@@ -31,7 +32,8 @@ from humanvlm.scrape.picture import Picture, prepare
 from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import Progress, write_progress
 from humanvlm.scrape.reasons import RefusedError
-from humanvlm.scrape.urls import IndexRow, read_index
+from humanvlm.scrape.settings import settings
+from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
 MAX_OPEN_SHARDS = 4
 MAX_HOST_LIMITERS = 20_000
@@ -92,7 +94,7 @@ class HostLimiter:
 class Shard:
     """A shard under way. repeated: row numbers that another row's URL stands for."""
 
-    number: int
+    part: Slice
     journal: Journal
     todo: dict[int, IndexRow]
     repeated: dict[int, IndexRow]
@@ -194,7 +196,7 @@ class _Crawl:
         journal = Journal(self.partition.out / ".work" / "journal" / f"shard-{part.number:05d}")
         fetch, repeated = part.flags()
         wanted = fetch | repeated
-        shard = Shard(part.number, journal, {}, {})
+        shard = Shard(part, journal, {}, {})
         rows = read_index(self.partition.index, part.start, part.stop, wanted)
         for place, row in zip(np.flatnonzero(wanted).tolist(), rows, strict=True):
             number = part.start + place
@@ -230,9 +232,24 @@ class _Crawl:
         _check_server(self.partition.policy)
         detail = "an earlier row has this URL"
         repeated = {key: store.no_picture(row, store.DUPLICATE, detail) for key, row in shard.repeated.items()}
-        store.write(self.partition.out, shard.number, shard.journal, repeated)
+        fields, further = self._further(shard)
+        made_with = settings(self.config)
+        store.write(self.partition.out, shard.part.number, shard.journal, repeated, made_with, fields, further)
         shard.journal.close()
         shard.journal.path.unlink()
+
+    def _further(self, shard: Shard) -> tuple[list[pa.Field], dict[int, dict[str, Any]]]:
+        """Further columns of the index, and their values by number of the row, of rows with a picture."""
+        part = shard.part
+        found = further_fields(self.partition.index)
+        fields = list(found.values())
+        if not fields:
+            return [], {}
+        numbers = sorted(number for number, entry in shard.journal.entries.items() if "reason" not in entry.row)
+        only = np.zeros(part.stop - part.start, dtype=bool)
+        only[np.array(numbers, dtype=np.int64) - part.start] = True
+        rows = read_index(self.partition.index, part.start, part.stop, only, tuple(found))
+        return fields, {number: store.metadata_of(row, fields) for number, row in zip(numbers, rows, strict=True)}
 
     async def _row(self, shard: Shard, number: int, row: IndexRow) -> None:
         waiting = False

@@ -8,6 +8,7 @@ from typing import Any
 from humanvlm.data.atomic_io import write_json
 from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, funnel, sample_rows
 from humanvlm.pipeline.contract import Counts, ShardResult
+from humanvlm.scrape.reasons import retriable
 from humanvlm.scrape.statistics import merged, ranked
 
 MANIFEST = "manifest.json"
@@ -28,6 +29,24 @@ def present(out: Path, counts: Counts, results: Sequence[ShardResult]) -> Shown:
     contact_sheet(sample_rows(out, 24, run=3), out / "contact.jpg")
     write_json(out / MANIFEST, {"files": [asdict(file) for result in results for file in result.files]})
     return Shown({**statistics, "tables": tables(counts, statistics)}, [*draw(counts, statistics, out), "contact.jpg"])
+
+
+def nothing_kept(counts: Counts) -> str:
+    """One line on a crawl that kept no row of an index: the commonest reason, and what to do."""
+    reason, rows = next(iter(ranked(counts.dropped).items()))
+    return (
+        f"raw_scrape: none of {counts.rows_in:,} rows has a picture, mostly {reason} ({rows:,}); {_remedy(reason)}; "
+        f"what was learnt is kept"
+    )
+
+
+def _remedy(reason: str) -> str:
+    again = f"then run it again with --retry-failed={reason}"
+    if reason == "private_address":
+        return f"name the hosts in raw_scrape.allow_private_hosts, {again}"
+    if retriable(["transient"])(reason):
+        return f"see that this machine reaches the sites, {again}"
+    return f"look at `humanvlm show artifacts/raw_scrape --dropped`, mend the index or the settings, {again}"
 
 
 def tables(counts: Counts, statistics: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:

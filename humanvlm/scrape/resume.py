@@ -1,147 +1,270 @@
-"""What an earlier crawl left, and what is to be done about it: the work of this run, and rows to take out at its end.
+"""What an earlier crawl left, and what is to be done about it: the work of this run, and the revision at its end.
 
-Killed, a crawl goes on with the same plan. With another index, other limits, or rows to be asked for again, finished
-shards stay as they are, their rows are known, and new shards get numbers of their own.
+Killed, a crawl goes on with the same plan. With another index, other settings, or rows to be asked for again, what was
+fetched stays: new shards get numbers of their own, and once they are whole the finished ones are written again where
+the index has other metadata, rows left or were fetched again, or stored pictures are to be made into others.
 """
 
 import json
+import logging
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.atomic_io import atomic_file, write_json, write_text
-from humanvlm.data.shards import STORE
+from humanvlm.data.atomic_io import write_json
+from humanvlm.data.shards import STORE, file_sizes, open_store, read_rows
 from humanvlm.data.tombstones import Tombstones
-from humanvlm.pipeline.contract import ShardResult, StageRun
+from humanvlm.pipeline import engine
+from humanvlm.pipeline.contract import RefusalError, ShardResult, StageRun
 from humanvlm.scrape import store
 from humanvlm.scrape.journal import Journal
-from humanvlm.scrape.plan import Hashes, Plan, Slice, load_plan, plan, save_plan
-from humanvlm.scrape.reasons import retriable
+from humanvlm.scrape.plan import Plan, Slice, load_plan, save_plan
+from humanvlm.scrape.reasons import RefusedError, retriable
+from humanvlm.scrape.reconcile import PICTURE, REMOVED, STALE, Hashes, Known, Reconciled, reconciled
+from humanvlm.scrape.revise import Revision, mend, revise
+from humanvlm.scrape.settings import LIMITS, changed, check_stored, matter, needs_download, settings
+from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
-# What decides which bytes are stored; pictures stored under other settings are fetched again.
-CONTENT = (
-    "store", "max_pixels", "verify", "resize_mode", "image_size", "only_if_bigger", "encode_format", "encode_quality",
-    "exif",
-)  # fmt: skip
-NONE: Hashes = np.empty(0, np.uint64)
+log = logging.getLogger("humanvlm")
 
 
 @dataclass(frozen=True)
 class Work:
-    """plan: what to fetch into shards from ``first`` on. kept, dropped: sorted id hashes of rows that shards before
-    ``first`` lose once the new ones are whole, because they were fetched again, left the index or were taken down."""
+    """plan: what to fetch. outdated: whether finished shards are to be written again once it is."""
 
     plan: Plan
-    first: int
-    kept: Hashes
-    dropped: Hashes
+    outdated: bool
 
-    def left(self, done: dict[int, ShardResult]) -> list[Slice]:
+    def left(self, done: Mapping[int, ShardResult]) -> list[Slice]:
         """Slices without a finished shard."""
         return [part for part in self.plan.slices if part.number not in done]
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What the finished shards hold. outdated: whether any has to be written again whatever the index says. stale:
+    pictures that changed settings make only of a new download. keys: the changed settings, by shard."""
+
+    known: Sequence[Known]
+    outdated: bool
+    stale: int
+    keys: Mapping[int, tuple[str, ...]]
+
+    @property
+    def pictures(self) -> int:
+        return sum(int((shard.kinds <= STALE).sum()) for shard in self.known)
+
+
 def continues(run: StageRun) -> bool:
-    """Whether the pictures in the output folder were stored as this run would store them."""
-    config: RawScrape = run.config
-    path = _settings_path(run.out)
-    return config.incremental and path.exists() and json.loads(path.read_text()) == _settings(config)
+    """Whether there is something to build upon."""
+    found = (*(run.out / "records").glob("shard-*.json"), *(run.work / "journal").glob("shard-*"))
+    return bool(run.config.incremental and found)
 
 
 def prepare(run: StageRun, index: Path, tombstones: Tombstones) -> Work:
-    """The work of an interrupted run, else a new plan over what is not there yet, made durable."""
+    """The work of an interrupted run, else a new plan over what is not there yet, made durable.
+
+    Raises RefusalError, before anything is changed, when more than ``remove_share`` of the stored pictures left the
+    index, and when changed settings refuse as many, or need pictures downloaded again.
+    """
     folder = run.work / "plan"
-    write_json(_settings_path(run.out), _settings(run.config))
-    if run.config.store:
-        write_json(run.out / STORE, {"store": run.config.store})
+    state = folder / "work.json"
+    _check_store(run)
+    mend(run.out)
     fingerprint = run.mark.read_text()
-    mark = folder / "fingerprint"
-    if not run.retry and mark.exists() and mark.read_text() == fingerprint:
-        return _load(run)
-    _adopt(run)
-    mark.unlink(missing_ok=True)
-    work = _plan(run, index, tombstones)
+    if not run.retry and state.exists():
+        known = json.loads(state.read_text())
+        if known["fingerprint"] == fingerprint:
+            return Work(load_plan(folder), known["outdated"])
+    fields = tuple(further_fields(index).values())
+    _adopt(run, state, fields)
+    done = store.read_records(run.out)
+    finished = survey(run, list(done), fields, tombstones, retriable(run.retry))
+    _check_settings(run, finished)
+    first = max(done, default=-1) + 1
+    with reconciled(index, run.config.rows_per_shard, run.work, finished.known, first) as found:
+        _check_gone(run, finished, found)
+        outdated = bool(found.changed or found.removed or finished.stale or finished.outdated)
+        work = Work(found.plan, outdated or bool(run.retry))
+    run.former.unlink(missing_ok=True)  # nothing was changed up to here
+    store.remove_unrecorded(run.out, done)
+    state.unlink(missing_ok=True)
     save_plan(work.plan, folder)
-    with atomic_file(_rows_path(run)) as path, path.open("wb") as file:
-        np.savez(file, first=work.first, kept=work.kept, dropped=work.dropped)
-    write_text(mark, fingerprint)
+    write_json(state, {"fingerprint": fingerprint, "outdated": work.outdated, "settings": settings(run.config)})
     return work
 
 
-def _rows_path(run: StageRun) -> Path:
-    return run.work / "plan" / "rows.npz"
+def settle(run: StageRun, index: Path, tombstones: Tombstones) -> None:
+    """Write finished shards again, now that the new ones are whole: each as the index, the settings and the takedown
+    list have it, without rows that left or that another row stands for."""
+    fields = further_fields(index)
+    numbers = list(store.read_records(run.out))
+    finished = survey(run, numbers, tuple(fields.values()), tombstones, lambda reason: False)
+    known = [replace(shard, kinds=np.where(shard.kinds == STALE, PICTURE, shard.kinds)) for shard in finished.known]
+    config: RawScrape = run.config
+    left = 0
+    with reconciled(index, config.rows_per_shard, run.work, known) as found:
+        todo = set(numbers)
+        for tasks in _revisions(run, index, found, fields, tombstones):
+            todo -= {task.number for task in tasks}
+            left += sum(engine.map_shards(revise, tasks, fork=True))
+    rest = [
+        Revision(run.out, number, {}, frozenset(), config, tuple(fields.values()), tombstones)
+        for number in sorted(todo)
+        if finished.outdated
+    ]
+    left += sum(engine.map_shards(revise, rest, fork=True))
+    if left:
+        log.warning("raw_scrape: %d pictures stay as they were stored: their sites no longer have them", left)
 
 
-def _load(run: StageRun) -> Work:
-    with np.load(_rows_path(run), allow_pickle=False) as rows:
-        return Work(load_plan(run.work / "plan"), int(rows["first"]), rows["kept"], rows["dropped"])
+def survey(
+    run: StageRun,
+    numbers: Sequence[int],
+    fields: Sequence[pa.Field],
+    tombstones: Tombstones,
+    ask_again: Callable[[str], bool],
+) -> Finished:
+    """Look through the finished shards, at no picture."""
+    config: RawScrape = run.config
+    known, outdated, stale = [], False, 0
+    changes: dict[int, tuple[str, ...]] = {}
+    for number in numbers:
+        shard, old_rows = store.read_known(run.out, number, fields, ask_again, tombstones)
+        old = store.settings_of(run.out, number)
+        keys = matter(found := changed(old, config), old, config)
+        outdated |= old_rows or bool(found)
+        if keys:
+            changes[number] = keys
+            main, _ = store.shard_paths(run.out, number)
+            rows = read_rows(main, ("sha256", "source_sha256"))
+            marks = np.array([needs_download(row, keys, config) for row in rows], bool)
+            shard.kinds[: len(marks)][marks] = STALE
+            stale += int(marks.sum())
+        known.append(shard)
+    return Finished(known, outdated, stale, changes)
 
 
-def settle(out: Path, work: Work, done: dict[int, ShardResult]) -> dict[int, ShardResult]:
-    """Take superseded rows out of the earlier shards, now that the new ones are whole."""
-    if not work.kept.size and not work.dropped.size:
-        return done
-    return {
-        number: store.without(out, number, result, kept=work.kept, dropped=work.dropped)
-        if number < work.first
-        else result
-        for number, result in done.items()
-    }
+def _refused(run: StageRun, keys: Mapping[int, tuple[str, ...]]) -> Counter[str]:
+    """Stored pictures that limits and checks which were tightened refuse, by reason."""
+    reasons: Counter[str] = Counter()
+    for number, names in keys.items():
+        if {*LIMITS, "verify"}.isdisjoint(names):
+            continue
+        main, _ = store.shard_paths(run.out, number)
+        for row in read_rows(main, ("sha256", "source_sha256", "status", "image")):
+            try:
+                check_stored(row, row["image"]["bytes"], run.config)
+            except RefusedError as refusal:
+                reasons[refusal.reason] += 1
+    return reasons
 
 
-def _plan(run: StageRun, index: Path, tombstones: Tombstones) -> Work:
-    done = store.read_records(run.out)
-    store.remove_unrecorded(run.out, done)
-    first = max(done, default=-1) + 1
-    ask_again: Callable[[str], bool] = retriable(run.retry)
-    ids = [store.read_ids(run.out, number, ask_again, tombstones) for number in done]
-    # A row is fetched only if no row that stands has its URL.
-    again_urls = _sorted([one.again_urls for one in ids])
-    ids = [one.asking_again(again_urls) for one in ids] if again_urls.size else ids
-    step = run.config.rows_per_shard
-    again = [one.again for one in ids]
-    covered = [one.covered for one in ids]
-    made = plan(index, step, run.work, (part for one in ids for part in (one.known, one.repeated)), first)
-    if made.gone.size:
-        # A row that has left the index may be the one that others repeat: who repeats whom is decided anew.
-        again += [one.repeated for one in ids]
-        made = plan(index, step, run.work, (one.known for one in ids), first)
-    kept = _sorted([*covered, made.gone])
-    return Work(made, first, kept, _sorted([*again, *covered, made.gone]))
+def _check_settings(run: StageRun, finished: Finished) -> None:
+    if run.refetch or not finished.keys:
+        return
+    keys = ", ".join(dict.fromkeys(key for names in finished.keys.values() for key in names))
+    total = finished.pictures
+    if finished.stale:
+        raise RefusalError(
+            f"raw_scrape: {keys} changed, and {finished.stale:,} of {total:,} stored pictures are no longer as they "
+            f"were served, so that they have to be downloaded again; set it back, or go ahead with --refetch"
+        )
+    refused = _refused(run, finished.keys)
+    if (count := refused.total()) > run.config.remove_share * total:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in refused.most_common(3))
+        raise RefusalError(
+            f"raw_scrape: {keys} changed, which refuses {count:,} of {total:,} stored pictures ({reasons}); set it "
+            f"back, or go ahead with --refetch"
+        )
+    if count:
+        log.warning("raw_scrape: %s changed, which refuses %d of %d stored pictures", keys, count, total)
 
 
-def _adopt(run: StageRun) -> None:
-    """Make short shards of what an interrupted run with another plan had fetched, and take out what they supersede."""
+def _check_gone(run: StageRun, finished: Finished, found: Reconciled) -> None:
+    if not found.gone:
+        return
+    total = finished.pictures
+    what = f"the index no longer has {found.gone_pictures:,} of {total:,} stored pictures ({found.gone:,} rows in all)"
+    if found.gone_pictures > run.config.remove_share * total and not run.remove_missing:
+        raise RefusalError(
+            f"raw_scrape: {what}; add to an index with `humanvlm index --append`, or remove them with --remove-missing"
+        )
+    log.warning("raw_scrape: %s; they are removed", what)
+
+
+def _check_store(run: StageRun) -> None:
+    """Name the store in the artifact. Raises RefusalError when the shards of its records are in another."""
+    config: RawScrape = run.config
+    pointer = run.out / STORE
+    before = json.loads(pointer.read_text())["store"] if pointer.exists() else ""
+    numbers = [int(path.stem.removeprefix("shard-")) for path in (run.out / "records").glob("shard-*.json")]
+    if before != config.store and numbers:
+        target = open_store(config.store) if config.store else run.out
+        sizes = file_sizes(target)
+        files = [file for number in numbers for file in store.read_record(run.out, number).files]
+        if missing := sum(sizes.get(file.path) != file.bytes for file in files):
+            raise RefusalError(
+                f"raw_scrape: store changed, and {missing:,} of {len(files):,} files are not in {target}; copy "
+                f"shard-*.parquet and dropped/ from {before or run.out} there, or set it back"
+            )
+    if config.store:
+        write_json(pointer, {"store": config.store})
+    else:
+        pointer.unlink(missing_ok=True)
+
+
+def _adopt(run: StageRun, state: Path, fields: Sequence[pa.Field]) -> None:
+    """Make short shards of what an interrupted run with another plan had fetched."""
     journals = run.work / "journal"
+    made_with = json.loads(state.read_text())["settings"] if state.exists() else {}
     done = store.read_records(run.out)
     for path in sorted(journals.glob("shard-*")):
         number = int(path.name.removeprefix("shard-"))
         journal = Journal(path)
         if journal.entries and number not in done:
-            store.write(run.out, number, journal, {})
+            store.write(run.out, number, journal, {}, made_with, fields)
         journal.close()
     shutil.rmtree(journals, ignore_errors=True)
-    if (rows := _rows_path(run)).exists():
-        old = _load(run)
-        done = store.read_records(run.out)
-        fresh = _sorted([store.all_ids(run.out, number) for number in done if number >= old.first])
-        kept, dropped = (np.intersect1d(hashes, fresh) for hashes in (old.kept, old.dropped))
-        settle(run.out, replace(old, kept=kept, dropped=dropped), done)
-        rows.unlink()
 
 
-def _sorted(parts: list[Hashes]) -> Hashes:
-    return np.unique(np.concatenate(parts)) if parts else NONE  # np.unique loads numpy.ma, which a new crawl can spare
+def _revisions(
+    run: StageRun, index: Path, found: Reconciled, fields: Mapping[str, pa.Field], tombstones: Tombstones
+) -> Iterator[list[Revision]]:
+    """What becomes of the shards that something changed in, some shards at a time."""
+    for records in found.revisions():
+        row_of = _index_rows(index, records[records[:, 1] != REMOVED, 1], tuple(fields))
+        cuts = np.flatnonzero(np.diff(records[:, 0] >> np.uint64(32))) + 1
+        tasks = []
+        for part in np.split(records, cuts):
+            places = (part[:, 0] & np.uint64(0xFFFFFFFF)).tolist()
+            rows = {place: row_of.get(row) for place, row in zip(places, part[:, 1].tolist(), strict=True)}
+            tasks.append(
+                Revision(
+                    run.out,
+                    int(part[0, 0]) >> 32,
+                    {place: row for place, row in rows.items() if row},
+                    frozenset(place for place, row in rows.items() if not row),
+                    run.config,
+                    tuple(fields.values()),
+                    tombstones,
+                )
+            )
+        yield tasks
 
 
-def _settings_path(out: Path) -> Path:
-    return out / "records" / "settings.json"
-
-
-def _settings(config: RawScrape) -> dict[str, object]:
-    values = config.model_dump(mode="json")
-    return {name: values[name] for name in CONTENT}
+def _index_rows(index: Path, rows: Hashes, further: Sequence[str]) -> dict[int, IndexRow]:
+    """Rows of the index by number."""
+    numbers = np.sort(rows).astype(np.int64)
+    if not len(numbers):
+        return {}
+    start, stop = int(numbers[0]), int(numbers[-1]) + 1
+    only = np.zeros(stop - start, dtype=bool)
+    only[numbers - start] = True
+    return dict(zip(numbers.tolist(), read_index(index, start, stop, only, further), strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.places import load_sources
 from humanvlm.data.shards import ShardFile
+from humanvlm.data.tombstones import FORGOTTEN
 from humanvlm.data.tombstones import load as load_tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline import engine
@@ -19,7 +20,8 @@ from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.crawl import Partition, crawl_partition
 from humanvlm.scrape.plan import Slice
 from humanvlm.scrape.progress import watching
-from humanvlm.scrape.report import MANIFEST, present
+from humanvlm.scrape.report import MANIFEST, nothing_kept, present
+from humanvlm.scrape.store import DUPLICATE
 from humanvlm.scrape.urls import open_index
 
 MIN_PARTITION_ROWS = 500  # fewer are not worth a process of their own
@@ -51,7 +53,9 @@ def make(run: StageRun) -> Outcome:
         crawling = engine.map_shards(crawl_partition, partitions, len(partitions), fork=True)
         with watching(run.out, sum(part.rows for part in slices), clock):
             fetched = sum(progress.rows for progress in crawling)
-    results = resume.settle(run.out, work, store.read_records(run.out))
+    if work.outdated:
+        resume.settle(run, index, tombstones)
+    results = store.read_records(run.out)
     return _outcome(run, list(results.values()), work.plan.total, fetched / max(time.monotonic() - clock, 1e-9))
 
 
@@ -91,6 +95,8 @@ def _outcome(run: StageRun, results: Sequence[ShardResult], total: int, rows_per
         raise StageError(
             f"{run.out}: shards hold {counts.rows_in} rows, the index {total}; run `humanvlm raw_scrape --force`"
         )
+    if not counts.kept and not {FORGOTTEN, DUPLICATE} >= counts.dropped.keys():
+        raise StageError(nothing_kept(counts))
     shown = present(run.out, counts, results)
     size = shown.info["bytes"]
     metrics = {

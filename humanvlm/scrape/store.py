@@ -7,8 +7,7 @@ there.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from humanvlm.data.atomic_io import write_json
+from humanvlm.data.columns import further
 from humanvlm.data.dropped import FOLDER, Drop, dropped_path, dropped_row, write_dropped
 from humanvlm.data.shards import (
     IMAGE,
     ShardFile,
     file_sizes,
-    filter_shard,
+    open_shard,
     read_rows,
     shard_name,
     store_of,
@@ -30,7 +30,8 @@ from humanvlm.data.shards import (
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, ShardResult
 from humanvlm.scrape.journal import Journal
-from humanvlm.scrape.plan import Hashes, id_hashes, url_hashes
+from humanvlm.scrape.reconcile import AGAIN, DROP, PICTURE, REPEAT, Known, id_hashes, salt, state, url_hashes
+from humanvlm.scrape.reconcile import FORGOTTEN as FORGOTTEN_ROW
 from humanvlm.scrape.statistics import statistics_of
 from humanvlm.scrape.urls import IndexRow
 
@@ -69,8 +70,31 @@ def no_picture(
     return dropped_row(row.id, row.url, Drop(reason, detail), status=status, fetched_at=at)
 
 
-def write(out: Path, number: int, journal: Journal, others: Mapping[int, Mapping[str, Any]]) -> ShardResult:
-    """Write a shard and its record from a journal, in the order of the index. others: dropped rows not in it."""
+def schema_with(fields: Iterable[pa.Field]) -> pa.Schema:
+    """The columns of a shard of kept rows. fields: further columns of the index."""
+    return pa.schema([*SCHEMA, *fields])
+
+
+def metadata_of(row: IndexRow, fields: Sequence[pa.Field]) -> dict[str, Any]:
+    """The columns of a kept row that the index alone decides. fields: names of what ``row.further`` has."""
+    found = {"id": row.id, "text": row.text, "captions": list(row.texts), "license": row.license}
+    return found | {field.name: value for field, value in zip(fields, row.further, strict=True)}
+
+
+def write(
+    out: Path,
+    number: int,
+    journal: Journal,
+    others: Mapping[int, Mapping[str, Any]],
+    settings: Mapping[str, Any],
+    fields: Sequence[pa.Field] = (),
+    added: Mapping[int, Mapping[str, Any]] | None = None,
+) -> ShardResult:
+    """Write a shard and its record from a journal, in the order of the index.
+
+    others: dropped rows not in it. settings: under which its pictures were stored. fields: further columns of the
+    index, and in ``added`` their values.
+    """
     outcomes: dict[int, Mapping[str, Any]] = {key: entry.row for key, entry in journal.entries.items()} | dict(others)
     kept: list[int] = []
     dropped: list[int] = []
@@ -80,21 +104,45 @@ def write(out: Path, number: int, journal: Journal, others: Mapping[int, Mapping
     def pictures() -> Iterator[dict[str, Any]]:
         for key in kept:
             data = journal.data(journal.entries[key])
-            yield dict(outcomes[key]) | {"image": {"bytes": data, "path": None}}
+            yield {**outcomes[key], "image": {"bytes": data, "path": None}, **(added or {}).get(key, {})}
 
     main, _ = shard_paths(out, number)
     drops = write_dropped(main.parent, main.name, (outcomes[key] for key in dropped), ADDED_TO_DROPPED)
-    files = (write_shard(main, pictures(), SCHEMA), drops)
-    return record(out, number, files, (outcomes[key] for key in sorted(outcomes)))
+    files = (write_shard(main, pictures(), schema_with(fields)), drops)
+    value = record_of(files, (outcomes[key] for key in sorted(outcomes)), settings)
+    write_json(record_path(out, number), value)
+    return _result(value)
 
 
-def record(out: Path, number: int, files: tuple[ShardFile, ...], rows: Iterable[Mapping[str, Any]]) -> ShardResult:
-    """Write the record of a shard whose files are in place."""
+def record_of(
+    files: Sequence[ShardFile], rows: Iterable[Mapping[str, Any]], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the record of a shard says: counts and statistics of its rows, and under which settings it was made."""
     statistics = statistics_of(rows)
     counts = Counts(files[0].rows + files[1].rows, files[0].rows, statistics["reasons"])
-    result = ShardResult(counts, files, statistics)
-    write_json(record_path(out, number), asdict(result))
-    return result
+    return {**asdict(ShardResult(counts, tuple(files), statistics)), "settings": dict(settings)}
+
+
+def renew_record(out: Path, number: int) -> None:
+    """Write the record of a shard that has one anew, from the files as they are."""
+    main, drops = shard_paths(out, number)
+    files = [
+        ShardFile.of(path.parents[name.count("/")], name, open_shard(path).metadata.num_rows)
+        for path, name in ((main, main.name), (drops, f"{FOLDER}/{drops.name}"))
+    ]
+    write_json(record_path(out, number), record_of(files, metadata_rows(main, drops), settings_of(out, number)))
+
+
+def settings_of(out: Path, number: int) -> dict[str, Any]:
+    """The settings under which the pictures of a finished shard were stored; empty when that is not known."""
+    found: dict[str, Any] = json.loads(record_path(out, number).read_text()).get("settings", {})
+    former = out / "records" / "settings.json"  # one for all shards, as crawls of version 0.1 left it
+    return found or (json.loads(former.read_text()) if former.exists() else {})
+
+
+def _result(value: Mapping[str, Any]) -> ShardResult:
+    files = tuple(ShardFile(**file) for file in value["files"])
+    return ShardResult(Counts(**value["counts"]), files, value["info"])
 
 
 def record_path(out: Path, number: int) -> Path:
@@ -107,15 +155,19 @@ def shard_paths(out: Path, number: int) -> tuple[Path, Path]:
     return folder / shard_name(number), dropped_path(folder, shard_name(number))
 
 
+def read_record(out: Path, number: int) -> ShardResult:
+    """The record of a shard that has one."""
+    return _result(json.loads(record_path(out, number).read_text()))
+
+
 def read_records(out: Path) -> dict[int, ShardResult]:
     """Finished shards by number. A record whose files have another size than it says is not believed."""
     found = {}
     sizes = file_sizes(store_of(out))
     for path in sorted((out / "records").glob("shard-*.json")):
-        value = json.loads(path.read_text())
-        files = tuple(ShardFile(**file) for file in value["files"])
-        if all(sizes.get(file.path) == file.bytes for file in files):
-            found[int(path.stem.removeprefix("shard-"))] = ShardResult(Counts(**value["counts"]), files, value["info"])
+        result = _result(json.loads(path.read_text()))
+        if all(sizes.get(file.path) == file.bytes for file in result.files):
+            found[int(path.stem.removeprefix("shard-"))] = result
     return found
 
 
@@ -129,84 +181,46 @@ def remove_unrecorded(out: Path, numbers: Iterable[int]) -> None:
                 path.unlink()
 
 
-@dataclass(frozen=True)
-class Ids:
-    """Id hashes of a finished shard's rows.
-
-    known: kept and dropped rows that stand. again: dropped rows to ask for again. repeated: rows dropped as
-    duplicate_url. covered: kept and dropped rows that were taken down since. again_urls, repeated_urls: hashes of URLs.
-    """
-
-    known: Hashes
-    again: Hashes
-    again_urls: Hashes
-    repeated: Hashes
-    repeated_urls: Hashes
-    covered: Hashes
-
-    def asking_again(self, urls: Hashes) -> "Ids":
-        """The same, with repetitions of the URLs (sorted hashes) among the rows to ask for again."""
-        also = np.isin(self.repeated_urls, urls)
-        again = np.concatenate([self.again, self.repeated[also]])
-        left = {"repeated": self.repeated[~also], "repeated_urls": self.repeated_urls[~also]}
-        return replace(self, again=again, **left)
-
-
-def read_ids(out: Path, number: int, ask_again: Callable[[str], bool], tombstones: Tombstones) -> Ids:
-    """Sort the rows of a finished shard; no picture is read."""
-    known: list[str] = []
-    again: list[tuple[str, str]] = []
-    repeated: list[tuple[str, str]] = []
-    covered: list[str] = []
+def read_known(
+    out: Path, number: int, fields: Sequence[pa.Field], ask_again: Callable[[str], bool], tombstones: Tombstones
+) -> tuple[Known, bool]:
+    """What the rows of a finished shard are, no picture being read; and whether the shard has to be written again
+    whatever the index says, because rows were taken down, or its further columns are not ``fields``."""
     main, drops = shard_paths(out, number)
-    for row in read_rows(main, ("id", "url", "sha256")):
-        gone = tombstones.covers(id=row["id"], url=row["url"], sha256=row["sha256"])
-        (covered if gone else known).append(row["id"])
+    schema = open_shard(main).schema_arrow
+    own = [schema.field(name) for name in further(schema.names)]
+    outdated = (salted := salt(own)) != salt(fields)
+    kinds, keys, states = [], [], []
+    columns = ("id", "url", "sha256", "text", "captions", "license")
+    for row in read_rows(main, [*columns, *(field.name for field in own)]):
+        outdated |= tombstones.covers(id=row["id"], url=row["url"], sha256=row["sha256"])
+        kinds.append(PICTURE)
+        keys.append(row["url"].encode())
+        others = [row[field.name] for field in own]
+        states.append(state(salted, row["text"], row["captions"], row["license"], others))
+    ids, forgotten = [], []
     for row in read_rows(drops, ("id", "url", "reason")):
-        reason = row["reason"]
-        if reason == FORGOTTEN:
-            known.append(row["id"])
-        elif tombstones.covers(id=row["id"], url=row["url"]):
-            covered.append(row["id"])
-        elif reason == DUPLICATE:
-            repeated.append((row["id"], row["url"]))
-        elif ask_again(reason):
-            again.append((row["id"], row["url"]))
-        else:
-            known.append(row["id"])
-    return Ids(id_hashes(known), *_both_hashes(again), *_both_hashes(repeated), id_hashes(covered))
+        kind = _kind(row["reason"], ask_again)
+        outdated |= kind != FORGOTTEN_ROW and tombstones.covers(id=row["id"], url=row["url"])
+        kinds.append(kind)
+        keys.append((row["url"] or "").encode())
+        ids.append(row["id"])
+        forgotten.append(kind == FORGOTTEN_ROW)
+    hashes, id_keys = url_hashes(keys), id_hashes(ids)
+    hashes = np.concatenate([hashes[: len(states)], np.where(forgotten, id_keys, hashes[len(states) :])])
+    kept = np.frombuffer(b"".join(states), "<u8")
+    return Known(number, np.array(kinds, np.uint8), hashes, np.concatenate([kept, id_keys])), outdated
 
 
-def _both_hashes(rows: Sequence[tuple[str, str]]) -> tuple[Hashes, Hashes]:
-    return id_hashes(id for id, _ in rows), url_hashes([(url or "").encode() for _, url in rows])
+def _kind(reason: str, ask_again: Callable[[str], bool]) -> int:
+    if reason == FORGOTTEN:
+        return FORGOTTEN_ROW
+    if reason == DUPLICATE:
+        return REPEAT
+    return AGAIN if ask_again(reason) else DROP
 
 
-def all_ids(out: Path, number: int) -> Hashes:
-    """Id hashes of all rows of a finished shard."""
-    return id_hashes(row["id"] for path in shard_paths(out, number) for row in read_rows(path, ("id",)))
-
-
-def without(out: Path, number: int, result: ShardResult, *, kept: Hashes, dropped: Hashes) -> ShardResult:
-    """Take rows out of a finished shard: kept rows and dropped rows whose id hash is in the sorted arrays.
-
-    Both files are replaced whole, then the record; interrupted, it may be called again.
-    """
-    main, drops = result.files
-    main_path, drops_path = shard_paths(out, number)
-    left = filter_shard(main_path, partial(_absent, kept))
-    left_drops = filter_shard(drops_path, partial(_absent, dropped))
-    if left is None and left_drops is None:
-        return result
-    files = (left or main, replace(left_drops, path=drops.path) if left_drops else drops)
-    return record(out, number, files, metadata_rows(out, number))
-
-
-def _absent(hashes: Hashes, ids: list[str]) -> list[bool]:
-    return list(~np.isin(id_hashes(ids), hashes))
-
-
-def metadata_rows(out: Path, number: int) -> Iterator[dict[str, Any]]:
-    """All rows of a shard without their pictures, kept ones first."""
-    main, drops = shard_paths(out, number)
+def metadata_rows(main: Path, drops: Path) -> Iterator[dict[str, Any]]:
+    """All rows of a shard's two files without their pictures, kept ones first."""
     yield from read_rows(main, [name for name in SCHEMA.names if name != "image"])
     yield from read_rows(drops)

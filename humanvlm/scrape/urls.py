@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from humanvlm.data import places
+from humanvlm.data.columns import carried, plain
 from humanvlm.data.places import Place
 from humanvlm.data.shards import open_shard
 from humanvlm.errors import UserError
@@ -26,7 +28,7 @@ BUFFER_BYTES = 1 << 18  # bytes read ahead of a column: a row group of any size 
 @dataclass(frozen=True)
 class IndexRow:
     """One row of the index. texts: all texts, the first being ``text``; sha256, md5: of the file, when known; place:
-    where the picture is, when that is here."""
+    where the picture is, when that is here; further: values of the columns that were asked for beside these."""
 
     url: str
     text: str | None
@@ -35,6 +37,7 @@ class IndexRow:
     sha256: str | None
     md5: str | None = None
     place: Place | None = None
+    further: tuple[Any, ...] = ()
 
     @cached_property
     def id(self) -> str:
@@ -68,6 +71,13 @@ def open_index(path: Path) -> pq.ParquetFile:
     return index
 
 
+def further_fields(path: Path) -> dict[str, pa.Field]:
+    """Columns of the index beside those that the crawl reads, by name, as the shards have them."""
+    schema = open_index(path).schema_arrow
+    names = carried(name for name in schema.names if name not in ("url", *OPTIONAL, places.COLUMN))
+    return {name: pa.field(shown, plain(schema.field(name).type)) for name, shown in names.items()}
+
+
 def _check_type(path: Path, name: str, kind: pa.DataType) -> None:
     is_list = name == "captions"
     inner = kind.value_type if is_list and (pa.types.is_list(kind) or pa.types.is_large_list(kind)) else kind
@@ -77,16 +87,19 @@ def _check_type(path: Path, name: str, kind: pa.DataType) -> None:
         raise UserError(f"{path}: column {name!r} is {kind}, must be {wanted}; import it with `humanvlm index {path}`")
 
 
-def read_index(path: Path, start: int, stop: int, only: NDArray[np.bool_] | None = None) -> Iterator[IndexRow]:
+def read_index(
+    path: Path, start: int, stop: int, only: NDArray[np.bool_] | None = None, further: Sequence[str] = ()
+) -> Iterator[IndexRow]:
     """Rows ``start`` to ``stop`` of the index, or those of them that ``only`` marks; only their row groups are read.
 
-    Raises UserError naming the file when it is damaged or holds a text that is not UTF-8.
+    further: columns to read beside the usual ones. Raises UserError naming the file when it is damaged or holds a text
+    that is not UTF-8.
     """
-    for first, batch in read_batches(path, ("url", *OPTIONAL, places.COLUMN), start, stop, only):
+    for first, batch in read_batches(path, ("url", *OPTIONAL, places.COLUMN, *further), start, stop, only):
         if only is not None:
             batch = batch.filter(pa.array(only[first - start : first - start + batch.num_rows]))
         try:
-            yield from _index_rows(batch)
+            yield from _index_rows(batch, further)
         except UnicodeDecodeError as error:
             raise UserError(
                 f"{path}: a text in rows {first} to {first + batch.num_rows} is not UTF-8 ({error.reason}); "
@@ -152,14 +165,15 @@ def _opened(path: Path, *state: int) -> tuple[pq.FileMetaData, NDArray[np.int64]
     return metadata, np.cumsum([0, *sizes]), frozenset(index.schema_arrow.names)
 
 
-def _index_rows(batch: pa.RecordBatch) -> Iterator[IndexRow]:
+def _index_rows(batch: pa.RecordBatch, further: Sequence[str]) -> Iterator[IndexRow]:
     names = batch.schema.names
-    values = [
-        batch.column(name).to_pylist() if name in names else repeat(None) for name in ("url", *OPTIONAL, places.COLUMN)
-    ]
+    known = ("url", *OPTIONAL, places.COLUMN)
+    values = [batch.column(name).to_pylist() if name in names else repeat(None) for name in known]
+    others = zip(*(batch.column(name).to_pylist() for name in further), strict=True) if further else repeat(())
     # The URL column is always there and ends the zip.
-    for url, text, captions, license, sha256, md5, place in zip(*values, strict=False):
+    for url, text, captions, license, sha256, md5, place, rest in zip(*values, others, strict=False):
         captions = [caption for caption in captions or () if caption]
         text = text or (captions[0] if captions else None)
         texts = tuple(dict.fromkeys([text, *captions] if text else captions))
-        yield IndexRow(url or "", text, texts, license, sha256, md5, Place(**place) if place else None)
+        here = Place(**place) if place else None
+        yield IndexRow(url or "", text, texts, license, sha256, md5, here, rest)

@@ -55,6 +55,8 @@ def forget(
         artifacts = find_artifacts(root / "artifacts")
         for artifact in artifacts:
             locks.enter_context(locked(artifact.folder))
+            if artifact.stage == "raw_scrape":
+                _complete_changes(artifact.folder)
         today = today or datetime.now(UTC).date()
         found = find_pictures(pictures, artifacts, root / "params.yaml") if pictures else None
         new = asked - tombstones.load(listed)
@@ -82,6 +84,13 @@ def forget(
                     lines += copies.remove_records(artifact.folder, stones)
             lines += copies.remaining(root, stones, sorted(alike), _outdated(artifacts))
     return "\n".join(lines)
+
+
+def _complete_changes(folder: Path) -> None:
+    """Put shards of a crawl in their places that a killed run had written again: none is left to hold a copy."""
+    from humanvlm.scrape.revise import mend
+
+    mend(folder)
 
 
 def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombstones, Tombstones]:
@@ -252,8 +261,7 @@ def _renew_record(folder: Path, shard: Path) -> None:
     files = json.loads(path.read_text())["files"]
     now = [_current(folder, file) for file in files]
     if now != files:
-        number = int(shard.stem.removeprefix("shard-"))
-        store.record(folder, number, tuple(ShardFile(**file) for file in now), store.metadata_rows(folder, number))
+        store.renew_record(folder, int(shard.stem.removeprefix("shard-")))
 
 
 def _renew_report(artifact: Artifact, stones: Tombstones, renamed: dict[str, str]) -> None:

@@ -93,7 +93,7 @@ def test_every_outcome_of_a_shard_is_written_once(fates: list[str], tmp_path_fac
             others[number] = store.no_picture(row, store.DUPLICATE)
         else:
             journal.append(number, store.no_picture(row, fate))
-    result = store.write(out, 0, journal, others)
+    result = store.write(out, 0, journal, others, {})
     journal.close()
     ids = [row["id"] for path in store.shard_paths(out, 0) for row in read_rows(path, ("id",))]
     assert sorted(ids) == sorted(sample_id(f"http://x/{number}", "") for number in range(len(fates)))
