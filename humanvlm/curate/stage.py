@@ -70,7 +70,7 @@ SIGNALS = pa.schema(
     ]
 )
 SHOWN = 24
-RESTARTS = 100  # a picture that kills its worker costs one
+RESTARTS = 20  # without a shard finished in between; a picture that kills its worker costs one
 
 
 @dataclass(frozen=True)

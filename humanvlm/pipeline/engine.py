@@ -4,6 +4,7 @@ A task is the unit of work and of retry. Results come back as tasks finish, in a
 sort by what the result carries. Where the work runs (workers, engine, address) is a machine setting, never a parameter.
 """
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -14,6 +15,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from humanvlm.errors import UserError
+
+log = logging.getLogger("humanvlm")
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -93,6 +96,7 @@ def _map_processes(
             deaths += 1
             if deaths > restarts:
                 raise DeadWorkerError from None
+            log.warning("a worker process died (out of memory, or killed); workers are started anew")
 
 
 def _results(pool: ProcessPoolExecutor, futures: Mapping[Future[Result], Task]) -> Iterator[tuple[Result, Task]]:
