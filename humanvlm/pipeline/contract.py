@@ -228,9 +228,10 @@ def check_files(folder: Path) -> None:
 def check_rows(folder: Path) -> None:
     """Raises StageError when an artifact that is made of shards has no row, which no later stage can work with."""
     report = read_report(folder)
-    rows = report["rows"]
-    if rows["kept"] or not any(file["path"].startswith("shard-") for file in report["outputs"]):
+    shards = [file for file in report["outputs"] if file["path"].startswith("shard-")]
+    if not shards or any(file["rows"] for file in shards):
         return
+    rows = report["rows"]
     worst = max(rows["dropped"].items(), key=lambda item: item[1], default=("", 0))
     why = f"all {rows['in']:,} were dropped, mostly {worst[0]} ({worst[1]:,})" if rows["in"] else "its input had none"
     raise StageError(
