@@ -93,11 +93,14 @@ def texts_of(value: Any, depth: int = 0) -> list[str]:
 
 
 def _text_of_struct(value: Mapping[str, Any], depth: int) -> list[str]:
+    """What is under a known name, else the only text, or those of several languages."""
     names = {str(name).strip().casefold(): name for name in value}
     for known in (*TEXT_COLUMNS, *IN_TURN):
         if known in names and (found := texts_of(value[names[known]], depth + 1)):
             return found
-    return []
+    said = [text for text in value.values() if isinstance(text, str)]
+    by_language = all(re.fullmatch("[a-z]{2,3}([-_][a-z]+)?", name) for name in names)
+    return [text for cell in said for text in texts_of(cell, depth + 1)] if by_language or len(said) == 1 else []
 
 
 def _speaker(item: Any) -> str | None:

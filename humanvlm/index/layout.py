@@ -13,6 +13,7 @@ PATH_COLUMNS = (
 TEXT_COLUMNS = (
     "text", "caption", "txt", "alt", "alt_text", "captions", "texts", "human_caption", "human_caption_hq",
     "description", "title", "sentence", "sentences", "comment", "prompt",
+    "conversations", "messages",
 )  # fmt: skip
 LICENSE_COLUMNS = ("license", "licence", "license_id", "licence_id")
 SHA256_COLUMNS = ("sha256", "sha256hash")
@@ -68,6 +69,8 @@ def find_layout(
     """
     url = _named(source, columns, url_column) or _find(columns, URL_COLUMNS) or _find(columns, PATH_COLUMNS)
     if url is None and not has_pictures:
+        if not columns:
+            raise UserError(f"{source}: no columns: it is empty")
         raise UserError(f"{source}: no known URL column; name it with --url-column; has {listed(columns)}")
     text = _named(source, columns, text_column) or _find([name for name in columns if name != url], TEXT_COLUMNS)
     others = [_find(columns, [name]) for name in SECOND_TEXTS] if text_column is None else []

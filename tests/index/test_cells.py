@@ -44,6 +44,9 @@ ROLES = [
     ("cell", "texts"),
     [
         ({"caption": "a dog", "score": 0.5}, ["a dog"]),
+        ({"en": "a dog", "pt-br": "um cão"}, ["a dog", "um cão"]),
+        ({"width": 3, "said": "a dog"}, ["a dog"]),
+        ({"author": "somebody", "said": "a dog"}, []),
         ([{"text": "a dog"}, {"text": "a cat"}], ["a dog", "a cat"]),
         ('{"text": ["a dog", "a cat"]}', ["a dog", "a cat"]),
         (TURNS, ["a woman"]),

@@ -85,6 +85,14 @@ def test_a_list_on_the_web(tmp_path: Path) -> None:
             open_source(f"{base}/none.csv")
 
 
+@pytest.mark.parametrize("name", ["list.csv", "list.tsv", "list.jsonl", "list.json", "list.txt", "list.csv.gz"])
+def test_an_empty_list_is_said_to_be_empty(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"it is empty$|no line of it is a JSON object"):
+        build_index([str(tmp_path / name)], tmp_path / "out")
+    assert not (tmp_path / "out/index.parquet").exists()
+
+
 def test_secrets_of_addresses_are_not_shown() -> None:
     said = "s3://b/x.csv: https://me:word@h.example/a/l.csv?sig=abc&x=1: cannot be read (http://h.example/?k) line 3"
     assert shown(said) == "s3://b/x.csv: https://h.example/a/l.csv?…: cannot be read (http://h.example/?…) line 3"
