@@ -4,6 +4,7 @@ saved datasets. Each picture is read once, a few at a time, for its sha256; the 
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -51,20 +52,16 @@ def inside(path: Path, root: Path) -> str:
 
 def with_parquet(table: Table, path: Path, root: Path) -> Table:
     """The table of a Parquet file with the pictures in its first column of such; as it is, where it has none."""
-    file = pq.ParquetFile(path)
-    names = [field.name for field in file.schema_arrow if may_hold_pictures(field.type)]
-    name = _chosen(names, lambda name: (data for _, data in read_parquet(path, name)))
+    with undamaged(path):
+        file = pq.ParquetFile(path)
+        names = [field.name for field in file.schema_arrow if may_hold_pictures(field.type)]
+        name = _chosen(names, lambda name: (data for _, data in read_parquet(path, name)))
     if name is None:
         return table
     place = inside(path, root)
 
     def pictures() -> Iterator[Found | None]:
-        try:
-            for row, data in read_parquet(path, name):
-                yield _found(data, place, name, row)
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0][:160]
-            raise UserError(f"{path}: damaged ({reason}); get it again, or leave it out") from None
+        return (_found(data, place, name, row) for row, data in read_parquet(path, name))
 
     return _beside(table, name, pictures, root)
 
@@ -74,7 +71,8 @@ def with_saved(table: Table, folder: Path, splits: Mapping[str, Any]) -> Table:
     first = next(iter(splits.values()))
     kinds = {field.name: field.type for field in first.features.arrow_schema}
     names = [name for name, kind in kinds.items() if may_hold_pictures(kind)]
-    name = _chosen(names, lambda name: (data for split in splits for _, data in read_saved(folder / split, name)))
+    with undamaged(folder):
+        name = _chosen(names, lambda name: (data for split in splits for _, data in read_saved(folder / split, name)))
     if name is None:
         return table
 
@@ -82,6 +80,18 @@ def with_saved(table: Table, folder: Path, splits: Mapping[str, Any]) -> Table:
         return (_found(data, split, name, row) for split in splits for row, data in read_saved(folder / split, name))
 
     return _beside(table, name, pictures, folder.resolve())
+
+
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """What pyarrow and datasets make of a damaged table, as one line. Raises UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        raise UserError(f"{path}: damaged ({reason}); get it again, or leave it out") from None
 
 
 def _chosen(names: Sequence[str], read: Callable[[str], Iterator[bytes | None]]) -> str | None:
@@ -111,8 +121,9 @@ def _beside(table: Table, name: str, pictures: Callable[[], Iterator[Found | Non
 
     def read(columns: Sequence[str]) -> Iterator[Line]:
         lines = table.read(columns) if columns else (Line(number, {}) for number in count(1))
-        for found, line in zip(pictures(), lines, strict=bool(columns)):
-            yield line._replace(picture=found)
+        with undamaged(Path(table.name)):
+            for found, line in zip(pictures(), lines, strict=bool(columns)):
+                yield line._replace(picture=found)
 
     columns = {column: kind for column, kind in table.columns.items() if column != name}
     return replace(table, columns=columns, read=read, root=root)

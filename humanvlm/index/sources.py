@@ -18,7 +18,7 @@ import pyarrow as pa
 from humanvlm.errors import UserError
 from humanvlm.index.parquet_files import parquet_table
 from humanvlm.index.picture_folder import PATH, is_picture_folder, picture_table
-from humanvlm.index.pictures import with_files, with_parquet, with_saved
+from humanvlm.index.pictures import undamaged, with_files, with_parquet, with_saved
 from humanvlm.index.tables import Line, Table, scalar_type
 from humanvlm.index.tars import tar_table
 from humanvlm.index.text_files import text_table
@@ -150,11 +150,10 @@ def _folder(path: Path, encoding: str | None, pictures: bool) -> Opened:
     if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
         from datasets import load_from_disk
 
-        saved = load_from_disk(str(path))
-        table = _dataset(str(path), saved)
-        return Opened(
-            (with_saved(table, path, saved if isinstance(saved, dict) else {"": saved}) if pictures else table,)
-        )
+        with undamaged(path):
+            saved = load_from_disk(str(path))
+        table, splits = _dataset(str(path), saved), saved if isinstance(saved, dict) else {"": saved}
+        return Opened((with_saved(table, path, splits) if pictures else table,))
     files = sorted((file for file in path.rglob("*") if file.is_file() and not _hidden(file, path)), key=str)
     if is_picture_folder(files):
         table, used = picture_table(path, files, encoding)

@@ -92,6 +92,8 @@ def _samples(path: Path, file: _Bounded) -> Iterator[_Sample | None]:
     try:
         while (member := tar.next()) is not None:
             tar.members = []  # type: ignore[attr-defined]  # it would keep them all
+            if member.size < 0:
+                raise tarfile.ReadError("a size below zero")  # it would be read again and again
             parts = KEY.fullmatch(member.name)
             if not member.isreg() or member.issparse() or parts is None:
                 continue

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_bytes_that_are_no_pictures_are_texts(tmp_path: Path) -> None:
     assert "local" not in rows[0]
     assert not summary.local
     assert not (tmp_path / "data" / "local_sources.json").exists()
+
+
+def test_damaged_tables_are_one_line_or_whole(tmp_path: Path) -> None:
+    from datasets import Dataset, Features, Image, Value
+
+    features = Features({"image": Image(), "text": Value("string")})
+    saved = Dataset.from_dict({"image": [picture(n) for n in range(40)], "text": ["x"] * 40}, features)
+    saved.save_to_disk(str(tmp_path / "saved"))
+    saved.to_parquet(str(tmp_path / "set.parquet"))
+    for path in (tmp_path / "set.parquet", *(tmp_path / "saved").glob("*.arrow"), tmp_path / "saved" / "state.json"):
+        whole = path.read_bytes()
+        for at in range(0, len(whole), max(len(whole) // 12, 1)):
+            for broken in (whole[:at], whole[:at] + b"\xff" * 40 + whole[at + 40 :]):
+                path.write_bytes(broken)
+                with suppress(UserError):
+                    built(tmp_path, "set.parquet" if path.suffix == ".parquet" else "saved")
+        path.write_bytes(whole)
+    assert built(tmp_path, "saved")[1].local.total() == 40
 
 
 def test_the_usual_name_comes_before_others(tmp_path: Path) -> None:

@@ -123,6 +123,18 @@ def test_what_is_no_tar_is_one_line(tmp_path: Path) -> None:
         built(tmp_path, "whole.tar", base_url="http://a.example/")
 
 
+def test_a_size_below_zero_ends_it(tmp_path: Path) -> None:
+    whole = write(tmp_path / "0.tar", {"1.png": picture(1), "2.png": picture(2)}).read_bytes()
+    header = bytearray(whole[1024:1536])
+    header[124:136] = b"\xff" * 10 + b"\xfa\x00"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "0.tar").write_bytes(whole[:1024] + bytes(header) + whole[1536:])
+    rows, summary = built(tmp_path, "0.tar")
+    assert [row["sha256"] for row in rows] == [sha256(1)]
+    assert dict(summary.left_out.counts) == {"damaged_tar": 1}
+
+
 def test_long_names_and_headers_are_read_as_far_as_is_sane(tmp_path: Path) -> None:
     name = "d/" * 200 + "1.png"
     write(tmp_path / "0.tar", {name: picture(1)}, format=tarfile.GNU_FORMAT)
