@@ -35,6 +35,7 @@ from humanvlm.data.shards import shard_name, write_shard
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.store import SCHEMA
 
+MEASURING = 0.8  # of the kills come until about all is measured
 Place = tuple[str, int]  # a shard, and the place of a row in it
 
 
@@ -46,7 +47,9 @@ def write_crawl(folder: Path, rows: int, rows_per_shard: int, rng: random.Random
     for start in range(0, rows, rows_per_shard):
         shard = [picture(name, photos, rng) for name in names[start : start + rows_per_shard]]
         files.append(asdict(write_shard(folder / shard_name(start // rows_per_shard), shard, SCHEMA)))
-    write_json(folder / "report.json", {"stage": "raw_scrape", "fingerprint": "benchmark", "outputs": files})
+    counts = {"in": rows, "kept": rows, "dropped": {}}
+    report = {"stage": "raw_scrape", "fingerprint": "benchmark", "rows": counts, "outputs": files}
+    write_json(folder / "report.json", report)
 
 
 def picture(name: str, photos: list[np.ndarray], rng: random.Random) -> dict[str, Any]:
@@ -139,12 +142,13 @@ def kill_repeatedly(run: Run, rows: int, kills: int, seconds: float, rng: random
         left = rows - len(known)
         with run.start() as process:
             if left and rng.random() > 0.15:
-                more = rng.randint(1, max(2 * left // (kills - toll.kills), 1))
+                to_go = max(round(MEASURING * kills) - toll.kills, 1)
+                more = rng.randint(1, max(2 * left // to_go, 1))
                 while process.poll() is None and len(run.begun()) < len(before) + more:
                     time.sleep(0.01)
                 pause = rng.uniform(0, 0.2)
             else:
-                pause = rng.uniform(0, seconds if left else 1.5 * seconds)
+                pause = rng.uniform(0, seconds)
             try:
                 process.wait(pause)
             except subprocess.TimeoutExpired:

@@ -80,7 +80,8 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     folder = tmp_path_factory.mktemp("crawl")
     files = [asdict(write_shard(folder / shard_name(i), rows, SCRAPED)) for i, rows in enumerate(shards)]
-    write_json(folder / "report.json", {"stage": "raw_scrape", "fingerprint": "test", "outputs": files})
+    rows = {"in": 7, "kept": 7, "dropped": {}}
+    write_json(folder / "report.json", {"stage": "raw_scrape", "fingerprint": "test", "rows": rows, "outputs": files})
     return folder
 
 
