@@ -39,6 +39,7 @@ PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),
     *("facts", "split"),
 )
+ALSO_AT = "also_at"  # where duplicates of the picture were
 STYLES: Mapping[str, Style] = {"face": "face", "body": "body", "background": "background", "human_caption_hq": "fused"}
 WRITTEN = tuple(STYLES)
 TALKED_OF = ("short", "detailed", "objects")
@@ -123,7 +124,7 @@ def describe_shard(task: Task) -> ShardResult:
     counted: list[Mapping[str, Any]] = []
     talks = Counter[str]()
     schema = open_shard(task.source).schema_arrow
-    passed_on = [*PASSED_ON, *further(schema.names)]
+    passed_on = [*PASSED_ON, *(name for name in schema.names if name == ALSO_AT), *further(schema.names)]
     kept = _described(task, passed_on, subjects, drafts, template, counted, talks)
     fields = [schema.field(name) for name in passed_on] + [pa.field(name, pa.string()) for name in WRITTEN]
     fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]

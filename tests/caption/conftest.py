@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from humanvlm.curate.duplicates import ALSO_AT
 from humanvlm.data.shards import IMAGE, write_shard
 
 BOX = pa.list_(pa.float32())
@@ -28,6 +29,7 @@ SCENES = pa.schema(
         *(("faces", FACES), ("people", PEOPLE), ("objects", OBJECTS)),
         *((name, pa.float32()) for name in ("nsfw", "sharpness", "exposure")),
         ("language", pa.string()),
+        ("also_at", ALSO_AT),
     ]
 )
 # Boxes and points (right eye, left eye, nose, mouth, ears) as the default detectors find them.
@@ -115,6 +117,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A human_scenes artifact of two shards."""
     folder = tmp_path_factory.mktemp("scenes") / "human_scenes"
     rows = scenes()
+    rows[0]["also_at"] = [{"id": "1", "url": "http://other.example/1.jpg", "license": None, "exact": True}]
     write_shard(folder / "shard-00000.parquet", rows[:3], SCENES)
     write_shard(folder / "shard-00001.parquet", rows[3:], SCENES)
     return folder

@@ -92,6 +92,12 @@ def test_hq_fuses_face_body_and_background(reports: Reports) -> None:
         assert "detailed" not in woman
 
 
+def test_where_else_a_picture_is_is_passed_on(artifact: Path, reports: Reports) -> None:
+    known = {row["id"]: row["also_at"] for row in read_folder(artifact, ("id", "also_at"))}
+    for folder, _ in reports.values():
+        assert all(row["also_at"] == known[row["id"]] for row in read_folder(folder, ("id", "also_at")))
+
+
 def test_plots_and_card_are_listed_outputs(reports: Reports) -> None:
     out, report = reports["template"]
     listed = {file["path"] for file in report["outputs"]}
