@@ -1,7 +1,8 @@
 """Download speed of ``humanvlm raw_scrape`` beside img2dataset: same server, same pictures, same content stored.
 
 Both tools run as commands, in turn, start-up included; CPU time is that of all their processes. What they stored is
-compared, and a difference is an error. Prints a table, and the same figures as one JSON object in the last line.
+compared, and a difference is an error. Where pictures are resized, what decoding, resampling and encoding alone take
+is printed too. Prints a table, and the same figures as one JSON object in the last line.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,8 @@ from pictures import build_pictures, describe_sizes
 from PIL import Image
 
 from humanvlm.config.profiles import profile_path
+from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.scrape import pixels, resize
 
 STATE = Path(__file__).parents[1] / ".state"
 VERSION = "1.47.0"
@@ -191,6 +195,26 @@ def pixel_difference(one: bytes, other: bytes) -> float:
     return float(np.abs(first - second).mean())
 
 
+def floor_cpu_ms(mode: Mode, pictures: Sequence[Path]) -> float:
+    """CPU milliseconds a picture of what no crawl can do without: decode, resample and encode, in one process."""
+    config = RawScrape(**mode.ours)
+    contents = [path.read_bytes() for path in pictures]
+    spent = []
+    for _ in range(2):  # the first loads the libraries
+        start = time.process_time()
+        for data in contents:
+            image = Image.open(io.BytesIO(data))
+            resizing = resize.plan(image.size, config)
+            if resizing is not None:
+                pixels.encode(
+                    resize.resample(pixels.decode(image, data, resizing.scaled), resizing.scaled),
+                    config.encode_format,
+                    config.encode_quality,
+                )
+        spent.append(time.process_time() - start)
+    return spent[-1] / len(contents) * 1000
+
+
 def best_setting(bench: Bench, rows: int) -> tuple[int, int]:
     """The processes and threads of img2dataset that are fastest, one run each."""
     walls = {}
@@ -244,6 +268,18 @@ def summary(full: Sequence[Usage], startup: Sequence[Usage], rows: int) -> dict[
         "cpu_ms_per_image_without_startup": (median(u.cpu for u in full) - start_cpu) / (rows - few) * 1000,
         "images_per_s_without_startup": (rows - few) / (median(u.wall for u in full) - start_wall),
     }
+
+
+def beside_floor(results: Mapping[str, Any], floor: float) -> dict[str, float]:
+    """The floor and our CPU time over it, printed."""
+    ours = results["humanvlm"]
+    found = {
+        "floor_cpu_ms_per_image": floor,
+        "ratio_cpu_to_floor": ours["cpu_ms_per_image"][1] / floor,
+        "ratio_cpu_without_startup_to_floor": ours["cpu_ms_per_image_without_startup"] / floor,
+    }
+    print_rows("floor", found)
+    return found
 
 
 def spread(values: Sequence[float]) -> list[float]:
@@ -314,6 +350,10 @@ def main() -> None:
                 setting = best_setting(bench, options.images)
             print(f"  {'':<46}{'min':>10}{'median':>10}{'max':>10}")
             results[name] = compare(bench, server, options.images, options.repeat, setting)
+            if "resize_mode" in mode.ours:
+                results[name] |= beside_floor(
+                    results[name], floor_cpu_ms(mode, [folder / "pictures" / n for n in names])
+                )
     print(json.dumps(results))
 
 
