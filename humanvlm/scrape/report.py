@@ -42,7 +42,7 @@ def nothing_kept(counts: Counts) -> str:
 
 def _remedy(reason: str) -> str:
     again = f"then run it again with --retry-failed={reason}"
-    if reason == "private_address":
+    if reason in ("private_address", "loopback_address"):
         return f"name the hosts in raw_scrape.allow_private_hosts, {again}"
     if retriable(["transient"])(reason):
         return f"see that this machine reaches the sites, {again}"
