@@ -1,5 +1,7 @@
 """The instructions that captions, training, evaluation and serving share; multiple choice words its own in its task."""
 
+import re
+
 IMAGE_TOKEN = "<image>"  # noqa: S105
 # What people write about a picture, and what a captioner writes, are two styles: each has its own question.
 CAPTION = "Provide a one-sentence caption for the picture."
@@ -11,6 +13,8 @@ YES_NO = "{question} Answer yes or no."
 FIND = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
 REFER = "Describe the person in the box {box} in a short phrase."
 KEYPOINTS = "Where are the {names} of the person in the box {box}? Answer with name: [x, y] for each, from 0 to 100."
+
+BOX = re.compile(r"\[" + ", ".join([r"(\d{1,2}|100)"] * 4) + r"\]")  # as format_box writes it
 
 
 def format_box(box: tuple[float, float, float, float] | list[float], width: int, height: int) -> str:

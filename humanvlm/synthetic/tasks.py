@@ -18,10 +18,11 @@ from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
-TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 4}  # rows a picture
+TASKS = {"caption": 1, "vqa": 3, "rec": 2, "reg": 1, "attributes": 4}  # rows a picture
 DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10
 SECOND_ANSWERS = 2
+GRID = 5  # hundredths that a taught box is rounded to: finer ones are noise to a tower of 16 cells
 
 
 def instructions(image: str, truth: Truth, rng: random.Random) -> list[dict[str, Any]]:
@@ -59,12 +60,18 @@ def _turns(task: str, truth: Truth, rng: random.Random) -> list[tuple[str, str]]
     found = []
     phrases = [(person, phrase) for person in truth["people"] for phrase in texts.expressions(person, truth)]
     for person, phrase in rng.sample(phrases, min(count, len(phrases))):
-        box = prompts.format_box(person["box"], truth["width"], truth["height"])
+        box = prompts.format_box(_on_grid(person["box"], truth), truth["width"], truth["height"])
         if task == "rec":
             found.append((prompts.FIND.format(expression=phrase), box))
         else:
             found.append((prompts.REFER.format(box=box), phrase))
     return found
+
+
+def _on_grid(box: Sequence[float], truth: Truth) -> list[float]:
+    """The xyxy pixel box whose edges are on whole multiples of GRID hundredths of the picture."""
+    sizes = (truth["width"], truth["height"]) * 2
+    return [GRID * round(100 * edge / size / GRID) / 100 * size for edge, size in zip(box, sizes, strict=True)]
 
 
 def benchmarks(shown: Shown, seed: int) -> dict[str, list[dict[str, Any]]]:

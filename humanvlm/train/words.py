@@ -5,14 +5,15 @@ feature means costs most of stage 1. Captions tell it directly: a word of a pict
 So one linear detector a word is learnt from a frozen tower's features by multiple-instance learning (Fang et al. 2015,
 arXiv 1411.4952), which costs no pass through the language model, and written into the two-layer GELU projector: the
 first layer detects, the second adds up the embeddings of what was detected. Where the tower has channels of rows and
-columns, they are written as the words of sides. Training goes on from there. Stage 2, whose texts say more, adds their
-words in hidden units that say nothing yet.
+columns, they are written as the words of sides. A box in a text tells where its edges are, which is detected and said
+in the same way: by a side and the tens of its place ("left 3"). Training goes on from there. Stage 2, whose texts say
+more, adds their words and edges in hidden units that say nothing yet.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from humanvlm.data.prompts import BOX
 from humanvlm.train.samples import Picture
 from humanvlm.train.store import Store
 
@@ -32,7 +34,9 @@ LOOK = 25  # steps between two looks at the pictures held out
 SHARPNESS = 2.0  # of the soft maximum over the cells of a picture
 LEARNING_RATE, WEIGHT_DECAY = 2e-3, 0.1
 SIDES = (("top", "middle", "bottom"), ("left", "middle", "right"))  # of rows, of columns
+EDGES = ("left", "top", "right", "bottom")  # of a box, in the order of its numbers
 PLACE = 0.5  # length of a place's words, relative to what is seen there
+EDGE = 0.5  # length of the words of edges, relative to a token's embedding
 NOISE = 1e-3  # of the weights that no detector takes, so that they can learn
 
 
@@ -55,6 +59,11 @@ class Detectors:
 def words_of(text: str) -> set[str]:
     """Words of three letters or more, in lower case."""
     return set(WORD.findall(text.lower()))
+
+
+def edges_of(text: str) -> set[str]:
+    """Where the edges of the boxes in a text are: ``left 3`` for one between 30 and 39 hundredths of the width."""
+    return {f"{edge} {int(place) // 10}" for box in BOX.findall(text) for edge, place in zip(EDGES, box, strict=True)}
 
 
 def learn_detectors(
@@ -178,7 +187,7 @@ def write_detectors(
     random = torch.Generator().manual_seed(seed)
     for parameter in projector.parameters():
         parameter.copy_(NOISE * torch.randn(parameter.shape, generator=random))
-    centre = _write(projector, detectors, cells, embeddings, pieces, 0)
+    _write(projector, detectors, cells, word_meanings(detectors, embeddings, pieces), 0)
     seen = projector(cells).norm(dim=-1).mean()
     for axis, sides in enumerate(SIDES if places else ()):
         ends, at = _meanings(sides, embeddings, pieces), count + places // 2 * axis
@@ -188,36 +197,52 @@ def write_detectors(
             second.weight[:, at + number] = PLACE * seen * functional.normalize(word, dim=0)
     length = embeddings.float().norm(dim=1).mean() / projector(cells).norm(dim=-1).mean()
     second.weight.mul_(length)
-    second.bias.copy_(centre)
+    second.bias.copy_(_meanings(detectors.words, embeddings, pieces).mean(0))
 
 
 @torch.no_grad()
 def add_detectors(
-    projector: Any, detectors: Detectors, cells: torch.Tensor, embeddings: torch.Tensor, pieces: Pieces, at: int
+    projector: Any, detectors: Detectors, cells: torch.Tensor, says: torch.Tensor, length: float, at: int
 ) -> None:
-    """Write detectors into the hidden units from ``at`` on; what they add to a projected cell is as long as a token's
-    embedding is on average. The rest as ``write_detectors``."""
+    """Write detectors into the hidden units from ``at`` on. says [W, E]: what each adds to a cell that it fires in;
+    all together they are scaled so that what they add to a projected cell is ``length`` long on average."""
     before = projector(cells)
-    units = slice(at, at + len(detectors.words))
-    _write(projector, detectors, cells, embeddings, pieces, at)
+    _write(projector, detectors, cells, says, at)
     added = (projector(cells) - before).norm(dim=-1).mean()
-    projector.linear_2.weight[:, units] *= embeddings.float().norm(dim=1).mean() / added
+    projector.linear_2.weight[:, at : at + len(says)] *= length / added
 
 
-def _write(
-    projector: Any, detectors: Detectors, cells: torch.Tensor, embeddings: torch.Tensor, pieces: Pieces, at: int
-) -> torch.Tensor:
-    """Write detectors into the hidden units from ``at`` on. Returns the mean of their words' embeddings [E]."""
-    units = slice(at, at + len(detectors.words))
+def _write(projector: Any, detectors: Detectors, cells: torch.Tensor, says: torch.Tensor, at: int) -> None:
+    units = slice(at, at + len(says))
     spread = (cells @ detectors.weight.T + detectors.bias).std()
     projector.linear_1.weight[units] = detectors.weight / spread
     projector.linear_1.bias[units] = detectors.bias / spread
+    projector.linear_2.weight[:, units] = says.T
+
+
+def _strength(detectors: Detectors) -> torch.Tensor:
+    """[W, 1]: words that are said together say one thing: they share its strength, or would drown those alone."""
+    return (detectors.alone / detectors.alone.mean())[:, None]
+
+
+def word_meanings(detectors: Detectors, embeddings: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """[W, E]: by how much the embedding of each detector's word differs from their mean."""
     words = _meanings(detectors.words, embeddings, pieces)
-    centre = words.mean(0)
-    # Words that are said together say one thing: they share its strength, or would drown those that stand alone.
-    strength = detectors.alone / detectors.alone.mean()
-    projector.linear_2.weight[:, units] = ((words - centre) * strength[:, None]).T
-    return centre
+    return (words - words.mean(0)) * _strength(detectors)
+
+
+def edge_meanings(detectors: Detectors, embeddings: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """[W, E]: of each edge, the direction of its side among sides and that of its number among numbers."""
+    sides = _directions(EDGES, embeddings, pieces)
+    tens = _directions([str(number) for number in range(11)], embeddings, pieces)
+    told = [edge.split() for edge in detectors.words]
+    return torch.stack([sides[EDGES.index(side)] + tens[int(number)] for side, number in told])
+
+
+def _directions(words: Sequence[str], embeddings: torch.Tensor, pieces: Pieces) -> torch.Tensor:
+    """[words, E], each 1 long: away from the mean of their embeddings."""
+    meanings = _meanings(words, embeddings, pieces)
+    return functional.normalize(meanings - meanings.mean(0), dim=1)
 
 
 def _meanings(words: Sequence[str], embeddings: torch.Tensor, pieces: Pieces) -> torch.Tensor:
@@ -242,13 +267,59 @@ def begin_with_words(
     seed: int,
     known: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Write detectors of the words that a store's samples learn to say into a LLaVA's projector, and tell of them.
+    """Write detectors of the words that a store's samples learn to say, and of the edges of boxes that they tell of,
+    into a LLaVA's projector.
 
     cells: the tower's features [n, T, D] of n pictures, float32. known: words that the projector has begun with
-    already, which stay as they are; others are added to them. Returns the new words, best first, with what each saves
-    (nats a picture); none when there are too few pictures, and the projector is as it was.
+    already, which stay as they are; others are added to them. Returns the new words and edges, best first, with what
+    each saves (nats a picture); none when there are too few pictures, and the projector is as it was.
     """
+    said, placed = _told(tokenizer, store, seed)
+    projector, embeddings = llava.model.multi_modal_projector, llava.get_input_embeddings().weight.detach()
+    length = float(embeddings.float().norm(dim=1).mean())
+    side = getattr(llava.config.vision_config, "places", 0)
+    hidden, at = projector.linear_1.out_features, len(known) + 2 * side
+
+    def pieces(word: str) -> Sequence[int]:
+        found: list[int] = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        return found
+
+    def learn(told: Mapping[Picture, set[str]]) -> tuple[Detectors | None, torch.Tensor]:
+        shown = list(told)
+
+        @torch.no_grad()  # the tower may learn, but not from this
+        def features(numbers: Sequence[int]) -> torch.Tensor:
+            return cells([shown[number] for number in numbers])
+
+        if hidden <= at or not shown:
+            return None, torch.empty(0)
+        found = learn_detectors(features, list(told.values()), hidden - at, steps, seed, known)
+        return found, features(range(min(len(shown), 4 * BATCH)))
+
+    words, some = learn(said)
+    if words is None:
+        return {}
+    if known:
+        add_detectors(projector, words, some, word_meanings(words, embeddings, pieces), length, at)
+    else:
+        write_detectors(projector, words, some, embeddings, pieces, 2 * side, seed)
+    at += len(words.words)
+    edges, some = learn(placed)
+    if edges is not None:
+        add_detectors(projector, edges, some, edge_meanings(edges, embeddings, pieces), EDGE * length, at)
+    return {
+        word: saved
+        for found in (words, edges)
+        if found is not None
+        for word, saved in zip(found.words, found.gain.tolist(), strict=True)
+    }
+
+
+def _told(tokenizer: Any, store: Store, seed: int) -> tuple[dict[Picture, set[str]], dict[Picture, set[str]]]:
+    """Of pictures that samples show alone: the words that are learnt about each, and the edges of its boxes, of those
+    that have any, asked about or learnt."""
     said: dict[Picture, set[str]] = {}
+    placed: dict[Picture, set[str]] = {}
     order = np.random.default_rng(seed).permutation(len(store))[:MOST_PICTURES].tolist()
     for sample in order:
         pictures = store.pictures(sample)
@@ -256,28 +327,6 @@ def begin_with_words(
             tokens = store.tokens(sample)
             learnt = [tokens[start:stop] for start, stop in store.spans(sample)]
             said.setdefault(pictures[0], set()).update(words_of(tokenizer.decode(np.concatenate(learnt))))
-    shown = list(said)
-    projector, embeddings = llava.model.multi_modal_projector, llava.get_input_embeddings().weight.detach()
-    side = getattr(llava.config.vision_config, "places", 0)
-
-    @torch.no_grad()  # the tower may learn, but not from this
-    def features(numbers: Sequence[int]) -> torch.Tensor:
-        return cells([shown[number] for number in numbers])
-
-    def pieces(word: str) -> Sequence[int]:
-        found: list[int] = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
-        return found
-
-    taken = len(known) + 2 * side
-    limit = projector.linear_1.out_features - taken
-    if not shown or limit < 1:
-        return {}
-    found = learn_detectors(features, list(said.values()), limit, steps, seed, known)
-    if found is None:
-        return {}
-    some = features(range(min(len(shown), 4 * BATCH)))
-    if known:
-        add_detectors(projector, found, some, embeddings, pieces, taken)
-    else:
-        write_detectors(projector, found, some, embeddings, pieces, 2 * side, seed)
-    return dict(zip(found.words, found.gain.tolist(), strict=True))
+            if edges := edges_of(tokenizer.decode(tokens)):
+                placed.setdefault(pictures[0], set()).update(edges)
+    return said, placed

@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from humanvlm.data.prompts import IMAGE_TOKEN
+from humanvlm.data.prompts import BOX, IMAGE_TOKEN
 from humanvlm.errors import UserError
 from humanvlm.scrape.local_server import serve
 from humanvlm.synthetic.build import build_sample
 from humanvlm.synthetic.crawl import DIRT, HOSTS
 from humanvlm.synthetic.scenes import held_out
 from humanvlm.synthetic.sources import background_picture, backgrounds, people, random_crop
+from humanvlm.synthetic.tasks import GRID
 
 SCENES = 14
 SEED = 7
@@ -198,5 +199,10 @@ def test_instructions_show_pictures_of_the_crawl(data: Path) -> None:
         human, gpt = row["conversations"]
         assert human["value"].startswith(f"{IMAGE_TOKEN}\n")
         assert gpt["value"].strip()
+        if row["task"] == "rec":
+            x1, y1, x2, y2 = map(int, BOX.findall(gpt["value"])[0])
+            assert x1 < x2
+            assert y1 < y2
+            assert all(edge % GRID == 0 for edge in (x1, y1, x2, y2))
         assert row["task"] in {"vqa", "rec", "reg", "attributes", "caption"}
         assert (data / row["image"]).exists()

@@ -2,7 +2,17 @@
 
 import torch
 
-from humanvlm.train.words import Detectors, add_detectors, learn_detectors, words_of, write_detectors
+from humanvlm.data.prompts import format_box
+from humanvlm.train.words import (
+    Detectors,
+    add_detectors,
+    edge_meanings,
+    edges_of,
+    learn_detectors,
+    word_meanings,
+    words_of,
+    write_detectors,
+)
 
 WORDS = ("hat", "dog", "tree", "boat")
 DIM, CELLS = 24, 9
@@ -42,6 +52,23 @@ def learnt(limit: int = 8, seed: int = 1) -> tuple[Detectors | None, torch.Tenso
 
 def test_words_are_letters_in_lower_case() -> None:
     assert words_of("A HAT, two red-haired men; 3D's été") == {"hat", "two", "red", "haired", "men", "été"}
+
+
+def test_edges_are_sides_with_the_tens_of_their_places() -> None:
+    box = format_box([9, 96, 199, 200], 200, 200)
+    assert edges_of(f"Where is the man? {box} and [1, 2]") == {"left 0", "top 4", "right 10", "bottom 10"}
+    assert edges_of("[0, 12, 101, 100] no box [1,2,3,4]") == set()
+
+
+def test_edges_of_one_side_differ_in_their_numbers_and_of_one_number_in_their_sides() -> None:
+    words = ("left 3", "left 4", "right 3")
+    found = Detectors(words, torch.zeros(3, 2), torch.zeros(3), torch.ones(3), torch.ones(3))
+    ids = {word: [index] for index, word in enumerate(("left", "top", "right", "bottom", *map(str, range(11))))}
+    embeddings = torch.eye(len(ids))
+    says = edge_meanings(found, embeddings, ids.__getitem__)
+    near = torch.nn.functional.cosine_similarity(says[:, None], says[None], dim=2)
+    assert near[0, 1] > near[1, 2]
+    assert near[0, 2] > near[1, 2]
 
 
 def test_detectors_are_of_what_is_seen_and_best_first() -> None:
@@ -125,7 +152,8 @@ def test_added_words_leave_those_that_were_there() -> None:
     projector = Projector(DIM, 2 * count, 16)
     write_detectors(projector, found, features[:64], embeddings, ids.__getitem__, 0, 5)
     before = {name: value.clone() for name, value in projector.state_dict().items()}
-    add_detectors(projector, found, features[:64], embeddings, ids.__getitem__, count)
+    says = word_meanings(found, embeddings, ids.__getitem__)
+    add_detectors(projector, found, features[:64], says, float(embeddings.norm(dim=1).mean()), count)
     after = projector.state_dict()
     assert torch.equal(after["linear_1.weight"][:count], before["linear_1.weight"][:count])
     assert torch.equal(after["linear_2.weight"][:, :count], before["linear_2.weight"][:, :count])
