@@ -246,13 +246,14 @@ def _find_forgotten(done: Flags, revisions: _Revisions) -> None:
         done[index[hit, 1].astype(np.int64)] = True
         left = np.ones(len(known), dtype=bool)
         left[at] = False
-        revisions.remove(known[left, 1], ~np.isin(known[left, 0], index[:, 0]))
+        revisions.remove(known[left, 1], ~_within(known[left, 0], index[:, 0]))
 
 
 def _join(index: Hashes, known: Hashes, done: Flags, repeated: Flags, revisions: _Revisions) -> None:
     """Settle one bucket. index: records (hash, row, state, id); known: (hash, place, state)."""
+    index = _sorted(index)
     listed = index[:, 0]
-    index = _sorted(index[~done[index[:, 1].astype(np.int64)]])
+    index = index[~done[index[:, 1].astype(np.int64)]]
     keys, rows = index[:, 0], index[:, 1].astype(np.int64)
     ranks = _ranks(keys)
     again = (ranks > 0) & (keys != EMPTY)
@@ -265,16 +266,16 @@ def _join(index: Hashes, known: Hashes, done: Flags, repeated: Flags, revisions:
     newest = ~(known[:, 1] & np.uint64(2**60 - 1))
     best = known[single][np.lexsort((newest[single], kinds[single], known[single, 0]))]
     first = _ranks(best[:, 0]) == 0
-    revisions.remove(best[~first, 1], ~np.isin(best[~first, 0], listed))
+    revisions.remove(best[~first, 1], ~_within(best[~first, 0], listed))
     best = best[first]
     ask_again = _kinds(best[:, 1]) == AGAIN
-    revisions.remove(best[ask_again, 1], ~np.isin(best[ask_again, 0], listed))
+    revisions.remove(best[ask_again, 1], ~_within(best[ask_again, 0], listed))
     for part, others in (
         (index[(ranks == 0) & (keys != EMPTY)], best[~ask_again]),
         (index[again | (keys == EMPTY)], _sorted(known[~single])),
     ):
         left = _settle(part, others, done, repeated, revisions)
-        revisions.remove(left[:, 1], ~np.isin(left[:, 0], listed))
+        revisions.remove(left[:, 1], ~_within(left[:, 0], listed))
 
 
 def _settle(index: Hashes, known: Hashes, done: Flags, repeated: Flags, revisions: _Revisions) -> Hashes:
@@ -298,6 +299,11 @@ def _paired(keys: Hashes, ranks: NDArray[np.int64], others: Hashes) -> tuple[Fla
     at = np.searchsorted(others, keys, "left") + ranks
     hit = at < np.searchsorted(others, keys, "right")
     return hit, at[hit]
+
+
+def _within(keys: Hashes, others: Hashes) -> Flags:
+    """Which keys are among the sorted others."""
+    return np.searchsorted(others, keys, "left") < np.searchsorted(others, keys, "right")
 
 
 def _sorted(records: Hashes) -> Hashes:
