@@ -143,12 +143,12 @@ def kill_repeatedly(run: Run, rows: int, kills: int, seconds: float, rng: random
         with run.start() as process:
             if left and rng.random() > 0.15:
                 to_go = max(round(MEASURING * kills) - toll.kills, 1)
-                more = rng.randint(1, max(2 * left // to_go, 1))
+                more = rng.randint(1, min(max(2 * left // to_go, 1), left))
                 while process.poll() is None and len(run.begun()) < len(before) + more:
                     time.sleep(0.01)
-                pause = rng.uniform(0, 0.2)
+                pause = rng.uniform(0, 0.1)
             else:
-                pause = rng.uniform(0, seconds)
+                pause = rng.uniform(0, seconds if left else seconds / 2)
             try:
                 process.wait(pause)
             except subprocess.TimeoutExpired:

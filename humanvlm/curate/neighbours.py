@@ -268,14 +268,14 @@ def _free_blocks(bits: list[tuple[float, int]], count: int, asked: int, max_bits
     """How many blocks make a mask, at the least cost; 0 when it is best to compare all pairs.
 
     More of them make longer keys, so fewer false candidates, but more masks. Costs are in pairs compared: to sort a
-    hash costs as much as some tens of them, and to begin with a mask some ten thousand.
+    hash costs as much as some of them, and to begin with a mask some ten thousand.
     """
     whole = sum(entropy for entropy, _ in bits)
 
     def cost(free: int) -> float:
         key = whole * free / (max_bits + free)
         masks: int = comb(max_bits + free, free)
-        return masks * (1e4 + 20.0 * (count + asked) + float(count) * asked / float(2**key))
+        return masks * (1e4 + 4.0 * (count + asked) + float(count) * asked / float(2**key))
 
     costs = {0: float(count) * asked} | {free: cost(free) for free in range(1, MOST_FREE_BLOCKS + 1)}
     return min(costs, key=lambda free: (costs[free], free))
