@@ -127,7 +127,9 @@ async def _over_http(partition: Partition) -> Progress:
     # Looking a name up blocks a thread.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_NAME_LOOKUPS))
     async with open_client(partition.config, partition.policy) as client:
-        return await crawl(partition, partial(fetch, client), partial(crawl_delay, client))
+        progress = await crawl(partition, partial(fetch, client), partial(crawl_delay, client))
+        progress.mended = client.web.mended
+        return progress
 
 
 async def _no_delay(url: str) -> float:
@@ -264,7 +266,7 @@ class _Crawl:
                 self.runnable += 1
                 waiting = False
                 async with self.slots:
-                    fetched = await self.download(row.url, limiter.pause)
+                    fetched = await self.download(row.asked, limiter.pause)
                     self.progress.bytes += len(fetched.data)
                     await self._keep(shard, number, row, fetched)
                     self.progress.add(None)

@@ -75,6 +75,12 @@ class Web:
     config: RawScrape
     policy: Policy
 
+    @property
+    def mended(self) -> int:
+        """Heads of answers that were read only when mended."""
+        connectors = (self.session.connector, self.proxied.connector)
+        return sum(connector.mended for connector in connectors if isinstance(connector, Connector))
+
 
 @dataclass(frozen=True)
 class Client:

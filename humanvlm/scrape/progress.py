@@ -23,12 +23,13 @@ INTERVAL_S = {True: 0.5, False: 30.0}  # on a terminal, elsewhere
 
 @dataclass
 class Progress:
-    """What a partition has done so far. bytes: downloaded."""
+    """What a partition has done so far. bytes: downloaded. mended: heads of answers that were; known at the end."""
 
     rows: int = 0
     kept: int = 0
     bytes: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    mended: int = 0
 
     def add(self, reason: str | None) -> None:
         """Count a row, dropped for a reason or kept."""

@@ -1,5 +1,6 @@
 """Stage raw_scrape: download the URL index into image-text shards, every row kept or dropped under a reason."""
 
+import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from humanvlm.scrape.report import MANIFEST, nothing_kept, present
 from humanvlm.scrape.store import DUPLICATE
 from humanvlm.scrape.urls import open_index
 
+log = logging.getLogger("humanvlm")
 MIN_PARTITION_ROWS = 500  # fewer are not worth a process of their own
 CARD = """Image-text pairs downloaded by `humanvlm raw_scrape`, one row a sample: the picture as it was served (turned
 upright when its EXIF data asked for it, resized when the configuration did), the texts of the URL index, and the
@@ -52,7 +54,10 @@ def make(run: StageRun) -> Outcome:
         # Before there is a second thread.
         crawling = engine.map_shards(crawl_partition, partitions, len(partitions), fork=True)
         with watching(run.out, sum(part.rows for part in slices), clock):
-            fetched = sum(progress.rows for progress in crawling)
+            done = list(crawling)
+    fetched = sum(progress.rows for progress in done)
+    if mended := sum(progress.mended for progress in done):
+        log.info("raw_scrape: %d answers with malformed heads were read all the same", mended)
     if work.outdated:
         resume.settle(run, index, tombstones)
     results = store.read_records(run.out)

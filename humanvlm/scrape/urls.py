@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -28,7 +29,8 @@ BUFFER_BYTES = 1 << 18  # bytes read ahead of a column: a row group of any size 
 @dataclass(frozen=True)
 class IndexRow:
     """One row of the index. texts: all texts, the first being ``text``; sha256, md5: of the file, when known; place:
-    where the picture is, when that is here; further: values of the columns that were asked for beside these."""
+    where the picture is, when that is here; further: values of the columns that were asked for beside these; address:
+    the URL as the index has it, when that holds credentials, which ``url`` and ``id`` do not."""
 
     url: str
     text: str | None
@@ -38,6 +40,12 @@ class IndexRow:
     md5: str | None = None
     place: Place | None = None
     further: tuple[Any, ...] = ()
+    address: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """What is asked for."""
+        return self.address or self.url
 
     @cached_property
     def id(self) -> str:
@@ -95,7 +103,7 @@ def read_index(
     further: columns to read beside the usual ones. Raises UserError naming the file when it is damaged or holds a text
     that is not UTF-8.
     """
-    for first, batch in read_batches(path, ("url", *OPTIONAL, places.COLUMN, *further), start, stop, only):
+    for first, batch in _batches(path, ("url", *OPTIONAL, places.COLUMN, *further), start, stop, only, BATCH_ROWS):
         if only is not None:
             batch = batch.filter(pa.array(only[first - start : first - start + batch.num_rows]))
         try:
@@ -117,9 +125,25 @@ def read_batches(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Rows ``start`` to ``stop`` in batches of at most ``rows``, each with the number of its first row.
 
-    columns: those that the index lacks are left out. only: row groups without a marked row are not read.
-    Raises UserError naming the file when it is damaged.
+    columns: ``url``, which comes without credentials, and others; those that the index lacks are left out. only: row
+    groups without a marked row are not read. Raises UserError naming the file when it is damaged.
     """
+    for first, batch in _batches(path, columns, start, stop, only, rows):
+        place = batch.schema.get_field_index("url")
+        urls = _without_credentials(batch.column(place))
+        yield first, batch.set_column(place, batch.schema.field(place), urls)
+
+
+def _without_credentials(urls: pa.Array) -> pa.Array:
+    """URLs as they are known and stored."""
+    if not pc.any(pc.match_substring(urls, "@")).as_py():
+        return urls
+    return pc.replace_substring_regex(urls, r"^(\s*[A-Za-z]+://)[^/?#]*@", r"\1")
+
+
+def _batches(
+    path: Path, columns: Sequence[str], start: int, stop: int, only: NDArray[np.bool_] | None, rows: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
     metadata, firsts, present = _opened(path, *_state(path))
     index = pq.ParquetFile(path, metadata=metadata, buffer_size=BUFFER_BYTES)
     for groups in _runs(firsts, start, stop, only):
@@ -167,13 +191,19 @@ def _opened(path: Path, *state: int) -> tuple[pq.FileMetaData, NDArray[np.int64]
 
 def _index_rows(batch: pa.RecordBatch, further: Sequence[str]) -> Iterator[IndexRow]:
     names = batch.schema.names
-    known = ("url", *OPTIONAL, places.COLUMN)
+    known = (*OPTIONAL, places.COLUMN)
     values = [batch.column(name).to_pylist() if name in names else repeat(None) for name in known]
     others = zip(*(batch.column(name).to_pylist() for name in further), strict=True) if further else repeat(())
+    given = batch.column("url")
+    public = _without_credentials(given)
+    addresses = repeat(None) if public is given else given.to_pylist()
     # The URL column is always there and ends the zip.
-    for url, text, captions, license, sha256, md5, place, rest in zip(*values, others, strict=False):
+    for url, address, text, captions, license, sha256, md5, place, rest in zip(
+        public.to_pylist(), addresses, *values, others, strict=False
+    ):
         captions = [caption for caption in captions or () if caption]
         text = text or (captions[0] if captions else None)
         texts = tuple(dict.fromkeys([text, *captions] if text else captions))
         here = Place(**place) if place else None
-        yield IndexRow(url or "", text, texts, license, sha256, md5, here, rest)
+        asked = None if address == url else address
+        yield IndexRow(url or "", text, texts, license, sha256, md5, here, rest, asked)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from humanvlm.errors import UserError
 from humanvlm.scrape.reconcile import reconciled
-from humanvlm.scrape.urls import further_fields, read_index
+from humanvlm.scrape.urls import further_fields, read_batches, read_index, sample_id
 
 from .test_reconcile import Row, id_of, rows, write
 
@@ -77,3 +77,23 @@ def test_further_columns_are_read_as_they_are_under_names_of_their_own(tmp_path:
         (None, "test", None),
     ]
     assert [row.further for row in read_index(index, 0, 2)] == [(), ()]
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("http://me:pass@a.test/x?y=z@w", "http://a.test/x?y=z@w"),
+        (" HTTPS://me@a.test", " HTTPS://a.test"),
+        ("http://me:p@ss@a.test/", "http://a.test/"),
+        ("http://a.test/me@b", "http://a.test/me@b"),
+        ("me@a.test", "me@a.test"),
+        ("http://@a.test/", "http://a.test/"),
+    ],
+)
+def test_rows_are_known_without_the_credentials_that_are_sent(tmp_path: Path, address: str, url: str) -> None:
+    index = write(tmp_path / "index.parquet", [{"url": address}, {"url": "http://b.test/"}, {"url": None}])
+    row, other, empty = read_index(index, 0, 3)
+    assert (row.url, row.asked, row.id) == (url, address, sample_id(url, None))
+    assert (other.url, other.asked, empty.url) == ("http://b.test/", "http://b.test/", "")
+    ((_, batch),) = read_batches(index, ("url",), 0, 3)
+    assert batch.column("url").to_pylist() == [url, "http://b.test/", None]
