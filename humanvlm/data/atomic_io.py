@@ -101,6 +101,20 @@ def made_once(folder: Path) -> Iterator[Path]:
     _sync(folder.parent)
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Put a whole file into the place of another, durably; a copy of it when that is on another disk."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_file(target) as work:
+            shutil.copyfile(source, work)
+        source.unlink()
+    else:
+        _sync(target.parent)
+
+
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, each durably. Raises OSError."""
     if not folder.is_dir():

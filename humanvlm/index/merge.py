@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from humanvlm.data.atomic_io import move_file
 from humanvlm.data.places import COLUMN
 from humanvlm.index.cells import MOST_TEXTS
 
@@ -72,7 +73,7 @@ def write_merged(
         drawn = _drawn(hashes, again, first_new, sample, seed) if sample is not None else None
         if len(again) or drawn is not None:
             whole = scratch / "rows.parquet"
-            path.rename(whole)
+            move_file(path, whole)
             _join(whole, path, again, firsts, drawn, scratch, found)
         return found
     finally:

@@ -23,7 +23,7 @@ from typing import Any
 from humanvlm.config.defaults import defaults
 from humanvlm.config.loading import load_params
 from humanvlm.data import tombstones
-from humanvlm.data.atomic_io import write_json, write_text
+from humanvlm.data.atomic_io import move_file, write_json, write_text
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import (
@@ -112,7 +112,7 @@ def run_stage(
         except BaseException as error:
             tracking.fail_run(tracked)
             if isinstance(error, RefusalError) and run.former.exists():
-                run.former.replace(run.out / "report.json")
+                move_file(run.former, run.out / "report.json")
                 shutil.rmtree(run.work)
             _leave_nothing_empty(run)
             raise
@@ -225,7 +225,7 @@ def _prepare(run: StageRun, fingerprint: str, force: bool, continues: Callable[[
         keeps = not force and continues is not None and continues(run)
         if keeps and (run.out / "report.json").exists():
             run.work.mkdir(exist_ok=True)
-            (run.out / "report.json").replace(run.former)
+            move_file(run.out / "report.json", run.former)
         elif not keeps:
             (run.out / "report.json").unlink(missing_ok=True)
             shutil.rmtree(run.out)

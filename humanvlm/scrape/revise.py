@@ -4,7 +4,6 @@ The new files of a shard are written whole beside the old ones, its new record l
 Killed before the record is there, the old shard stands; killed after it, ``mend`` completes the change.
 """
 
-import errno
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.atomic_io import atomic_file, write_json
+from humanvlm.data.atomic_io import move_file, write_json
 from humanvlm.data.columns import further
 from humanvlm.data.dropped import Drop, dropped_path, dropped_row, write_dropped
 from humanvlm.data.shards import ShardError, file_sizes, open_shard, read_rows, store_of, write_shard
@@ -138,7 +137,7 @@ def _dropped_rows(task: Revision, drops: Path, kept: int) -> Iterator[dict[str, 
         if found := task.rows.get(place):
             row["id"] = found.id
         if row["reason"] != FORGOTTEN and task.covers(row):
-            row |= {"url": "", "reason": FORGOTTEN, "detail": ""}
+            row |= dropped_row(row["id"], "", Drop(FORGOTTEN))
         yield row
 
 
@@ -150,7 +149,7 @@ def _take_place(out: Path, number: int) -> None:
         if source.exists():
             _move(source, target)
     record = staged / f"shard-{number:05d}.json"
-    record.replace(store.record_path(out, number))
+    move_file(record, store.record_path(out, number))
 
 
 def _move(source: Path, target: Path) -> None:
@@ -158,11 +157,4 @@ def _move(source: Path, target: Path) -> None:
         target.fs.put_file(str(source), target.path)
         source.unlink()
         return
-    try:
-        source.replace(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with atomic_file(target) as work:  # a store on another disk
-            shutil.copyfile(source, work)
-        source.unlink()
+    move_file(source, target)

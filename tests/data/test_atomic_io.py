@@ -1,4 +1,5 @@
 import ast
+import errno
 import json
 import os
 import signal
@@ -184,6 +185,28 @@ def test_a_cache_that_cannot_be_put_in_place_says_so(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="model"), made_once(tmp_path / "model") as work:
         write_text(work / "part", "")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_moved_file_takes_the_place_of_another_also_across_disks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved() -> list[tuple[str, str]]:
+        source, target = tmp_path / "new", tmp_path / "place"
+        source.write_text("new")
+        target.write_text("old")
+        atomic_io.move_file(source, target)
+        return [(path.name, path.read_text()) for path in tmp_path.iterdir()]
+
+    assert moved() == [("place", "new")]
+    real = Path.replace
+
+    def elsewhere(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", elsewhere)
+    assert moved() == [("place", "new")]
 
 
 def test_nothing_else_renames_or_makes_temporary_files() -> None:
