@@ -18,7 +18,7 @@ from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
-TASKS = {"caption": 1, "vqa": 3, "rec": 2, "reg": 1, "attributes": 4}  # rows a picture
+TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 4}  # rows a picture
 DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10
 SECOND_ANSWERS = 2
