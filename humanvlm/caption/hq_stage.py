@@ -29,7 +29,7 @@ from humanvlm.caption.stage import limits_of, share
 from humanvlm.caption.statistics import merged, of_statistics, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
-from humanvlm.data.columns import further
+from humanvlm.data.columns import ALSO_AT, further
 from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
 from humanvlm.data.shards import RandomRows, open_shard, picture_at, read_rows, rows_at
@@ -39,7 +39,6 @@ PASSED_ON = (
     *("id", "url", "final_url", "license", "image", "width", "height", "sha256", "captions", "faces", "people"),
     *("facts", "split"),
 )
-ALSO_AT = "also_at"  # where duplicates of the picture were
 STYLES: Mapping[str, Style] = {"face": "face", "body": "body", "background": "background", "human_caption_hq": "fused"}
 WRITTEN = tuple(STYLES)
 TALKED_OF = ("short", "detailed", "objects")

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from humanvlm.curate.dedup import Candidates, find_duplicates, grouped, ranked
 from humanvlm.curate.neighbours import NO_HASHES, Hashes, Rows
+from humanvlm.data import columns
 from humanvlm.data.atomic_io import atomic_file
 from humanvlm.data.dropped import Drop
 from humanvlm.data.shards import ShardError, open_shard, read_columns
 
-ALSO_AT = pa.list_(
-    pa.struct([("id", pa.string()), ("url", pa.string()), ("license", pa.string()), ("exact", pa.bool_())])
+ALSO_AT = pa.field(
+    columns.ALSO_AT,
+    pa.list_(pa.struct([("id", pa.string()), ("url", pa.string()), ("license", pa.string()), ("exact", pa.bool_())])),
 )
 TAKEN = ("id", "url", "license", "text", "captions")
 ROWS_AT_ONCE = 1 << 16
@@ -155,7 +157,7 @@ def read(folder: Path, shard: int) -> dict[str, list[dict[str, Any]]]:
 def taken_over(row: Mapping[str, Any], duplicates: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The columns of a kept row that its duplicates change: ``also_at``, and the texts of copies in ``captions``."""
     fields = ("id", "url", "license", "exact")
-    added: dict[str, Any] = {"also_at": [{name: one.get(name) for name in fields} for one in duplicates]}
+    added: dict[str, Any] = {columns.ALSO_AT: [{name: one.get(name) for name in fields} for one in duplicates]}
     own = list(_texts(row))
     texts = list(dict.fromkeys([*own, *(text for one in duplicates if one["exact"] for text in _texts(one))]))
     if "captions" in row and len(texts) > len(own):

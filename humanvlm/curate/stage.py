@@ -57,7 +57,6 @@ ADDED = pa.schema(
         ("language_score", pa.float32()),
     ]
 )
-ALSO_AT = pa.field("also_at", duplicates.ALSO_AT)
 SIGNALS = pa.schema(
     [
         ("id", pa.string()),
@@ -204,7 +203,7 @@ def select_shard(task: _Select) -> ShardResult:
     totals = Counter[str]()
     source = open_shard(task.shard).schema_arrow.remove_metadata()
     kept = _selected(task, dropped, totals)
-    result = write_result(task.out, task.shard.name, kept, dropped, pa.schema([*source, *ADDED, ALSO_AT]))
+    result = write_result(task.out, task.shard.name, kept, dropped, pa.schema([*source, *ADDED, duplicates.ALSO_AT]))
     return replace(result, info=dict(totals))
 
 

@@ -55,7 +55,7 @@ def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 
 def write_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Write UTF-8 as ``write_bytes`` writes; half a surrogate pair, which UTF-8 lacks, as its escape ``\\udXXX``."""
+    """Write UTF-8 as ``write_bytes`` writes; half a surrogate pair, which UTF-8 lacks, escaped (``\\ud800``)."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
+ALSO_AT = "also_at"  # of human_scenes: where duplicates of the picture were
 OWN = frozenset(
     (
         *("id", "url", "final_url", "text", "captions", "license", "image", "bytes", "width", "height", "format"),
         *("sha256", "source_sha256", "status", "fetched_at", "content_type", "etag", "last_modified", "headers"),
-        *("also_at", "phash", "faces", "people", "objects", "nsfw", "sharpness", "exposure"),
+        *(ALSO_AT, "phash", "faces", "people", "objects", "nsfw", "sharpness", "exposure"),
         *("language", "language_score"),
         *("facts", "short", "detailed", "split", "captioner", "repaired", "replaced", "faithfulness"),
         *("claims_supported", "claims_unsupported", "claims"),

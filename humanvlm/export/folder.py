@@ -21,11 +21,10 @@ from humanvlm.export.card import card
 from humanvlm.export.forms import Dataset, Form, form_of
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.contract import check_files, damaged, identity, progress, read_report
-from humanvlm.pipeline.stages import STAGES
+from humanvlm.pipeline.stages import SHARDED
 
 FORMATS = ("webdataset", "hf", "released")
 LISTING = "export.json"
-SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")
 SPLIT = re.compile(r"\w{1,40}")
 
 

@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from humanvlm.data.atomic_io import atomic_file, write_text
+from humanvlm.data.hashing import url_key
 from humanvlm.data.places import COLUMN, PLACE, Place, load_sources, name_of, save_sources
 from humanvlm.data.places import address as local_address
 from humanvlm.errors import UserError
 from humanvlm.index.cells import LOST, MOST_TEXTS, NO_TEXT, address, clean, hash_of, texts_of, word
 from humanvlm.index.layout import Layout, find_layout, listed
-from humanvlm.index.merge import Entry, Merged, scratch_of, url_hash, write_merged
+from humanvlm.index.merge import Entry, Merged, scratch_of, write_merged
 from humanvlm.index.sources import open_source, readable, shown
 from humanvlm.index.tables import Found, Row, Table, common_type
 
@@ -274,7 +275,7 @@ def _limited(entries: Iterator[Entry], most: int, summary: Summary) -> Iterator[
     """The entries up to the first of one address too many: no more of the list is read."""
     seen: set[bytes] = set()
     for entry in entries:
-        seen.add(url_hash(entry["url"]))
+        seen.add(url_key(entry["url"].encode()))
         if len(seen) > most:
             summary.read -= 1
             return

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from humanvlm.data.atomic_io import move_file
+from humanvlm.data.hashing import url_key
 from humanvlm.data.places import COLUMN
 from humanvlm.index.cells import MOST_TEXTS
 
@@ -122,7 +123,7 @@ def _spill(
             first_new = writer.count
             for entry in _neighbours(some, found):
                 writer.add(entry)
-                file.write(url_hash(entry["url"]))
+                file.write(url_key(entry["url"].encode()))
     writer.close()
     return first_new
 
@@ -138,11 +139,6 @@ def _neighbours(entries: Iterable[Entry], found: Merged) -> Iterator[Entry]:
         held = entry
     if held is not None:
         yield held
-
-
-def url_hash(url: str) -> bytes:
-    """8 bytes that tell addresses apart."""
-    return blake2b(url.encode(), digest_size=8).digest()
 
 
 def _add(entry: Entry, other: Entry, found: Merged) -> None:

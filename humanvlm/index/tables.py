@@ -55,6 +55,17 @@ def scalar_type(kind: pa.DataType) -> pa.DataType:
     return kind if numbers or pa.types.is_boolean(kind) or pa.types.is_null(kind) else pa.string()
 
 
+def json_type(value: Any) -> pa.DataType:
+    """What a value of a JSON object is stored as."""
+    if value is None:
+        return pa.null()
+    if isinstance(value, bool):
+        return pa.bool_()
+    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
+        return pa.int64()
+    return pa.float64() if isinstance(value, float) else pa.string()
+
+
 def common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     """A type for values of both, which are of ``scalar_type``."""
     if one == other or pa.types.is_null(other):

@@ -19,7 +19,7 @@ from humanvlm.errors import UserError
 from humanvlm.index.cells import clean, texts_of
 from humanvlm.index.layout import URL_COLUMNS
 from humanvlm.index.pictures import inside
-from humanvlm.index.tables import MALFORMED, PICTURES, Found, Line, Row, Table, common_type
+from humanvlm.index.tables import MALFORMED, PICTURES, Found, Line, Row, Table, common_type, json_type
 
 KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
 TEXTS = ("txt", "text", "caption")
@@ -41,9 +41,8 @@ class _Sample:
 def tar_table(path: Path, root: Path) -> Table:
     """The samples of a tar: its texts as ``text``, the keys of its JSON files, and the pictures.
 
-    The text is that of ``KEY.txt``, with the ``captions`` of
-    ``KEY.json`` when it is one of them; without it a text of ``KEY.json``. Raises UserError when it is no tar, or
-    compressed.
+    The text is that of ``KEY.txt``, with the ``captions`` of ``KEY.json`` when it is one of them; without it a text of
+    ``KEY.json``. Raises UserError when it is no tar, or compressed.
     """
     place = inside(path, root)
     columns: dict[str, pa.DataType] = {}
@@ -51,7 +50,7 @@ def tar_table(path: Path, root: Path) -> Table:
         for sample in _samples(path, file):
             said = _json(file, sample) if sample else None
             for name, value in (said or {}).items():
-                columns[name] = common_type(columns.get(name, pa.null()), _type(value))
+                columns[name] = common_type(columns.get(name, pa.null()), json_type(value))
     columns.pop(MORE, None)
     columns |= {TEXT: pa.string(), URL: pa.string()}
 
@@ -157,16 +156,6 @@ def _json(file: _Bounded, sample: _Sample) -> Mapping[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _type(value: Any) -> pa.DataType:
-    if value is None:
-        return pa.null()
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, int):
-        return pa.int64() if -(1 << 63) <= value < 1 << 63 else pa.string()
-    return pa.float64() if isinstance(value, float) else pa.string()
 
 
 def _text(file: _Bounded, sample: _Sample, suffix: str) -> str | None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from humanvlm.errors import UserError
 from humanvlm.index.layout import has_address
-from humanvlm.index.tables import MALFORMED, PICTURES, Line, Table, common_type
+from humanvlm.index.tables import MALFORMED, PICTURES, Line, Table, common_type, json_type
 
 MOST_LINE = 1 << 24  # characters of a line, or of a value of a JSON list
 MOST_NAMES = 10_000  # different keys of JSON objects that are remembered
@@ -244,20 +244,10 @@ def _json(path: Path, read: Callable[[], Iterator[Line]], unit: str) -> Table:
     for line in read():
         for name, value in (line.row or {}).items():
             if name in columns or len(columns) < MOST_NAMES:
-                columns[name] = common_type(columns.get(name, pa.null()), _type(value))
+                columns[name] = common_type(columns.get(name, pa.null()), json_type(value))
     if not columns:
         raise UserError(f"{path}: no {unit} of it is a JSON object with an address")
     return Table(str(path), columns, lambda names: read(), unit)
-
-
-def _type(value: Any) -> pa.DataType:
-    if value is None:
-        return pa.null()
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, int) and -(1 << 63) <= value < 1 << 63:
-        return pa.int64()
-    return pa.float64() if isinstance(value, float) else pa.string()
 
 
 def _json_lines(path: Path, encoding: str | None) -> Iterator[Line]:

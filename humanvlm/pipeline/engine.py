@@ -82,14 +82,14 @@ def in_a_process(fn: Callable[[Task], Result], task: Task) -> Result:
 def _map_processes(
     fn: Callable[[Task], Result], tasks: Sequence[Task], workers: int, context: Any, restarts: int
 ) -> Iterator[Result]:
-    left = list(tasks)
+    left = dict(enumerate(tasks))
     deaths = 0
     while left:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-        futures = {pool.submit(fn, task): task for task in left}
+        futures = {pool.submit(fn, task): number for number, task in left.items()}
         try:
-            for result, task in _results(pool, futures):
-                left = [other for other in left if other is not task]
+            for result, number in _results(pool, futures):
+                del left[number]
                 deaths = 0
                 yield result
         except BrokenProcessPool:
@@ -99,8 +99,8 @@ def _map_processes(
             log.warning("a worker process died (out of memory, or killed); workers are started anew")
 
 
-def _results(pool: ProcessPoolExecutor, futures: Mapping[Future[Result], Task]) -> Iterator[tuple[Result, Task]]:
-    """What the tasks return as they finish, with the task."""
+def _results(pool: ProcessPoolExecutor, futures: Mapping[Future[Result], int]) -> Iterator[tuple[Result, int]]:
+    """What the tasks return as they finish, with their numbers."""
     with pool:
         try:
             for future in as_completed(futures):

@@ -109,7 +109,7 @@ STAGES = {
             code=(
                 "curate",
                 "scrape/journal.py",
-                *_in("data", "detections.py dropped.py shards.py tombstones.py"),
+                *_in("data", "columns.py detections.py dropped.py shards.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,
                 *WEIGHTS,
@@ -232,3 +232,5 @@ STAGES = {
         ),
     )
 }
+
+SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")  # whose artifacts are shards

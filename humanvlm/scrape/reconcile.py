@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from humanvlm.data.hashing import url_key
 from humanvlm.scrape.plan import BATCH_ROWS, Flags, Plan, Slice, slices_of
 from humanvlm.scrape.urls import IndexRow, further_fields, open_index, read_batches, read_index, sample_id
 
@@ -172,7 +173,7 @@ class _Revisions:
 
 
 def url_hashes(urls: Sequence[bytes]) -> Hashes:
-    return np.frombuffer(b"".join([blake2b(url, digest_size=8).digest() for url in urls]), dtype="<u8")
+    return np.frombuffer(b"".join(map(url_key, urls)), dtype="<u8")
 
 
 def id_hashes(ids: Iterable[str]) -> Hashes:

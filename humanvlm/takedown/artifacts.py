@@ -6,9 +6,7 @@ from pathlib import Path
 from humanvlm.data.dropped import FOLDER
 from humanvlm.data.shards import find_shards, store_of
 from humanvlm.pipeline.contract import read_report
-from humanvlm.pipeline.stages import STAGES
-
-SHARDED = tuple(stage.name for stage in STAGES.values() if stage.layer == "dataset")
+from humanvlm.pipeline.stages import SHARDED, STAGES
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
+from humanvlm.data.columns import ALSO_AT
 from humanvlm.data.dropped import dropped_path, write_dropped
 from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, host_hashes, url_hash
@@ -31,7 +32,6 @@ from humanvlm.takedown.pictures import find_pictures
 
 KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
 WAS_KEPT = "was kept"
-ALSO_AT = "also_at"  # of human_scenes: where the duplicates of a row were
 
 
 def forget(

@@ -29,7 +29,7 @@ SCENES = pa.schema(
         *(("faces", FACES), ("people", PEOPLE), ("objects", OBJECTS)),
         *((name, pa.float32()) for name in ("nsfw", "sharpness", "exposure")),
         ("language", pa.string()),
-        ("also_at", ALSO_AT),
+        ALSO_AT,
     ]
 )
 # Boxes and points (right eye, left eye, nose, mouth, ears) as the default detectors find them.

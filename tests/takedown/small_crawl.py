@@ -15,11 +15,12 @@ from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.data.tombstones import Tombstones, url_hash
 from humanvlm.pipeline.contract import check_files
 from humanvlm.pipeline.runner import run_stage
+from humanvlm.pipeline.stages import SHARDED
 from humanvlm.scrape.urls import sample_id
-from humanvlm.takedown import artifacts, forget
+from humanvlm.takedown import forget
 
 HOST = "photos.example"
-STAGES = artifacts.SHARDED
+STAGES = SHARDED
 SETTINGS = (
     f"raw_scrape.local_hosts={{{HOST}: data/site/{HOST}}}",
     "raw_scrape.rows_per_shard=4",
