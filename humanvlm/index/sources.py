@@ -185,7 +185,7 @@ def _hub(name: str) -> Table:
     from datasets.exceptions import DatasetsError
 
     try:
-        return _dataset(name, load_dataset(name, streaming=True))
+        return _dataset(name, load_dataset(name, streaming=True, trust_remote_code=False))
     except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error).split())[:160]
         remedy = "check the name and the network (HF_ENDPOINT), or set HF_TOKEN when it is private"

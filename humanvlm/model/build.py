@@ -119,7 +119,9 @@ def load_vision_tower(name: str, side: int = 0) -> tuple[Any, Any]:
         return load_tower(model_file(name), config), images
     try:
         tower_class = AutoModel._model_mapping[type(config)]
-        tower = tower_class.from_pretrained(source_of(name), config=config, dtype="float32", use_safetensors=True)
+        tower = tower_class.from_pretrained(
+            source_of(name), config=config, dtype="float32", use_safetensors=True, trust_remote_code=False
+        )
     except (OSError, ValueError, KeyError) as error:
         raise unavailable(name, error) from None
     return tower.eval(), images
@@ -135,11 +137,11 @@ def _tower_config(name: str, side: int) -> tuple[Any, Any]:
         )
     source = source_of(name)
     try:
-        config = AutoConfig.from_pretrained(source)
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
         config = getattr(config, "vision_config", config)
         if hasattr(config, "vision_use_head"):
             config.vision_use_head = False
-        return config, AutoImageProcessor.from_pretrained(source, backend="pil")
+        return config, AutoImageProcessor.from_pretrained(source, backend="pil", trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise unavailable(name, error) from None
 

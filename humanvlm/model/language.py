@@ -24,7 +24,9 @@ def load_language_model(name: str) -> tuple[Any, Any]:
 
     tokenizer = load_tokenizer(name)
     try:
-        model = AutoModelForCausalLM.from_pretrained(source_of(name), dtype="float32", use_safetensors=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            source_of(name), dtype="float32", use_safetensors=True, trust_remote_code=False
+        )
     except (OSError, ValueError) as error:
         raise unavailable(name, error) from None
     return model.eval(), tokenizer
@@ -36,7 +38,7 @@ def load_tokenizer(name: str) -> Any:
 
     quiet()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source_of(name))
+        tokenizer = AutoTokenizer.from_pretrained(source_of(name), trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise unavailable(name, error) from None
     if tokenizer.chat_template is None:
@@ -84,8 +86,10 @@ def _convert(gguf: Path, folder: Path) -> None:
 
     log.info("converting %s once into %s", gguf.name, folder)
     with made_once(folder) as work:
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        quantised = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype="float32")
+        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name, trust_remote_code=False)
+        quantised = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype="float32", trust_remote_code=False
+        )
         # A fresh model of the same class: the loaded one remembers the GGUF file and refuses to be saved.
         model = type(quantised)(quantised.config)
         model.load_state_dict(quantised.state_dict())

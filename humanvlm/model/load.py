@@ -28,12 +28,16 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, o
     if not (folder / "config.json").exists():
         raise UserError(f"{folder}: no checkpoint (config.json); run `humanvlm stage2_checkpoint`")
     remedy = "run `humanvlm stage2_checkpoint` again, or `dvc checkout`" if own else "name another folder or hub id"
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         model, found = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=dtype, output_loading_info=True, use_safetensors=True, **local
+            folder,
+            dtype=dtype,
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
         )
-        processor = AutoProcessor.from_pretrained(folder, **local)
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # The last two: a processor of pictures and films without torchvision, which only some models want.
     except (OSError, ValueError, ImportError, AttributeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
