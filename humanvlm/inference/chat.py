@@ -10,6 +10,7 @@ from humanvlm.config.endpoint import Endpoint
 from humanvlm.data.image import kind_of
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.failures import AttemptError, http_failure, malformed
+from humanvlm.inference.marks import plain
 from humanvlm.inference.replies import holds_thought
 
 JPEG_QUALITY = 95
@@ -27,7 +28,9 @@ def request_body(
     config: Endpoint, prompt: str, picture: str, max_new_tokens: int, schema: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """A chat completion: one turn, picture first (``''``: none), greedy. schema: the reply is to be such JSON.
+    Servers read marks in a text as their own: the prompt is sent without (humanvlm.inference.marks).
     ``config.parameters`` add, replace and take out fields."""
+    prompt = plain(prompt)
     words = {"type": "text", "text": prompt}
     content = [{"type": "image_url", "image_url": {"url": picture}}, words] if picture else prompt
     body: dict[str, Any] = {

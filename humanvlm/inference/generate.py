@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from humanvlm.errors import UserError
+from humanvlm.inference.marks import marks_of, plain
 from humanvlm.inference.replies import final_answer, holds_thought
 
 # Least lead of the likeliest token over the next, relative to its logit, that is believed of a batch. The largest
@@ -35,13 +36,13 @@ class Generated:
 def chat_text(processor: Any, prompt: str, *, pictured: bool = True) -> str:
     """The conversation up to the reply: the picture first unless there is none, then the prompt.
 
-    A picture's token inside the prompt is taken out: there is one picture. Raises UserError when the model's chat
+    Marks inside the prompt are taken out: there is one picture, and one turn. Raises UserError when the model's chat
     template, or its tokenizer's where it has none of its own, does not place the picture.
     """
     from jinja2 import TemplateError
 
     image_token = getattr(processor, "image_token", None)
-    words = prompt.replace(image_token, "").strip() if image_token else prompt
+    words = asked_words(processor, prompt)
     asked: Any = [{"type": "text", "text": words}]
     shown: Any = [{"type": "image"}, *asked]
     template = processor
@@ -64,6 +65,12 @@ def chat_text(processor: Any, prompt: str, *, pictured: bool = True) -> str:
     if text.strip() == without.strip():
         raise UserError(f"{_name(processor)}: its chat template places no picture; ask it through an endpoint instead")
     return text
+
+
+def asked_words(processor: Any, prompt: str) -> str:
+    """The prompt as the chat template gets it: nothing in it opens or ends a turn."""
+    image_token = getattr(processor, "image_token", None)
+    return plain(prompt, (*marks_of(processor.tokenizer), *filter(None, (image_token,)))).strip()
 
 
 def by_length(prompts: Sequence[str], batch_size: int) -> list[list[int]]:
@@ -128,7 +135,7 @@ def generate_batch(
             add_special_tokens=special_tokens,
         ).to(model.device, dtype=model.dtype)
         made, leads = _run(model, tokenizer, inputs, max_new_tokens)
-        begun = [thought_begun(texts[row], prompts[row]) for row in rows]
+        begun = [thought_begun(texts[row], asked_words(processor, prompts[row])) for row in rows]
         return [replace(one, raw=start + one.raw) for start, one in zip(begun, made, strict=True)], leads
 
     replies, leads = run(range(len(texts)))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from humanvlm.data.prompts import IMAGE_TOKEN
 from humanvlm.errors import UserError
+from humanvlm.inference.marks import marks_of, plain
 from humanvlm.model.build import image_tokens
 from humanvlm.train.samples import LeftOut, Sample
 
@@ -51,14 +52,14 @@ class Encoder:
     def digest(self) -> str:
         """sha256 of all that decides on the tokens: tokenizer, chat template, tokens of a picture."""
         tokenizer = self.processor.tokenizer
-        parts = (tokenizer.backend_tokenizer.to_str(), self.processor.chat_template, self._picture, self._special)
+        parts = (tokenizer.backend_tokenizer.to_str(), self.processor.chat_template, self._picture, self._marks)
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def encode(self, sample: Sample) -> Encoded:
         """Tokens of a conversation, never truncated. Each picture is as many image tokens as it has features.
 
-        Learnt are the replies with their end-of-turn token, and never the first token, before which nothing is. Special
-        tokens in the texts, which are untrusted, are removed. Raises UserError when the chat template rewrites earlier
+        Learnt are the replies with their end-of-turn token, and never the first token, before which nothing is. Marks
+        in the texts, which are untrusted, are removed (humanvlm.inference.marks). Raises UserError when the chat template rewrites earlier
         turns, so that replies cannot be told apart.
         """
         messages = self._messages(sample)
@@ -85,20 +86,17 @@ class Encoder:
         return Encoded(np.repeat(tokens, copies), edges.reshape(-1, 2).astype(np.uint32), (len(learnt),))
 
     def plain(self, text: str) -> str:
-        """The text without special tokens."""
-        for token in self._special:
-            if token in text:
-                text = text.replace(token, " ")
-        return text
+        """The text without marks, so that only the template opens turns."""
+        return plain(text, self._marks)
 
     def _messages(self, sample: Sample) -> list[dict[str, str]]:
         count = len(sample.pictures)
         placed = sum(question.count(IMAGE_TOKEN) for question, _ in sample.turns) == count
         messages = [] if sample.system is None else [{"role": "system", "content": self.plain(sample.system).strip()}]
         for number, (question, answer) in enumerate(sample.turns):
-            pieces = [self.plain(piece) for piece in question.split(IMAGE_TOKEN)]
             front = 0 if placed or number else count
-            asked = f"{IMAGE_TOKEN}\n" * front + (IMAGE_TOKEN if placed else " ").join(pieces).strip()
+            pieces = question.split(IMAGE_TOKEN) if placed else [question]
+            asked = f"{IMAGE_TOKEN}\n" * front + IMAGE_TOKEN.join(map(self.plain, pieces)).strip()
             messages += [
                 {"role": "user", "content": asked},
                 {"role": "assistant", "content": self.plain(answer).strip()},
@@ -106,8 +104,8 @@ class Encoder:
         return messages
 
     @cached_property
-    def _special(self) -> list[str]:
-        return list(self.processor.tokenizer.all_special_tokens)
+    def _marks(self) -> tuple[str, ...]:
+        return marks_of(self.processor.tokenizer)
 
     @cached_property
     def _picture(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from humanvlm.data.prompts import IMAGE_TOKEN, SHORT_CAPTION
+from humanvlm.data.prompts import SHORT_CAPTION
 from humanvlm.data.shards import find_shards, read_rows
 from humanvlm.train.encode import Encoded, Encoder
 from humanvlm.train.plan import Plan
@@ -67,8 +67,7 @@ def held_out(human_caption: Path, caption: str, encoder: Encoder, count: int, ma
     encoded: list[Encoded] = []
     for shard in find_shards(human_caption) if count else ():
         for number, row in enumerate(read_rows(shard, ("split", column))):
-            texts = [text.replace(IMAGE_TOKEN, "").strip() for text in texts_of(row[column])]
-            text = next(filter(None, texts), "")
+            text = next(filter(None, (encoder.plain(text).strip() for text in texts_of(row[column]))), "")
             if row["split"] != "test" or not text:
                 continue
             turns = ((PROMPTS.get(column, SHORT_CAPTION), text),)

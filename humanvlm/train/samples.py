@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from humanvlm.data.prompts import CAPTION, DETAILED_CAPTION, HQ_CAPTION, IMAGE_TOKEN, SHORT_CAPTION
 from humanvlm.data.shards import read_rows
+from humanvlm.inference.marks import plain
 
 Turns = tuple[tuple[str, str], ...]
 
@@ -104,7 +105,7 @@ class Captions:
             found = []
             for text in texts_of(row[self.column]) or [""]:
                 if text:
-                    turns = ((self.prompt, text.replace(IMAGE_TOKEN, "")),)
+                    turns = ((self.prompt, text),)
                     found.append(Sample((Picture(str(self.shard), number),), turns, id=place))
                 else:
                     yield LeftOut("no_caption", place)
@@ -145,7 +146,8 @@ def turns_of(conversation: Iterable[Mapping[str, Any]]) -> tuple[Turns, str | No
     """Turns and system text of LLaVA's (from, value) or OpenAI's (role, content) messages.
 
     None when they are not questions and answers in turn, with at most one system text before them, or one is empty.
-    A lone IMAGE_TOKEN of a question goes to its beginning, as LLaVA's own trainer puts it; answers have none.
+    A lone IMAGE_TOKEN of a question goes to its beginning, as LLaVA's own trainer puts it; no other marks are left
+    (humanvlm.inference.marks).
     """
     messages = [
         (ROLES.get(str(turn.get("from", turn.get("role")))), _text(turn.get("value", turn.get("content"))))
@@ -153,11 +155,11 @@ def turns_of(conversation: Iterable[Mapping[str, Any]]) -> tuple[Turns, str | No
     ]
     system = None
     if messages and messages[0][0] == "system":
-        system = (messages.pop(0)[1] or "").replace(IMAGE_TOKEN, "").strip()
+        system = plain(messages.pop(0)[1] or "").strip()
     if not messages or [who for who, _ in messages] != ["user", "assistant"] * (len(messages) // 2):
         return None
     questions = [_placed(text) for _, text in messages[::2]]
-    answers = [text and text.replace(IMAGE_TOKEN, "").strip() for _, text in messages[1::2]]
+    answers = [text and plain(text).strip() for _, text in messages[1::2]]
     if not all(questions) or not all(answers):
         return None
     return tuple((str(one), str(other)) for one, other in zip(questions, answers, strict=True)), system
@@ -175,6 +177,7 @@ def _text(content: Any) -> str | None:
 
 def _placed(question: str | None) -> str | None:
     """The question with a lone IMAGE_TOKEN at its beginning; None when there is no text beside the tokens."""
-    if question is None or not (rest := question.replace(IMAGE_TOKEN, "").strip()):
+    if question is None or not (rest := plain(question).strip()):
         return None
-    return f"{IMAGE_TOKEN}\n{rest}" if question.count(IMAGE_TOKEN) == 1 else question.strip()
+    pieces = question.split(IMAGE_TOKEN)
+    return f"{IMAGE_TOKEN}\n{rest}" if len(pieces) == 2 else IMAGE_TOKEN.join(map(plain, pieces)).strip()

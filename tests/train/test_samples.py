@@ -67,6 +67,10 @@ def test_conversations_of_the_training_split_without_their_captions(artifacts: P
             [{"from": "human", "value": "This <image> or that <image>?"}, {"from": "gpt", "value": "A man"}],
             "This <image> or that <image>?",
         ),
+        (
+            [{"from": "human", "value": "<ima<image>ge> Who?"}, {"from": "gpt", "value": "A man"}],
+            "<image>\n<ima ge> Who?",
+        ),
         ([{"from": "human", "value": "Who?"}], None),
         ([{"from": "gpt", "value": "A man"}, {"from": "human", "value": "Who?"}], None),
         ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "A man"}], None),

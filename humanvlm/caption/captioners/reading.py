@@ -7,6 +7,7 @@ from typing import Any
 
 from humanvlm.inference.base import Reply
 from humanvlm.inference.chat import FILTERED, LENGTH
+from humanvlm.inference.marks import plain
 from humanvlm.inference.replies import final_answer
 
 KEY = "caption"
@@ -42,7 +43,7 @@ def caption_in(reply: Reply) -> tuple[str, str]:
         text = _in_json(text)
         if not text:
             return "", "broken_json"
-    text = _unquoted(" ".join(text.split()))
+    text = _unquoted(" ".join(plain(text).split()))
     if reply.finish == LENGTH:
         whole = WHOLE.match(text)
         return (whole[0], "") if whole else ("", "cut")

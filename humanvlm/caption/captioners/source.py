@@ -9,6 +9,7 @@ from typing import Any
 
 from humanvlm.caption.captioners.base import Captioner, Draft, Style, Subject
 from humanvlm.caption.template.english import within, word_count
+from humanvlm.inference.marks import plain
 
 # Runs are taken whole (``++``) and only from where they begin, so that no text makes a pattern look twice at a letter.
 TAG = re.compile(r"<[/!?a-z][^<>]{0,200}>", re.IGNORECASE)
@@ -56,7 +57,7 @@ def clean_text(text: str) -> str:
 
 
 def _clean_once(text: str) -> str:
-    text = _letters(html.unescape(text))
+    text = plain(_letters(html.unescape(text)))
     for pattern in (TAG, EMAIL, URL, FILE):
         text = pattern.sub(" ", text)
     text = DOTTED.sub(_without_domain, text)
