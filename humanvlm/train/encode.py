@@ -59,8 +59,8 @@ class Encoder:
         """Tokens of a conversation, never truncated. Each picture is as many image tokens as it has features.
 
         Learnt are the replies with their end-of-turn token, and never the first token, before which nothing is. Marks
-        in the texts, which are untrusted, are removed (humanvlm.inference.marks). Raises UserError when the chat template rewrites earlier
-        turns, so that replies cannot be told apart.
+        in the texts, which are untrusted, are removed (humanvlm.inference.marks). Raises UserError when the chat
+        template rewrites earlier turns, so that replies cannot be told apart.
         """
         messages = self._messages(sample)
         text = self._render(messages)
