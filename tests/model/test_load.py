@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ TORCH = ("weights_only", True)  # torch.load
 NEVER = {"pickle", "cPickle", "dill", "joblib", "cloudpickle", "torch.hub"}
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[int, str, dict[str | None, object]]]:
+def calls(tree: ast.AST) -> Iterator[tuple[int, str, dict[str | None, Any]]]:
     """Line, dotted name and keywords of every call; a keyword that is no literal is ``...``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
