@@ -54,6 +54,16 @@ class RawScrape(Section):
         bool, Field(description="leave out what the TDM reservation protocol reserves")
     ] = True
     respect_ai_txt: Annotated[bool, Field(description="leave out what ai.txt forbids")] = True
+    respect_content_usage: Annotated[
+        bool,
+        Field(description="leave out what Content-Usage and Content-Signal bar from training or as input of AI models"),
+    ] = True
+    respect_picture_metadata: Annotated[
+        bool,
+        Field(
+            description="leave out pictures whose IPTC/PLUS or C2PA metadata forbid data mining, training or inference"
+        ),
+    ] = True
     # Where the crawl may go beside the open web
     allow_private_hosts: Annotated[
         Names, Field(description="hosts, or host:port, at private or loopback addresses that may be asked")

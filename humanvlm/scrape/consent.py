@@ -2,7 +2,7 @@
 
 Before a request: ``/robots.txt`` (RFC 9309), ``/.well-known/tdmrep.json`` (TDM Reservation Protocol, W3C Community
 Group final report of 10 May 2024) and ``/ai.txt`` (Spawning), each read once an origin. With each answer: the headers
-``X-Robots-Tag`` and ``tdm-reservation``.
+``X-Robots-Tag``, ``Content-Usage``, ``Content-Signal`` and ``tdm-reservation``.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from yarl import URL
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import Pattern, Rules, parse_pattern, parse_rules, path_octets, product_token
+from humanvlm.scrape.usage import HEADERS, forbidden
 
 MAX_AGE_S = 24 * 3600.0  # RFC 9309 section 2.4
 FAILED_MAX_AGE_S = 300.0
@@ -236,11 +237,16 @@ def directives(values: Iterable[str], agent: str) -> Iterator[str]:
 def check_headers(headers: MultiMapping[str], config: RawScrape, *, reserved: TdmRule | None = None) -> None:
     """Whether an answer may be used, by its headers and by the rule of ``tdmrep.json`` that they override.
 
-    Raises RefusedError: opt_out_noai, opt_out_tdm.
+    Raises RefusedError: opt_out_noai, opt_out_content_usage, opt_out_content_signal, opt_out_tdm.
     """
     tags = headers.getall("X-Robots-Tag", [])
     if config.respect_x_robots_tag and not OPT_OUTS.isdisjoint(directives(tags, product_token(config.user_agent))):
         raise RefusedError("opt_out_noai", f"X-Robots-Tag: {', '.join(tags)}")
+    if config.respect_content_usage:
+        for name, reason in HEADERS.items():
+            statement = ", ".join(headers.getall(name, []))
+            if forbidden(statement):
+                raise RefusedError(reason, f"{name}: {statement}")
     if not config.respect_tdm_reservation:
         return
     values = {value.strip() for line in headers.getall("tdm-reservation", []) for value in line.split(",")}
@@ -255,7 +261,8 @@ def relevant_headers(headers: MultiMapping[str]) -> dict[str, str]:
 
     Of ``Link`` (RFC 8288), only the links with ``rel=license``.
     """
-    found = {name: headers.getall(name, []) for name in ("x-robots-tag", "tdm-reservation", "tdm-policy")}
+    names = ("x-robots-tag", "tdm-reservation", "tdm-policy", *map(str.lower, HEADERS))
+    found = {name: headers.getall(name, []) for name in names}
     links = (link for line in headers.getall("Link", []) for link in _LINK.findall(line))
     found["link"] = [link.strip(" ,") for link in links if _LICENSE.search(link)]
     return {name: "\n".join(values) for name, values in found.items() if values}

@@ -12,6 +12,7 @@ from typing import Any
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.image import DecodeError, decoding, fitting_profile, opened, orientation
 from humanvlm.data.jpeg import damage, skeleton, with_end
+from humanvlm.scrape.embedded import check_metadata
 from humanvlm.scrape.exif import strip, upright_exif
 from humanvlm.scrape.pixels import Size, decode, encode, turned
 from humanvlm.scrape.reasons import RefusedError
@@ -43,7 +44,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
     that ``data`` should have, in hex. A JPEG that lacks only its end gets it, and empty lines before a picture go.
     Safe in threads.
     Raises RefusedError: sha256_mismatch, md5_mismatch, not_an_image, unsupported_format, image_bomb, corrupt_image,
-    truncated_image, unstorable_size.
+    truncated_image, unstorable_size, opt_out_iptc, opt_out_c2pa.
     """
     digest = _check_hashes(data, sha256, md5)
     served, data = data, data.lstrip(BLANKS)
@@ -59,6 +60,8 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
 def _prepared(data: bytes, config: RawScrape, sha256: str, source_sha256: str) -> Picture:
     image = opened(data, config.max_pixels)
     kind: str = image.format
+    if config.respect_picture_metadata:
+        check_metadata(data, kind)
     if config.verify == "strict" and kind == "JPEG" and (found := damage(data)):
         raise DecodeError("truncated_image" if found.startswith("Premature end") else "corrupt_image", found)
     if kind == "PNG" and config.verify != "header":

@@ -15,7 +15,8 @@ TRANSIENT_REASONS = frozenset(
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(
     ["bad_url", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address", "loopback_address",
-     "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt", "opt_out_noai", "opt_out_tdm",
+     "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt", "opt_out_c2pa",
+     "opt_out_content_signal", "opt_out_content_usage", "opt_out_iptc", "opt_out_noai", "opt_out_tdm",
      "outside_source", "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large",
      "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format"]
 )  # fmt: skip

@@ -28,7 +28,7 @@ from humanvlm.scrape.plan import Plan, Slice, load_plan, save_plan
 from humanvlm.scrape.reasons import RefusedError, retriable
 from humanvlm.scrape.reconcile import PICTURE, REMOVED, STALE, Hashes, Known, Reconciled, reconciled
 from humanvlm.scrape.revise import Revision, mend, revise
-from humanvlm.scrape.settings import LIMITS, changed, check_stored, matter, needs_download, settings
+from humanvlm.scrape.settings import LIMITS, METADATA, changed, check_stored, matter, needs_download, settings
 from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
 log = logging.getLogger("humanvlm")
@@ -155,7 +155,7 @@ def _refused(run: StageRun, keys: Mapping[int, tuple[str, ...]]) -> Counter[str]
     """Stored pictures that limits and checks which were tightened refuse, by reason."""
     reasons: Counter[str] = Counter()
     for number, names in keys.items():
-        if {*LIMITS, "verify"}.isdisjoint(names):
+        if {*LIMITS, "verify", METADATA}.isdisjoint(names):
             continue
         main, _ = store.shard_paths(run.out, number)
         for row in read_rows(main, ("sha256", "source_sha256", "status", "image")):

@@ -15,7 +15,8 @@ from humanvlm.scrape.reasons import RefusedError
 LIMITS = ("max_bytes", "max_pixels")
 SIZES = ("resize_mode", "image_size", "only_if_bigger")
 ENCODINGS = ("encode_format", "encode_quality")
-KEYS = (*LIMITS, "verify", *SIZES, *ENCODINGS, "exif")
+METADATA = "respect_picture_metadata"
+KEYS = (*LIMITS, "verify", *SIZES, *ENCODINGS, "exif", METADATA)
 
 
 def settings(config: RawScrape) -> dict[str, Any]:
@@ -37,6 +38,8 @@ def matter(keys: tuple[str, ...], old: Mapping[str, Any], config: RawScrape) -> 
     wider = {key for key in keys if key in LIMITS and getattr(config, key) >= old.get(key, 0)}
     if config.verify == "header":
         wider |= {"verify"}
+    if not config.respect_picture_metadata:
+        wider |= {METADATA}
     return tuple(key for key in keys if key not in wider)
 
 

@@ -132,3 +132,22 @@ def test_headers_on_consent_and_licence_are_kept_for_provenance() -> None:
         "link": '<https://cc.test/by/4.0/>; rel="license"\n<https://cc.test/by/3.0/>;rel=license',
     }
     assert relevant_headers(CIMultiDict({"Content-Type": "image/png", "Link": "</a>; rel=next"})) == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("Content-Usage", "train-ai=n")], "opt_out_content_usage"),
+        ([("Content-Usage", "search=y"), ("content-usage", "train-ai=n")], "opt_out_content_usage"),
+        ([("Content-Usage", "train-ai=n"), ("Content-Usage", "train-ai=y")], "ok"),  # lines of one field are one
+        ([("Content-Usage", "search=n")], "ok"),
+        ([("Content-Signal", "search=yes, ai-train=no")], "opt_out_content_signal"),
+        ([("Content-Signal", "ai-train=yes, search=yes, ai-input=yes")], "ok"),
+        ([("Content-Usage", "train-ai=y"), ("Content-Signal", "ai-train=no")], "opt_out_content_signal"),
+    ],
+)
+def test_statements_of_use_are_heeded_and_kept_as_provenance(headers: list[tuple[str, str]], expected: str) -> None:
+    assert header_verdict(*headers) == expected
+    assert header_verdict(*headers, respect_content_usage=False) == "ok"
+    found = relevant_headers(CIMultiDict(headers))
+    assert sorted("\n".join(found.values()).split("\n")) == sorted(value for _, value in headers)

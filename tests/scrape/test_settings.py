@@ -1,7 +1,9 @@
 import hashlib
+import io
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.picture import prepare
@@ -29,6 +31,8 @@ def test_only_keys_with_an_effect_count() -> None:
     assert keys_of({"resize_mode": "border"}, {}) == ("resize_mode",)
     assert keys_of({"max_pixels": 100, "max_bytes": 100, "verify": "decode"}, {"verify": "header"}) == ()
     assert keys_of({"verify": "header"}, {"max_pixels": 100, "max_bytes": 100}) == ("max_bytes", "max_pixels", "verify")
+    assert keys_of({"respect_picture_metadata": False}, {}) == ("respect_picture_metadata",)
+    assert keys_of({}, {"respect_picture_metadata": False}) == ()
     assert keys_of({}, {"timeout_s": 1, "retries": 7}) == ()
     assert changed({}, RawScrape(exif="strip")) == ()
 
@@ -73,3 +77,15 @@ def test_limits_and_checks_refuse_stored_pictures_by_reason() -> None:
     check_stored(row, data, RawScrape(verify="header"))
     with pytest.raises(RefusedError):
         check_stored(row, data, RawScrape(resize_mode="border"))
+
+
+def test_pictures_stored_before_their_metadata_were_read_are_looked_at() -> None:
+    sink = io.BytesIO()
+    xmp = b'<rdf:Description plus:DataMining="http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED"/>'
+    Image.new("RGB", (9, 9)).save(sink, "JPEG", xmp=xmp)
+    row, data = stored(sink.getvalue(), respect_picture_metadata=False)
+    before = settings(RawScrape())
+    del before["respect_picture_metadata"]  # of a shard that is older than the key
+    keys = matter(changed(before, RawScrape()), before, RawScrape())
+    with pytest.raises(RefusedError, match="opt_out_iptc"):
+        derived(row, data, keys, RawScrape())
