@@ -80,9 +80,11 @@ def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataV
 def _plot(path: Path) -> dg.MetadataValue[Any]:
     from PIL import Image
 
-    with Image.open(path) as image:
-        image.thumbnail((PLOT_WIDTH, PLOT_WIDTH))
-        return _inline(image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64), "PNG", path.stem)
+    from humanvlm.data.image import decode
+
+    image = decode(path.read_bytes())
+    image.thumbnail((PLOT_WIDTH, PLOT_WIDTH))
+    return _inline(image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64), "PNG", path.stem)
 
 
 def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from humanvlm.data.detections import Picture
+from humanvlm.data.image import opened
 from humanvlm.weights.catalog import ModelEntry
 from humanvlm.weights.run import network
 
@@ -24,5 +25,5 @@ class OpenNsfw:
         # The reference puts the crop through JPEG; without it scores differ from the published ones.
         stored = BytesIO()
         crop.save(stored, format="JPEG")
-        pixels = np.asarray(Image.open(stored), dtype=np.float32)[:, :, ::-1] - MEAN_BGR
+        pixels = np.asarray(opened(stored.getvalue()), dtype=np.float32)[:, :, ::-1] - MEAN_BGR
         return float(self._net(pixels[None])[0][0, 1])

@@ -6,32 +6,35 @@ applied, and an orientation is turned upright. Of animations the first frame is 
 """
 
 import io
-import re
+import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import import_module
-from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from humanvlm.data.jpeg import scans, with_end
+from humanvlm.data.jpeg import has_long_head, scans, with_end
 
-# Pillow warns of every odd EXIF block. A filter of this module alone holds in threads too.
+# Pillow warns of every odd EXIF tag, of which one picture can have 65,535. A filter of this module alone holds in
+# threads too.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 MAX_PIXELS = 100_000_000  # of a picture; what the crawl stores has no more
+PIXELS_AT_ONCE = MAX_PIXELS  # of the pictures that the threads of a process decode at a time
 MAX_SCANS = 200  # each scan of a JPEG, progressive or not, visits the whole picture, however few bytes it has
+MAX_SCANNED_PIXELS = 16 * MAX_PIXELS  # pixels times scans: those of the largest picture in the usual 10 to 12 scans
 MAX_PROFILE = 1 << 20  # bytes; a larger colour profile is left out
 PROFILE_SPACES = {b"RGB ": "RGB", b"GRAY": "L"}  # bytes 16 to 19 of a profile (ICC.1:2022, section 7.2)
 PROFILE_TOLERANCE = 2  # of 255: a profile that moves no colour further is sRGB under another name
 ORIENTATION = 0x0112  # EXIF tag
-SCAN = re.compile(rb"\xff\xda")  # in less than half the time of bytes.find, which stops at every 0xff
 AVIF_BRANDS = (b"avif", b"avis", b"mif1", b"msf1")  # major ones; readers refuse a file with another
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -120,15 +123,27 @@ def decode(data: bytes, least: int = 0) -> Image.Image:
     """The picture: upright, mode RGB, on white, sRGB.
 
     least: px that the longer side must keep; a larger JPEG is then decoded to an eighth, quarter or half of its size,
-    which is cheaper. 0: the whole size. Safe in threads. Raises DecodeError.
+    which is cheaper. 0: the whole size. Safe in threads, which wait for ``room``. Raises DecodeError.
     """
     try:
         return _decode(data, least)
     except DecodeError as error:
-        ended = with_end(data) if error.reason == "truncated_image" else None
+        ended = completed(data, error)
         if ended is None:
             raise
         return _decode(ended, least)
+
+
+def completed(data: bytes, error: DecodeError) -> bytes | None:
+    """A JPEG, refused with ``error``, that lacks no more than its end, with it; None for whatever else."""
+    if error.reason != "truncated_image" or not data.startswith(b"\xff\xd8\xff"):
+        return None
+    try:
+        image = opened(data)
+    except DecodeError:
+        return None
+    with room(image.width * image.height):
+        return with_end(data)
 
 
 def pixels(data: bytes) -> NDArray[np.uint8]:
@@ -138,7 +153,7 @@ def pixels(data: bytes) -> NDArray[np.uint8]:
 
 def _decode(data: bytes, least: int) -> Image.Image:
     image = opened(data)
-    with decoding():
+    with room(image.width * image.height), decoding():
         if least and image.format == "JPEG":
             width, height = (max(1, least * side // max(image.size)) for side in image.size)
             image.draft("RGB", (width, height))
@@ -162,17 +177,21 @@ def kind_of(data: bytes) -> Kind:
 def opened(data: bytes, max_pixels: int = MAX_PIXELS) -> Any:
     """The picture (a ``PIL.ImageFile.ImageFile``), of which only the header has been read.
 
-    Raises DecodeError: not_an_image, unsupported_format, image_bomb (more than ``max_pixels`` or 200 scans),
-    corrupt_image, truncated_image.
+    Raises DecodeError: not_an_image, unsupported_format, image_bomb (more than ``max_pixels``, 200 scans, 1,600 million
+    pixels times scans, or a head of very many segments), corrupt_image, truncated_image.
     """
     kind = kind_of(data)
+    if kind.name == "JPEG" and has_long_head(data):
+        raise DecodeError("image_bomb", "more before its first scan than any picture has")
     with decoding():
         image = reader(kind)(io.BytesIO(data))
     width, height = image.size
     if width * height > max_pixels:
         raise DecodeError("image_bomb", f"{width}x{height} is more than {max_pixels} pixels")
-    if kind.name == "JPEG" and _has_too_many_scans(data, progressive=bool(image.info.get("progressive"))):
-        raise DecodeError("image_bomb", f"more than {MAX_SCANS} scans")
+    if kind.name == "JPEG":
+        most = min(MAX_SCANS, MAX_SCANNED_PIXELS // max(1, width * height))
+        if scans(data, most) > most:
+            raise DecodeError("image_bomb", f"more than {most} scans of {width}x{height} pixels")
     return image
 
 
@@ -185,12 +204,34 @@ def reader(kind: Kind) -> Any:
     return getattr(module, f"{kind.plugin}ImageFile")
 
 
-def _has_too_many_scans(data: bytes, *, progressive: bool) -> bool:
-    """Whether a JPEG starts more than ``MAX_SCANS`` scans; no more of it is read than tells."""
-    started = None if progressive else scans(data)
-    if started is None:
-        return next(islice(SCAN.finditer(data), MAX_SCANS, None), None) is not None
-    return started > MAX_SCANS
+_turn = threading.Lock()  # of the one thread that waits, so that many small pictures never keep a large one waiting
+_freed = threading.Condition()
+_held = threading.local()
+_free = PIXELS_AT_ONCE
+
+
+@contextmanager
+def room(pixels: int) -> Iterator[None]:
+    """Room for so many pixels in memory, for which a thread waits until others need less.
+
+    ``PIXELS_AT_ONCE`` are in work at a time; a picture of more has them all. A thread that has room needs no more.
+    """
+    global _free
+    if getattr(_held, "some", False):
+        yield
+        return
+    pixels = min(pixels, PIXELS_AT_ONCE)
+    with _turn, _freed:
+        _freed.wait_for(lambda: _free >= pixels)
+        _free -= pixels
+    _held.some = True
+    try:
+        yield
+    finally:
+        _held.some = False
+        with _freed:
+            _free += pixels
+            _freed.notify()
 
 
 @contextmanager

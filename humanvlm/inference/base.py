@@ -25,15 +25,18 @@ class Request:
     schema: Mapping[str, Any] | None = None
     about: str = ""
 
-    def decoded(self) -> Image.Image:
-        """The picture, upright, RGB. Raises ValueError when there is none, or it does not decode or cannot be read any
-        more."""
+    def encoded(self) -> bytes:
+        """The picture's file. Raises ValueError when there is none, or it cannot be read any more."""
         if self.picture is None:
             raise ValueError("no picture")
         try:
-            return decode(self.picture())
+            return self.picture()
         except OSError as error:
             raise ValueError(str(error)) from None
+
+    def decoded(self) -> Image.Image:
+        """The picture, upright, RGB. Raises ValueError as ``encoded`` does, and when it does not decode."""
+        return decode(self.encoded())
 
 
 @dataclass(frozen=True)

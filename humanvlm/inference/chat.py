@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from humanvlm.config.endpoint import Endpoint
-from humanvlm.data.image import kind_of
+from humanvlm.data.image import decode, kind_of, opened, room
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.failures import AttemptError, http_failure, malformed
 from humanvlm.inference.marks import plain
@@ -52,11 +52,13 @@ def data_url(request: Request, image_size: int) -> str:
     """
     if request.picture is None:
         return ""
-    image = request.decoded()
-    if not image_size:
-        data = request.picture()
-        return f"data:{kind_of(data).media_type};base64,{base64.b64encode(data).decode()}"
-    image.thumbnail((image_size, image_size))
+    data = request.encoded()
+    width, height = opened(data).size
+    with room(width * height):  # until it is small
+        image = decode(data)
+        if not image_size:
+            return f"data:{kind_of(data).media_type};base64,{base64.b64encode(data).decode()}"
+        image.thumbnail((image_size, image_size))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from humanvlm.data.image import ORIENTATION
 
-JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])", re.DOTALL)  # ends entropy-coded data (ITU-T T.81, B.1.1.5)
+JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # ends entropy-coded data (ITU-T T.81, B.1.1.5)
 PNG_METADATA = {b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
 JP2_METADATA = {b"uuid", b"uinf", b"xml "}
 VP8X_METADATA = 0x08 | 0x04  # RFC 9649, section 2.7: flags of EXIF and XMP

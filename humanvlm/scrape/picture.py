@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.image import DecodeError, decoding, fitting_profile, opened, orientation
-from humanvlm.data.jpeg import damage, skeleton, with_end
+from humanvlm.data.image import DecodeError, completed, decoding, fitting_profile, opened, orientation, room
+from humanvlm.data.jpeg import damage, skeleton
 from humanvlm.scrape.embedded import check_metadata
 from humanvlm.scrape.exif import strip, upright_exif
 from humanvlm.scrape.pixels import Size, decode, encode, turned
@@ -42,7 +42,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
     Re-encoded pictures are RGB or grey on white, keep a fitting colour profile and, unless stripped, their EXIF data
     without orientation and thumbnail, with GPS. Of animations the first frame is what is decoded. sha256, md5: hashes
     that ``data`` should have, in hex. A JPEG that lacks only its end gets it, and empty lines before a picture go.
-    Safe in threads.
+    Safe in threads, which wait for room for the pixels.
     Raises RefusedError: sha256_mismatch, md5_mismatch, not_an_image, unsupported_format, image_bomb, corrupt_image,
     truncated_image, unstorable_size, opt_out_iptc, opt_out_c2pa.
     """
@@ -51,7 +51,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
     try:
         return _prepared(data, config, digest if data is served else hashlib.sha256(data).hexdigest(), digest)
     except DecodeError as error:
-        ended = with_end(data) if error.reason == "truncated_image" else None
+        ended = completed(data, error)
         if ended is None:
             raise RefusedError(error.reason, error.detail) from None
         return _prepared(ended, config, hashlib.sha256(ended).hexdigest(), digest)
@@ -59,6 +59,11 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
 
 def _prepared(data: bytes, config: RawScrape, sha256: str, source_sha256: str) -> Picture:
     image = opened(data, config.max_pixels)
+    with room(image.width * image.height):
+        return _of(image, data, config, sha256, source_sha256)
+
+
+def _of(image: Any, data: bytes, config: RawScrape, sha256: str, source_sha256: str) -> Picture:
     kind: str = image.format
     if config.respect_picture_metadata:
         check_metadata(data, kind)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from humanvlm.data.detections import Box
+from humanvlm.data.image import opened
 from humanvlm.errors import UserError
 
 Rgb = tuple[int, int, int]
@@ -93,7 +93,8 @@ def _photograph(source: Person | Background) -> Image.Image:
         raise UserError(f"{path}: {error.strerror}; pip install -r requirements.lock") from None
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise UserError(f"{path}: not the expected picture; install the versions of requirements.lock")
-    return Image.open(BytesIO(data)).convert("RGB")
+    image: Image.Image = opened(data)
+    return image.convert("RGB")
 
 
 @lru_cache

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.data.image import MAX_SCANS, DecodeError, decode
+from humanvlm.data.image import MAX_SCANNED_PIXELS, MAX_SCANS, DecodeError, decode
 from humanvlm.scrape.picture import prepare
 from humanvlm.scrape.reasons import RefusedError
 
@@ -137,8 +137,10 @@ def test_half_destroyed_pictures_are_refused_when_that_is_asked(name: str) -> No
 @pytest.mark.parametrize(("scans", "expected"), [(MAX_SCANS, "ok"), (MAX_SCANS + 1, "image_bomb")])
 def test_a_progressive_jpeg_of_very_many_scans_is_a_bomb(scans: int, expected: str) -> None:
     data = photo(64, 48, progressive=True)
-    more = b"\xff\xda" * (scans - data.count(b"\xff\xda"))
-    assert reason(data + more) == expected
+    at = data.rindex(b"\xff\xda")
+    more = data[at:-2] * (scans - data.count(b"\xff\xda"))
+    assert reason(data[:-2] + more + data[-2:]) == expected
+    assert reason(data + more) == "ok"  # what follows the end, such as previews, is not decoded
     assert reason(photo(64, 48) + more) == "ok"
 
 
@@ -158,6 +160,52 @@ def test_a_sequential_jpeg_of_very_many_scans_is_a_bomb() -> None:
     assert reason(bomb, RawScrape(verify="header")) == "image_bomb"
     with pytest.raises(DecodeError, match="image_bomb"):
         decode(bomb)
+
+
+@pytest.mark.parametrize("frame", [0xC0, 0xC2, 0xC9, 0xCA])
+def test_scans_are_weighed_by_the_pixels_that_each_visits(frame: int) -> None:
+    def reason_of(scans: int, side: int) -> str:
+        data = bytearray(scans_of_one_component(scans))
+        at = data.index(b"\xff\xc0")
+        data[at + 1] = frame
+        data[at + 5 : at + 9] = side.to_bytes(2) * 2
+        return reason(bytes(data), RawScrape(verify="header"))
+
+    for side in (2_000, 7_000):
+        most = MAX_SCANNED_PIXELS // side**2
+        assert reason_of(min(most, MAX_SCANS), side) == "ok"
+        assert reason_of(min(most, MAX_SCANS) + 1, side) == "image_bomb"
+
+
+def test_a_scan_without_a_body_is_no_crash() -> None:
+    data = photo(64, 48)
+    assert reason(data[: data.index(b"\xff\xda")] + b"\xff\xda\0\x02") == "truncated_image"
+
+
+@pytest.mark.parametrize("more", [b"\xff" * 300_000, b"\xff\xff\x00" * 100_000, b"\xff\xd0" * 150_000])
+def test_fill_bytes_are_stripped_in_one_pass(more: bytes) -> None:
+    data = photo(64, 48)
+    assert reason(data[:-2] + more + data[-2:], RawScrape(exif="strip")) == "ok"  # took minutes, at 300 kB
+
+
+EXIF = b"\xff\xe1\0\x09Exif\0\0x"  # which readers join to all before it
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (EXIF * 100, "ok"),
+        (EXIF * 100_000, "image_bomb"),
+        (b"\xff\xfe\0\2" * 100_000, "image_bomb"),
+        (b"\xff" * 10_000, "ok"),
+        (b"\xff" * 1_000_000, "image_bomb"),
+        (b"\xff\xd0\xff\x00" * 100_000, "image_bomb"),
+        ((b"\xff\xe1\xff\xff" + bytes(65_533)) * 300, "ok"),
+    ],
+)
+def test_a_jpeg_whose_head_never_ends_is_a_bomb(more: bytes, expected: str) -> None:
+    data = photo(64, 48)
+    assert reason(data[:2] + more + data[2:]) == expected
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "AVIF", "JPEG2000"])
