@@ -9,22 +9,42 @@ import asyncio
 import json
 import re
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from multidict import MultiMapping
 from yarl import URL
 
 from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.scrape.body import unpacked
+from humanvlm.scrape.kept import Kept
 from humanvlm.scrape.reasons import RefusedError
-from humanvlm.scrape.robots import Pattern, Rules, parse_pattern, parse_rules, path_octets, product_token
+from humanvlm.scrape.robots import (
+    MAX_BYTES,
+    MAX_STARS,
+    MAX_WILD,
+    Pattern,
+    Rules,
+    bounded,
+    parse_pattern,
+    parse_rules,
+    path_octets,
+    product_token,
+)
 from humanvlm.scrape.usage import HEADERS, forbidden
 
 MAX_AGE_S = 24 * 3600.0  # RFC 9309 section 2.4
 FAILED_MAX_AGE_S = 300.0
-MAX_ORIGINS = 10_000
-MAX_RULES = 1_000_000  # of all origins kept together, some 200 bytes each
+MAX_KEPT_BYTES = 48 << 20  # of all origins together, in each process of the crawl
+# Origins with more to remember have a share of their own, so that those who write much only push out each other.
+LARGE_BYTES = 64 << 10
+MAX_LARGE_BYTES = 16 << 20
+ORIGIN_BYTES = 2000  # of an origin that asks nothing
+MAX_POLICY = 200  # characters
+MAX_INLINE_BODY = 16 << 10  # octets; longer files are read beside the event loop
+MAX_INLINE_WORK = 100_000  # octets of a path times patterns; more is compared beside the event loop
 
 OPT_OUTS = frozenset(["noai", "noimageai"])
 VALUED_DIRECTIVES = frozenset(["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"])
@@ -38,15 +58,23 @@ _LICENSE = re.compile(r";\s*rel\s*=\s*(?:\"(?:[^\"]*\s)?license[\s\"]|license(?:
 
 @dataclass(frozen=True)
 class FetchedText:
-    """A site's own file: the answer's status, its first ``robots.MAX_BYTES`` bytes, and where redirects led."""
+    """A site's own file: the answer's status, the first ``robots.MAX_BYTES`` bytes of its body as they came, where
+    redirects led, and what the body is packed in."""
 
     status: int
     body: bytes
     url: URL
+    encodings: str = ""
+
+    def text(self) -> bytes:
+        """The first ``robots.MAX_BYTES`` bytes, unpacked. Raises RefusedError (bad_response)."""
+        text = unpacked(self.body, self.encodings, MAX_BYTES) if self.encodings else self.body
+        return text[:MAX_BYTES]
 
 
 # Follows at least five redirects (RFC 9309 section 2.3.1.2), is bounded in time, and raises only RefusedError.
 Fetch = Callable[[URL], Awaitable[FetchedText]]
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +88,11 @@ class TdmRule:
 
 @dataclass(frozen=True)
 class SitePolicy:
-    """What an origin's files ask. crawl_delay_s: least seconds between the starts of requests to it, 0 to 60."""
+    """What an origin asks of one URL. crawl_delay_s: least seconds between the starts of requests to it, 0 to 60.
+    reserved: the rule of ``tdmrep.json`` that reserves the URL, if any."""
 
     crawl_delay_s: float = 0.0
-    tdm: tuple[TdmRule, ...] = ()
-
-    def tdm_reserved(self, url: URL) -> TdmRule | None:
-        """The rule that reserves ``url``, if the first one that matches does (TDMRep, "TDM File on the Origin")."""
-        path = path_octets(url)
-        rule = next((rule for rule in self.tdm if rule.location.matches(path)), None)
-        return rule if rule and rule.reserved else None
+    reserved: TdmRule | None = None
 
 
 @dataclass(frozen=True)
@@ -78,10 +101,31 @@ class _Site:
 
     robots: Rules
     ai: Rules
-    policy: SitePolicy
+    tdm: tuple[TdmRule, ...]
     failure: RefusedError | None
     failures: int
     expires: float
+
+    def policy(self, path: bytes) -> SitePolicy:
+        """What is asked of a path. Raises RefusedError as ``Consent.check_url`` does."""
+        rule = self.robots.deciding(path)
+        if rule and not rule.allow:
+            raise RefusedError("robots_disallow", f"robots.txt: {rule}")
+        rule = self.ai.deciding(path.lower())
+        if rule and not rule.allow:
+            raise RefusedError("opt_out_ai_txt", f"ai.txt: {rule}")
+        return SitePolicy(self.robots.crawl_delay_s, tdm_reserved(self.tdm, path))
+
+    def work(self, path: bytes) -> int:
+        """Octets that may have to be compared for a path."""
+        alone = len(self.robots.wild) + len(self.ai.wild) + len(self.tdm)
+        return len(path) * (alone + len(self.robots.lengths) + len(self.ai.lengths))
+
+    @property
+    def memory(self) -> int:
+        """Bytes, roughly."""
+        tdm = sum(rule.location.memory + len(rule.policy or "") for rule in self.tdm)
+        return ORIGIN_BYTES + self.robots.memory + self.ai.memory + tdm
 
 
 class Consent:
@@ -93,10 +137,11 @@ class Consent:
         self._agent = product_token(config.user_agent)
         self._get = get
         self._clock = clock
-        self._sites: OrderedDict[URL, asyncio.Task[_Site]] = OrderedDict()
-        self._loading: set[asyncio.Task[_Site]] = set()
-        self._rules: dict[URL, int] = {}
-        self._total = 0
+        self._small: Kept[URL, _Site] = Kept(MAX_KEPT_BYTES - MAX_LARGE_BYTES)
+        self._large: Kept[URL, _Site] = Kept(MAX_LARGE_BYTES)
+        self._loading: dict[URL, asyncio.Task[_Site]] = {}
+        # What takes long is done here, one at a time: it costs time and memory, and only those wait who ask for it.
+        self._beside = ThreadPoolExecutor(1, "consent")
 
     async def check_url(self, url: URL) -> SitePolicy:
         """What the site asks about ``url``, before it is requested; to be asked again for each redirect's target.
@@ -111,79 +156,82 @@ class Consent:
         if site.failure:
             raise _again(site.failure)
         path = path_octets(url)
-        rule = site.robots.deciding(path)
-        if rule and not rule.allow:
-            raise RefusedError("robots_disallow", f"robots.txt: {rule}")
-        rule = site.ai.deciding(path.lower())
-        if rule and not rule.allow:
-            raise RefusedError("opt_out_ai_txt", f"ai.txt: {rule}")
-        return site.policy
+        if site.work(path) <= MAX_INLINE_WORK:
+            return site.policy(path)
+        return await asyncio.get_running_loop().run_in_executor(self._beside, site.policy, path)
 
     async def close(self) -> None:
         """Ends what is still being read; to be called before the session behind ``get`` closes."""
-        for task in self._loading:
+        loading = list(self._loading.values())
+        for task in loading:
             task.cancel()
-        await asyncio.gather(*self._loading, return_exceptions=True)
+        await asyncio.gather(*loading, return_exceptions=True)
+        self._beside.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that what is remembered of all origins takes, roughly."""
+        return self._small.bytes + self._large.bytes
 
     async def _site(self, origin: URL) -> _Site:
         """The origin's files; concurrent askers share one reading, which outlives an asker that gives up."""
-        task = self._sites.get(origin)
-        known = _result(task) if task and task.done() else None
-        if task is None or (task.done() and (known is None or known.expires <= self._clock())):
-            self._forget(origin)
+        known = self._small.get(origin) or self._large.get(origin)
+        if known and known.expires > self._clock():
+            return known
+        task = self._loading.get(origin)
+        if task is None:
             task = asyncio.create_task(self._load(origin, known.failures if known else 0))
-            self._sites[origin] = task
-            self._loading.add(task)
-            task.add_done_callback(self._loading.discard)
-        self._sites.move_to_end(origin)
-        return task.result() if task.done() else await asyncio.shield(task)
-
-    def _keep(self, origin: URL, rules: int) -> None:
-        """Counts what was read, and forgets the origins that were not asked about for longest."""
-        if self._sites.get(origin) is asyncio.current_task():
-            self._rules[origin] = rules
-            self._total += rules
-        while len(self._sites) > 1 and (len(self._sites) > MAX_ORIGINS or self._total > MAX_RULES):
-            self._forget(next(iter(self._sites)))
-
-    def _forget(self, origin: URL) -> None:
-        self._sites.pop(origin, None)
-        self._total -= self._rules.pop(origin, 0)
+            self._loading[origin] = task
+            task.add_done_callback(lambda _: self._loading.pop(origin))
+        return await asyncio.shield(task)
 
     async def _load(self, origin: URL, failures: int) -> _Site:
         config = self._config
+        no_tdm: tuple[TdmRule, ...] = ()
         (robots, failure), (ai, _), (tdm, _) = await asyncio.gather(
-            self._read(origin, "/robots.txt", config.respect_robots_txt),
-            self._read(origin, "/ai.txt", config.respect_ai_txt),
-            self._read(origin, "/.well-known/tdmrep.json", config.respect_tdm_reservation),
+            self._read(origin, "/robots.txt", config.respect_robots_txt, self._rules, Rules()),
+            self._read(origin, "/ai.txt", config.respect_ai_txt, self._ai_rules, Rules()),
+            self._read(origin, "/.well-known/tdmrep.json", config.respect_tdm_reservation, _tdm_rules, no_tdm),
         )
-        rules = parse_rules(robots, self._agent)
-        ai_rules = parse_rules(ai.lower(), self._agent)  # *.jpg means .JPG too
-        tdm_rules = tuple(parse_tdmrep(tdm))
-        self._keep(origin, len(rules.rules) + len(ai_rules.rules) + len(tdm_rules))
         failures = failures + 1 if failure else 0
         # A first failure is not kept, so that the asker's next attempt is a real one.
         kept_s = MAX_AGE_S if not failure else FAILED_MAX_AGE_S if failures > 1 else 0.0
-        policy = SitePolicy(rules.crawl_delay_s, tdm_rules)
-        return _Site(rules, ai_rules, policy, failure, failures, self._clock() + kept_s)
+        site = _Site(robots, ai, tdm, failure, failures, self._clock() + kept_s)
+        self._small.discard(origin)
+        self._large.discard(origin)
+        memory = site.memory
+        (self._large if memory > LARGE_BYTES else self._small).put(origin, site, memory)
+        return site
 
-    async def _read(self, origin: URL, path: str, wanted: bool) -> tuple[bytes, RefusedError | None]:
-        """The file, empty when the site has none (RFC 9309 section 2.3.1), and why it could not be had."""
+    def _rules(self, answer: FetchedText) -> Rules:
+        return parse_rules(answer.text(), self._agent)
+
+    def _ai_rules(self, answer: FetchedText) -> Rules:
+        return parse_rules(answer.text().lower(), self._agent)  # *.jpg means .JPG too
+
+    async def _read(
+        self, origin: URL, path: str, wanted: bool, parse: Callable[[FetchedText], Parsed], nothing: Parsed
+    ) -> tuple[Parsed, RefusedError | None]:
+        """What the file says, nothing when the site has none (RFC 9309 section 2.3.1), and why it could not be had."""
         if not wanted:
-            return b"", None
+            return nothing, None
         try:
             answer = await self._get(origin.join(URL(path)))
+            if 200 <= answer.status < 300:
+                if len(answer.body) <= MAX_INLINE_BODY and not answer.encodings:
+                    return parse(answer), None
+                return await asyncio.get_running_loop().run_in_executor(self._beside, parse, answer), None
         except RefusedError as refusal:
-            return b"", _failure(path, refusal)
-        if 200 <= answer.status < 300:
-            return answer.body, None
+            return nothing, _failure(path, refusal)
         if 300 <= answer.status < 500 and answer.status != 429:  # 429 says "later", not "there is none"
-            return b"", None
-        return b"", RefusedError("robots_unreachable", f"{path}: HTTP {answer.status}", transient=True)
+            return nothing, None
+        return nothing, RefusedError("robots_unreachable", f"{path}: HTTP {answer.status}", transient=True)
 
 
-def _result(task: asyncio.Task[_Site]) -> _Site | None:
-    return None if task.cancelled() or task.exception() else task.result()
+def tdm_reserved(rules: Iterable[TdmRule], path: bytes) -> TdmRule | None:
+    """The rule that reserves a path, if the first one that matches does (TDMRep, "TDM File on the Origin")."""
+    rule = next((rule for rule in rules if rule.location.matches(path)), None)
+    return rule if rule and rule.reserved else None
 
 
 def _failure(path: str, refusal: RefusedError) -> RefusedError | None:
@@ -201,18 +249,33 @@ def _again(refusal: RefusedError) -> RefusedError:
 
 
 def parse_tdmrep(body: bytes) -> Iterator[TdmRule]:
-    """The rules of ``tdmrep.json``, in their order; none when it is malformed, and without those that are."""
+    """The rules of ``tdmrep.json``, in their order; none when it is malformed, and without those that are.
+
+    Patterns that are too long, or more than ``robots.MAX_WILD``, are read as in robots.txt: what they reserve grows,
+    and what they release is left out.
+    """
     try:
         rows = json.loads(body)
     except (ValueError, RecursionError):
         return
+    count = 0
     for row in rows if isinstance(rows, list) else ():
         if not isinstance(row, dict):
             continue
         location, value, policy = row.get("location"), row.get("tdm-reservation"), row.get("tdm-policy")
         if isinstance(location, str) and value in (0, 1, "0", "1"):
-            pattern = parse_pattern(location.encode(errors="replace"))
-            yield TdmRule(pattern, value in (1, "1"), policy if isinstance(policy, str) else None)
+            reserved, text = value in (1, "1"), location.encode(errors="replace")
+            count += 1
+            kept = bounded(text, MAX_STARS) if count <= MAX_WILD else b""
+            if reserved or kept == text:
+                policy = policy[:MAX_POLICY] if isinstance(policy, str) else None
+                yield TdmRule(parse_pattern(kept), reserved, policy)
+            if reserved and not kept:  # everything else is reserved
+                return
+
+
+def _tdm_rules(answer: FetchedText) -> tuple[TdmRule, ...]:
+    return tuple(parse_tdmrep(answer.text()))
 
 
 def directives(values: Iterable[str], agent: str) -> Iterator[str]:

@@ -205,7 +205,7 @@ async def _picture(
     location = _location(response, url)
     if location is None and not _may_hold_picture(response):
         raise _refusal(response)
-    check_headers(response.headers, config, reserved=site.tdm_reserved(url))
+    check_headers(response.headers, config, reserved=site.reserved)
     if location is None:
         return await _fetched(response, config.max_bytes)
     visit.keep_cookies(response)
@@ -235,8 +235,7 @@ async def _text(url: URL, response: aiohttp.ClientResponse) -> FetchedText | URL
     body, whole = await read_body(response, MAX_BYTES)
     if not whole and len(body) <= MAX_BYTES:
         raise _incomplete()
-    text = _unpacked(body, response.headers, MAX_BYTES)
-    return FetchedText(response.status, text[:MAX_BYTES], url)
+    return FetchedText(response.status, body[:MAX_BYTES], url, _encodings(response.headers))
 
 
 async def _ask(
@@ -309,10 +308,9 @@ def _may_hold_picture(response: aiohttp.ClientResponse) -> bool:
     return 200 <= response.status < 300 and response.status not in (204, 205)
 
 
-def _unpacked(data: bytes, headers: Mapping[str, str], most: int) -> bytes:
-    """Without what the content was packed in, and then the message."""
-    names = [value for name in ("Content-Encoding", "Transfer-Encoding") if (value := headers.get(name))]
-    return unpacked(data, ",".join(names), most) if names else data
+def _encodings(headers: Mapping[str, str]) -> str:
+    """What the content was packed in, and then the message."""
+    return ",".join(value for name in ("Content-Encoding", "Transfer-Encoding") if (value := headers.get(name)))
 
 
 def _incomplete() -> RefusedError:
@@ -324,8 +322,8 @@ async def _fetched(response: aiohttp.ClientResponse, most: int) -> Fetched:
     if announced is not None and announced > most:
         raise RefusedError("too_large", f"{announced} bytes announced", status=status)
     data, whole = await read_body(response, most)
-    if len(data) <= most:
-        data = _unpacked(data, headers, most)
+    if len(data) <= most and (encodings := _encodings(headers)):
+        data = unpacked(data, encodings, most)
     if len(data) > most:
         raise RefusedError("too_large", f"more than {most} bytes", status=status)
     if not whole and not has_its_end(data):

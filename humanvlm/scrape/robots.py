@@ -3,21 +3,34 @@
 Written out rather than borrowed, because the parsers at hand differ from the RFC where it matters to a site's owner:
 agents matched by substring, a group ended by Crawl-delay or an unknown line, the order of rules instead of their
 length. ``ai.txt`` has the same syntax, and ``tdmrep.json`` the same path patterns.
+
+A file may be written to cost its reader much. Beyond half a mebibyte nothing is read (section 2.5 allows a limit), and
+what is too long or one too many within that is shortened: a Disallow then forbids more than it says, and an Allow is
+left out, so that nothing is taken that the owner withheld.
 """
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from yarl import URL
 
 MAX_BYTES = 500 * 1024  # section 2.5: at least 500 KiB must be parsed
+MAX_RULES = 10_000  # of one agent
+MAX_WILD = 500  # of those, rules that a path is compared with one by one
+MAX_PATTERN = 2000  # octets as written
+MAX_STARS = 16  # in one pattern
 MAX_CRAWL_DELAY_S = 60.0
+ENTRY_BYTES = 150  # memory of a prefix beside its octets
+PART_BYTES = 50  # the same of a part of a pattern
 BOM = b"\xef\xbb\xbf"
 ASCII = bytes(range(128))
 
+_STARS = re.compile(rb"\*+")
+_CUT_ESCAPE = re.compile(rb"%[0-9A-Fa-f]?\Z")
 _TOKEN = re.compile(rb"\*(?=\s|$)|[^\s/*]+")
 
 
@@ -36,12 +49,10 @@ class Pattern:
     """A path pattern, in which ``*`` is any run of octets and a final ``$`` the end (section 2.2.3).
 
     text: as written. parts: the octets between stars, the first a prefix and the last a suffix of what matches.
-    octets: its length, by which the most specific match is chosen.
     """
 
     text: str
     parts: tuple[bytes, ...]
-    octets: int
 
     def matches(self, path: bytes) -> bool:
         head, *rest = self.parts
@@ -58,43 +69,113 @@ class Pattern:
             at += len(part)
         return True
 
+    @property
+    def prefix(self) -> bytes | None:
+        """What a path has to start with, where nothing else is asked of it."""
+        return self.parts[0] if len(self.parts) == 2 and not self.parts[1] else None
+
+    @property
+    def memory(self) -> int:
+        """Bytes, roughly."""
+        return ENTRY_BYTES + len(self.text) + sum(len(part) + PART_BYTES for part in self.parts)
+
 
 def parse_pattern(text: bytes) -> Pattern:
     """The pattern written as ``text``, which may be any octets; ``/%61?b`` and ``/a%3Fb`` are the same."""
     pattern = text[:-1] if text.endswith(b"$") else text + b"*"
     parts = tuple(map(unquote_to_bytes, re.split(rb"\*+", pattern)))
+    return Pattern(text.decode(errors="replace"), parts)
+
+
+def octets_of(text: bytes) -> int:
+    """The length of a pattern, by which the most specific match is chosen; octets beyond ASCII count as encoded."""
     plain = unquote_to_bytes(text)
-    octets = len(plain) + 2 * len(plain.translate(None, ASCII))  # those beyond ASCII count percent-encoded
-    return Pattern(text.decode(errors="replace"), parts, octets)
+    return len(plain) + 2 * len(plain.translate(None, ASCII))
+
+
+def bounded(text: bytes, most_stars: int) -> bytes:
+    """The pattern itself, or the start of one that is too long, which matches whatever the whole one does."""
+    start = text[:MAX_PATTERN]
+    stars = [star.start() for star in islice(_STARS.finditer(start), most_stars + 1)]
+    if len(stars) > most_stars:
+        start = start[: stars[most_stars]]
+    return text if len(start) == len(text) else _CUT_ESCAPE.sub(b"", start).rstrip(b"$")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One Allow or Disallow line."""
+    """One Allow or Disallow line. text: its pattern."""
 
     allow: bool
-    pattern: Pattern
+    text: str
 
     def __str__(self) -> str:
-        return f"{'Allow' if self.allow else 'Disallow'}: {self.pattern.text}"
+        return f"{'Allow' if self.allow else 'Disallow'}: {self.text}"
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The rules for one agent, the most specific first. crawl_delay_s: seconds between requests, at most 60."""
+    """The rules for one agent. crawl_delay_s: seconds between requests, at most 60.
 
-    rules: tuple[Rule, ...] = ()
+    A rule's rank is twice the octets of its pattern, and one more for an Allow: the highest one that matches decides
+    (section 2.2.2). prefixes: rank of the rules that only ask for the start of a path; lengths: of these, in octets.
+    wild: the others with their ranks, the highest first.
+    """
+
+    prefixes: Mapping[bytes, int] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
+    wild: tuple[tuple[int, Pattern], ...] = ()
     crawl_delay_s: float = 0.0
 
     def deciding(self, path: bytes) -> Rule | None:
-        """The longest rule that matches, Allow before Disallow (section 2.2.2); None, which allows, when none does."""
-        return next((rule for rule in self.rules if rule.pattern.matches(path)), None)
+        """The longest rule that matches, Allow before Disallow; None, which allows, when none does."""
+        rank, found = -1, b""
+        for length in self.lengths:
+            if length > len(path):
+                break
+            here = self.prefixes.get(path[:length], -1)
+            if here > rank:
+                rank, found = here, path[:length]
+        for wild_rank, pattern in self.wild:
+            if wild_rank <= rank:
+                break
+            if pattern.matches(path):
+                return Rule(bool(wild_rank % 2), pattern.text)
+        return Rule(bool(rank % 2), found.decode(errors="replace")) if rank >= 0 else None
+
+    @property
+    def memory(self) -> int:
+        """Bytes, roughly."""
+        return sum(len(prefix) + ENTRY_BYTES for prefix in self.prefixes) + sum(one.memory for _, one in self.wild)
 
 
 @dataclass
 class _Group:
-    rules: list[Rule] = field(default_factory=list)
+    """The rules of one agent as they are read. count: of its lines."""
+
+    prefixes: dict[bytes, int] = field(default_factory=dict)
+    wild: list[tuple[int, Pattern]] = field(default_factory=list)
+    count: int = 0
     crawl_delay_s: float = 0.0
+
+    def add(self, allow: bool, text: bytes) -> None:
+        self.count += 1
+        kept = bounded(text, MAX_STARS) if self.count <= MAX_RULES else b""
+        pattern = parse_pattern(kept)
+        if pattern.prefix is None and len(self.wild) >= MAX_WILD:
+            kept = bounded(text.rstrip(b"$"), 0)
+            pattern = parse_pattern(kept)
+        if allow and kept != text:
+            return
+        rank = 2 * octets_of(text) + allow
+        if pattern.prefix is None:
+            self.wild.append((rank, pattern))
+        else:
+            self.prefixes[pattern.prefix] = max(rank, self.prefixes.get(pattern.prefix, -1))
+
+    def rules(self) -> Rules:
+        wild = sorted(self.wild, key=lambda ranked: -ranked[0])
+        return Rules(self.prefixes, tuple(sorted(set(map(len, self.prefixes)))), tuple(wild), self.crawl_delay_s)
 
 
 def parse_rules(body: bytes, agent: str) -> Rules:
@@ -116,16 +197,13 @@ def parse_rules(body: bytes, agent: str) -> Rules:
                 current[name] = groups.setdefault(name, _Group())
         elif key in (b"allow", b"disallow"):
             naming_agents = False
-            if value and current:
-                rule = Rule(key == b"allow", parse_pattern(value))
+            if value:
                 for group in current.values():
-                    group.rules.append(rule)
+                    group.add(key == b"allow", value)
         elif key == b"crawl-delay":
             for group in current.values():
                 group.crawl_delay_s = max(group.crawl_delay_s, _seconds(value))
-    ours = groups.get(agent) or groups.get("*") or _Group()
-    ordered = sorted(ours.rules, key=lambda rule: (-rule.pattern.octets, not rule.allow))
-    return Rules(tuple(ordered), ours.crawl_delay_s)
+    return (groups.get(agent) or groups.get("*") or _Group()).rules()
 
 
 def _lines(body: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,5 +1,7 @@
 import asyncio
+import gzip
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +14,7 @@ from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape import consent as module
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, parse_tdmrep
 from humanvlm.scrape.reasons import RefusedError
-from humanvlm.scrape.robots import parse_rules
+from humanvlm.scrape.robots import MAX_BYTES, MAX_WILD, parse_rules
 
 AGENT = "humanvlm"
 HOST = "http://h.test"
@@ -180,11 +182,8 @@ def test_closing_ends_what_is_being_read() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_ORIGINS", 3), ("MAX_RULES", 3)])
-def test_the_origins_asked_about_least_recently_are_forgotten(
-    monkeypatch: pytest.MonkeyPatch, limit: str, value: int
-) -> None:
-    monkeypatch.setattr(module, limit, value)
+def test_the_origins_asked_about_least_recently_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT_BYTES", module.MAX_LARGE_BYTES + 3 * module.ORIGIN_BYTES + 999)
     hosts = [f"http://{n}.test" for n in range(4)]
     site = Site({f"{host}/robots.txt": b"User-agent: *\nDisallow: /x" for host in hosts})
     consent = Consent(RawScrape(), site.get)
@@ -200,6 +199,63 @@ def test_the_origins_asked_about_least_recently_are_forgotten(
         assert set(site.asked.values()) == {1}
         await ask(1)
         assert site.asked[hosts[1] + "/robots.txt"] == 2
+
+    asyncio.run(run())
+
+
+STARS = b"*ab" * 170_000
+HUGE = {
+    "robots": b"user-agent:*\nallow:" + STARS + b"\n",
+    "ai": b"user-agent:*\n" + b"".join(b"disallow:/%x\n" % n for n in range(30_000)),
+    "tdm": b"[" + b",".join([b'{"location": "/*a*b*", "tdm-reservation": 1}'] * 9000) + b"]",
+}
+
+
+def test_origins_that_write_much_push_out_each_other_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_LARGE_BYTES", 3 << 20)
+    bodies = {"/robots.txt": HUGE["robots"], "/ai.txt": HUGE["ai"], TDMREP: HUGE["tdm"]}
+    asked: Counter[str] = Counter()
+
+    async def get(url: URL) -> FetchedText:
+        asked[url.raw_host or ""] += 1
+        if url.raw_host == "small.test":
+            return FetchedText(404, b"", url)
+        body = gzip.compress(bodies[url.path][:MAX_BYTES], 1)
+        return FetchedText(200, body, url, "gzip")
+
+    async def run() -> None:
+        consent = Consent(RawScrape(), get)
+        await consent.check_url(URL("http://small.test/a"))
+        for number in range(6):
+            with pytest.raises(RefusedError):
+                await consent.check_url(URL(f"http://s{number}.evil.test/a"))
+        assert consent.memory <= module.MAX_LARGE_BYTES + module.ORIGIN_BYTES
+        await consent.check_url(URL("http://small.test/b"))
+        assert asked["small.test"] == 3
+        assert len(asked) == 7
+
+    asyncio.run(run())
+
+
+def test_what_takes_long_does_not_hold_up_the_others() -> None:
+    wild = b"".join(b"allow:*a%d\n" % n for n in range(MAX_WILD))
+    site = Site({"http://slow.test/robots.txt": b"user-agent:*\n" + wild, "http://fast.test/robots.txt": b""})
+    consent, blocked, done = Consent(RawScrape(), site.get), threading.Event(), []
+
+    async def ask(host: str) -> None:
+        await consent.check_url(URL(f"http://{host}.test/" + "a" * 2000))
+        done.append(host)
+
+    async def run() -> None:
+        await asyncio.gather(ask("slow"), ask("fast"))
+        done.clear()
+        consent._beside.submit(blocked.wait)
+        slow = asyncio.create_task(ask("slow"))
+        await asyncio.sleep(0)
+        await ask("fast")
+        blocked.set()
+        await slow
+        assert done == ["fast", "slow"]
 
     asyncio.run(run())
 
@@ -251,7 +307,7 @@ TDM_RULES = [
 def reserved(found: bytes | int | RefusedError, path: str) -> str | None:
     """The pattern that reserves a path."""
     url = URL(HOST + path)
-    rule = asyncio.run(Consent(RawScrape(), serving(tdm=found).get).check_url(url)).tdm_reserved(url)
+    rule = asyncio.run(Consent(RawScrape(), serving(tdm=found).get).check_url(url)).reserved
     return rule.location.text if rule else None
 
 
@@ -262,6 +318,15 @@ def test_the_first_rule_of_tdmrep_json_that_matches_decides() -> None:
     assert reserved(body, "/broken/a") == "/"
     assert reserved(json.dumps(TDM_RULES[:1]).encode(), "/other") is None
     assert [rule.policy for rule in parse_tdmrep(body)] == [None, "https://h.test/policy.json", None]
+
+
+def test_rules_of_tdmrep_json_that_are_too_long_or_too_many_reserve_more_and_release_nothing() -> None:
+    long = "/a" + "b" * 3000
+    assert reserved(json.dumps([{"location": long, "tdm-reservation": 0}, *TDM_RULES]).encode(), long) == "/"
+    assert reserved(json.dumps([{"location": long, "tdm-reservation": 1}]).encode(), long[:2500])
+    many = [{"location": f"/{n}", "tdm-reservation": 0} for n in range(MAX_WILD)]
+    assert reserved(json.dumps([*many, {"location": "/x", "tdm-reservation": 0}]).encode(), "/y") is None
+    assert reserved(json.dumps([*many, {"location": "/x", "tdm-reservation": 1}]).encode(), "/y") == ""
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
-from yarl import URL
 
 from humanvlm.config.raw_scrape import RawScrape
-from humanvlm.scrape.consent import OPT_OUTS, SitePolicy, check_headers, directives, parse_tdmrep, relevant_headers
+from humanvlm.scrape.consent import OPT_OUTS, check_headers, directives, parse_tdmrep, relevant_headers, tdm_reserved
 from humanvlm.scrape.reasons import RefusedError
 
 AGENT = "humanvlm"
@@ -19,7 +18,7 @@ RESERVED = [{"location": "/", "tdm-reservation": 1}]
 
 
 def header_verdict(*headers: tuple[str, str], tdm: list[dict[str, Any]] | None = None, **changes: Any) -> str:
-    rule = SitePolicy(tdm=tuple(parse_tdmrep(json.dumps(tdm or []).encode()))).tdm_reserved(URL("http://h.test/a"))
+    rule = tdm_reserved(parse_tdmrep(json.dumps(tdm or []).encode()), b"/a")
     config = RawScrape(**({"user_agent": "HumanVLM/1 (x)"} | changes))
     try:
         check_headers(CIMultiDict(headers), config, reserved=rule)

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
+from humanvlm.scrape import robots
 from humanvlm.scrape.robots import MAX_BYTES, parse_pattern, parse_rules, path_octets, product_token
 
 AGENT = "humanvlm"
@@ -113,15 +114,85 @@ def test_only_half_a_mebibyte_of_robots_txt_counts_and_no_line_is_cut() -> None:
 
 
 def test_an_agent_named_twice_has_each_rule_once() -> None:
-    rules = parse_rules(b"User-agent: *\n" * 15_000 + b"Disallow: /a\n" * 15_000, AGENT)
-    assert len(rules.rules) == 15_000
+    rules = parse_rules(b"User-agent: *\n" * 15_000 + b"".join(b"Disallow: /a*%d*\n" % n for n in range(9)), AGENT)
+    assert len(rules.wild) == 9
+
+
+def test_many_rules_are_found_by_their_length_and_not_one_by_one() -> None:
+    body = b"User-agent: *\n" + b"".join(b"Disallow: /%d\nAllow: /%d/a*\n" % (n, n) for n in range(4000))
+    rules = parse_rules(body, AGENT)
+    assert len(rules.prefixes) == 8000
+    assert not rules.wild
+    assert len(rules.lengths) == 6
+    assert not allows(body, "/3999/b")
+    assert allows(body, "/3999/ab")
+    assert allows(body, "/x")
+
+
+PATTERNS = st.lists(st.tuples(st.booleans(), st.text("ab%4*$", min_size=1, max_size=9)), max_size=12)
+
+
+LIMITS = st.fixed_dictionaries(
+    {
+        "MAX_RULES": st.integers(0, 4),
+        "MAX_WILD": st.integers(0, 4),
+        "MAX_PATTERN": st.integers(1, 5),
+        "MAX_STARS": st.integers(0, 2),
+    }
+)
+
+
+@given(PATTERNS, st.text("ab%4$", max_size=9), LIMITS)
+def test_what_is_too_long_or_one_too_many_forbids_more_and_never_less(
+    lines: list[tuple[bool, str]], path: str, limits: dict[str, int]
+) -> None:
+    text = "User-agent: *\n" + "\n".join(f"{'Allow' if allow else 'Disallow'}: {rule}" for allow, rule in lines)
+    all_of_it = parse_rules(text.encode(), AGENT).deciding(path.encode())
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in limits.items():
+            patch.setattr(robots, name, value)
+        part = parse_rules(text.encode(), AGENT)
+    assert len(part.wild) <= limits["MAX_WILD"]
+    assert len(part.prefixes) <= limits["MAX_RULES"] + 1
+    assert all(len(pattern.text) <= limits["MAX_PATTERN"] for _, pattern in part.wild)
+    found = part.deciding(path.encode())
+    if all_of_it and not all_of_it.allow:
+        assert found
+        assert not found.allow
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"allow:*aab\n",
+        b"disallow:*" + b"a" * 40 + b"b" + b"a" * 40 + b"\n",
+        b"disallow:" + b"*ab" * 170_000 + b"\n",
+        b"allow:" + b"*ab" * 170_000 + b"\n",
+        b"disallow:/a$\n",
+        b"disallow:/" + b"a" * 500_000,
+        b"disallow:" + b"*" * 500_000,
+        b"disallow:" + b"%" * 500_000,
+        b"disallow:" + b"$" * 500_000,
+    ],
+)
+def test_no_file_takes_more_than_a_bounded_share(line: bytes) -> None:
+    rules = parse_rules((b"user-agent:*\n" + line * (MAX_BYTES // len(line)))[:MAX_BYTES], AGENT)
+    assert len(rules.wild) <= robots.MAX_WILD
+    assert len(rules.prefixes) <= robots.MAX_RULES
+    assert all(len(pattern.parts) <= robots.MAX_STARS + 2 for _, pattern in rules.wild)
+    assert rules.memory <= 4 << 20
 
 
 @given(st.binary(max_size=200), st.binary(max_size=50))
 @example(b"User-agent:*\nDisallow:*" + b"*a" * 80 + b"$", b"a" * 79)
 def test_no_octets_break_the_robots_parser(body: bytes, path: bytes) -> None:
     rules = parse_rules(b"User-agent: *\n" + body, AGENT)
-    assert rules.deciding(path) in (None, *rules.rules)
+    rule = rules.deciding(path)
+    assert (
+        rule is None
+        or rule.text in {pattern.text for _, pattern in rules.wild}
+        or path.startswith(tuple(rules.prefixes))
+    )
 
 
 @given(st.text("ab*$", max_size=8), st.text("ab", max_size=8))
