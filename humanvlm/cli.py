@@ -1,7 +1,6 @@
 """The command line: `humanvlm STAGE`, and the commands around the stages. Thin; everything heavy is imported late."""
 
 import gc
-import logging
 import os
 import sys
 from functools import reduce
@@ -14,6 +13,7 @@ from humanvlm import __version__
 from humanvlm.errors import UserError, of_the_disk
 from humanvlm.evaluate.cli import score
 from humanvlm.pipeline.stages import STAGES, Stage
+from humanvlm.shown import log_to_stderr, shown, shown_lines
 
 
 class OneLineErrors(click.Group):
@@ -28,7 +28,7 @@ class OneLineErrors(click.Group):
             if (found := of_the_disk(error)) is None:
                 raise
             told = found
-        click.echo(f"humanvlm: {told}", err=True)
+        click.echo(f"humanvlm: {shown(str(told))}", err=True)
         sys.exit(2)
 
 
@@ -39,11 +39,7 @@ def main() -> None:
     # What imports leave is no garbage: looking through it, at the end once more, took a sixth of a short command.
     gc.set_threshold(100_000, 50, 100)
     click.get_current_context().call_on_close(gc.freeze)
-    logging.basicConfig(
-        level=os.environ.get("HUMANVLM_LOG", "INFO"), format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    for noisy in ("httpx", "httpx2", "urllib3", "alembic", "mlflow", "matplotlib", "PIL"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    log_to_stderr(os.environ.get("HUMANVLM_LOG", "INFO"))
 
 
 RETRY = click.option(
@@ -98,7 +94,7 @@ def _stage_command(stage: Stage) -> click.Command:
             name, folder = next(iter(stage.inputs.items()))
             source = _named_inputs(stage, inputs).get(name, Path(folder))
             section = getattr(load_params(params, overrides), stage.name)
-            click.echo(planned(stage.name, section, source, rows or 0))
+            click.echo(shown_lines(planned(stage.name, section, source, rows or 0)))
             return
         if stage.retries_rows:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a crawl has no linear algebra to start threads for
@@ -204,7 +200,7 @@ def index(
 
     names = tuple(name.strip() for names in keep for name in names.split(",") if name.strip())
     options = Options(base_url, url_column, text_column, encoding, append, limit, sample, seed, names)
-    click.echo(build_index(sources, out, options))
+    click.echo(shown_lines(build_index(sources, out, options)))
 
 
 @main.command()
@@ -263,7 +259,7 @@ def compare(runs: tuple[Path, ...], out: Path | None, seed: int) -> None:
     found = comparison.compare(runs, seed=seed)
     if out:
         comparison.write(found, out)
-    click.echo(comparison.as_text(found))
+    click.echo(shown_lines(comparison.as_text(found)))
 
 
 @main.command()
@@ -299,7 +295,7 @@ def forget(
     for kind, source in (("id", ids), ("url", urls), ("sha256", sha256)):
         if source:
             asked |= read_list(source, kind)
-    click.echo(take_down(asked, pictures=pictures, near_duplicates=near_duplicates))
+    click.echo(shown_lines(take_down(asked, pictures=pictures, near_duplicates=near_duplicates)))
 
 
 @main.command()
@@ -308,7 +304,7 @@ def summary(artifacts: Path) -> None:
     """Rows, scores, and where to look."""
     from humanvlm.inspect.summary import summarize
 
-    click.echo(summarize(artifacts))
+    click.echo(shown_lines(summarize(artifacts)))
 
 
 main.add_command(score)

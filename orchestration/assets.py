@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from humanvlm.shown import masked
 from orchestration.compute import bring_up_to_date
 from orchestration.dvc_graph import Graph, StageNode, code_version, load_graph, read_lock, source_version
 from orchestration.metadata import describe_artifact
@@ -26,7 +27,7 @@ def stage_asset(graph: Graph, node: StageNode) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"dvc", *node.meta.get("kinds", [])},
         tags={"humanvlm/compute": node.compute, "humanvlm/layer": node.meta.get("layer", "")},
-        metadata={"command": node.cmd, "artifact": node.out, "parameters": ", ".join(node.sections)},
+        metadata={"command": masked(node.cmd), "artifact": node.out, "parameters": ", ".join(node.sections)},
         pool=POOL if node.compute == "dvc" else None,
     )
     def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import check_files, read_report
+from humanvlm.shown import shown
 from orchestration.dvc_graph import Graph, StageNode
 
 REPORT_CHECKS = {
@@ -46,7 +47,7 @@ def judge(name: str, folder: Path) -> tuple[bool, dict[str, Any]]:
             files = report["outputs"]
             return True, {"files": len(files), "bytes": sum(file["bytes"] for file in files)}
     except UserError as error:
-        return False, {"problem": str(error)}
+        return False, {"problem": shown(str(error))}
     rows: Mapping[str, Any] = report["rows"]
     dropped = sum(rows["dropped"].values())
     figures = {"rows in": rows["in"], "rows kept": rows["kept"], "rows dropped": dropped}
@@ -76,7 +77,7 @@ def expectation_check(graph: Graph, node: StageNode) -> dg.AssetChecksDefinition
                     "column": result.column,
                     "passed": "yes" if result.passed else "NO",
                     "unexpected": result.unexpected,
-                    "examples": result.examples,
+                    "examples": shown(result.examples),
                 }
             )
             for result in results

@@ -11,6 +11,7 @@ import time
 
 import dagster as dg
 
+from humanvlm.shown import fenced, masked
 from orchestration.dvc_graph import Graph, StageNode, code_version, load_graph, read_lock
 from orchestration.process import Finished, environment, stream
 
@@ -87,9 +88,9 @@ def _failure(node: StageNode, finished: Finished) -> dg.Failure:
     return dg.Failure(
         f"{node.name}: {finished.error.removeprefix('humanvlm: ')}",
         metadata={
-            "command": node.cmd,
+            "command": masked(node.cmd),
             "exit code": finished.code,
-            "last lines": dg.MetadataValue.md("```\n" + "\n".join(finished.tail) + "\n```"),
+            "last lines": dg.MetadataValue.md(fenced(finished.tail)),
         },
         allow_retries=False,
     )

@@ -13,6 +13,7 @@ import dagster as dg
 
 from humanvlm.data.shards import find_shards, open_shard
 from humanvlm.pipeline.contract import read_report
+from humanvlm.shown import markdown, masked, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +46,11 @@ def _table(records: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue:
     """A table of the report's ``info``: rows of equal columns."""
     kinds = {name: "int" if isinstance(value, int) else "string" for name, value in records[0].items()}
     schema = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in kinds.items()])
-    return dg.MetadataValue.table([dg.TableRecord(dict(record)) for record in records], schema=schema)
+    return dg.MetadataValue.table([dg.TableRecord(_record(record)) for record in records], schema=schema)
+
+
+def _record(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: shown(value) if isinstance(value, str) else value for name, value in record.items()}
 
 
 def _drops(rows: Mapping[str, Any]) -> dg.TableMetadataValue:
@@ -66,7 +71,7 @@ def _mlflow_hint() -> dg.MetadataValue[Any]:
         return dg.MetadataValue.text("tracking is off (MLFLOW_TRACKING_URI=none)")
     if uri.startswith("http"):
         return dg.MetadataValue.url(uri)
-    return dg.MetadataValue.text(f"mlflow ui --backend-store-uri {uri}")
+    return dg.MetadataValue.text(f"mlflow ui --backend-store-uri {masked(uri)}")
 
 
 def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
@@ -111,4 +116,4 @@ def _inline(image: "Image", kind: str, title: str, **options: Any) -> dg.Metadat
     buffer = io.BytesIO()
     image.save(buffer, kind, optimize=True, **options)
     encoded = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/{kind.lower()};base64,{encoded})")
+    return dg.MetadataValue.md(f"![{markdown(title)}](data:image/{kind.lower()};base64,{encoded})")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from humanvlm.shown import shown
+
 GRACE_S = 10.0
 # What DVC itself says around a stage's own output.
 DVC_PREFIXES = ("ERROR: ", "WARNING: ", "Running stage ", "> ", "Updating lock file", "Generating lock file")
@@ -38,7 +40,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def stream(command: str | Sequence[str], cwd: Path, env: Mapping[str, str], on_line: Callable[[str], None]) -> Finished:
-    """Run ``command`` (a string goes to the shell) and pass each line to ``on_line``.
+    """Run ``command`` (a string goes to the shell) and pass each line, as it may be shown, to ``on_line``.
 
     On any exception here, KeyboardInterrupt and Dagster's interruption included, the group gets SIGTERM, and SIGKILL
     after GRACE_S: DVC alone would leave its stage running.
@@ -57,7 +59,7 @@ def stream(command: str | Sequence[str], cwd: Path, env: Mapping[str, str], on_l
     ) as process:
         try:
             for line in process.stdout or ():
-                if line := line.rstrip():
+                if line := shown(line.rstrip()):
                     tail.append(line)
                     on_line(line)
             return Finished(process.wait(), tuple(tail))

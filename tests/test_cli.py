@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from humanvlm.cli import main
 from humanvlm.config.profiles import profile_path
+from humanvlm.errors import UserError
 from humanvlm.pipeline import runner
 from humanvlm.pipeline.stages import STAGES
 
@@ -67,3 +68,12 @@ def test_unknown_input_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["human_scenes", "--in", "scenes=x", "--params", str(profile_path("cpu"))])
     assert result.exit_code == 2
     assert "has no input 'scenes'; it reads raw_scrape" in result.stderr
+
+
+def test_an_error_shows_no_secret_and_nothing_that_a_terminal_obeys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*arguments: object) -> None:
+        raise UserError("http://me:word@h/x?sig=abc: said \x1b[2J\nhumanvlm: all is well")
+
+    monkeypatch.setattr(runner, "run_stage", failing)
+    result = CliRunner().invoke(main, ["human_scenes"])
+    assert result.stderr == "humanvlm: http://***@h/x?sig=***: said \\x1b[2J\\nhumanvlm: all is well\n"

@@ -15,7 +15,7 @@ FLOORS = (
     ("inference", "inspect", "model"),
     ("pipeline",),
     ("config", "data", "weights"),
-    ("errors",),
+    ("errors", "shown"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from humanvlm.data.shards import ShardFile, write_shard
 from humanvlm.data.tombstones import FORGOTTEN
+from humanvlm.shown import shown
 
 FOLDER = "dropped"
 SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "url", "reason", "detail")])
@@ -29,8 +30,9 @@ class Drop:
 
 
 def dropped_row(id: str, url: str | None, drop: Drop, **added: Any) -> dict[str, Any]:
-    """A row to write. Of a row that was taken down, the URL goes too."""
-    return {"id": id, "url": "" if drop.reason == FORGOTTEN else url, **vars(drop), **added}
+    """A row to write. Of a row that was taken down, the URL goes too; of the detail, secrets."""
+    told = {"reason": drop.reason, "detail": shown(drop.detail)}
+    return {"id": id, "url": "" if drop.reason == FORGOTTEN else url, **told, **added}
 
 
 def dropped_path(folder: Path, shard: str) -> Path:

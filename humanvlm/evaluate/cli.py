@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from humanvlm.shown import shown_lines
+
 if TYPE_CHECKING:
     from humanvlm.evaluate.stats.scored import Scored
     from humanvlm.evaluate.tasks.base import Task
@@ -135,7 +137,7 @@ def _command(name: str, task: "Task") -> click.Command:
         result = finish(task.score_files(**given), task, bootstrap, seed)
         if out:
             write_result(out, result)
-        click.echo(table(result))
+        click.echo(shown_lines(table(result)))
 
     for option in reversed((*task.options, *COMMON)):
         command = option(command)

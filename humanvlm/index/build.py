@@ -21,8 +21,9 @@ from humanvlm.errors import UserError
 from humanvlm.index.cells import LOST, MOST_TEXTS, NO_TEXT, address, clean, hash_of, texts_of, word
 from humanvlm.index.layout import Layout, find_layout, listed
 from humanvlm.index.merge import Entry, Merged, scratch_of, write_merged
-from humanvlm.index.sources import open_source, readable, shown
+from humanvlm.index.sources import open_source, readable
 from humanvlm.index.tables import Found, Row, Table, common_type
+from humanvlm.shown import shown
 
 SCHEMA = pa.schema(
     [

@@ -22,12 +22,12 @@ from humanvlm.index.pictures import undamaged, with_files, with_parquet, with_sa
 from humanvlm.index.tables import Line, Table, scalar_type
 from humanvlm.index.tars import tar_table
 from humanvlm.index.text_files import text_table
+from humanvlm.shown import shown
 from humanvlm.weights.hub import open_hub
 
 KINDS = ((".tar",), (".parquet",), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".json",), (".txt",))
 SUFFIXES = [suffix for kind in KINDS for suffix in kind]
 PATTERN = re.compile(r"[*?\[]")
-SECRET = re.compile(r"(?<=://)(?:[^/\s@]*@)?([^\s?'\"]*)(\?[^\s:;,)'\"]*)?")
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,6 @@ def _suffix(name: str) -> str:
     return Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
 
 
-def shown(text: str) -> str:
-    """A text about sources without passwords and signatures in their addresses."""
-    return SECRET.sub(lambda found: f"{found[1]}{'?…' if found[2] else ''}", text)
-
-
 @contextmanager
 def readable(name: str) -> Iterator[None]:
     """What goes wrong while a source is opened or read, as one line without secrets. Raises UserError."""
@@ -102,7 +97,7 @@ def readable(name: str) -> Iterator[None]:
         if not remote:
             raise
         # Each file system of fsspec has errors of its own: of aiohttp, botocore, the network.
-        reason = (" ".join(shown(str(error)).split()) or type(error).__name__)[:160]
+        reason = (shown(" ".join(str(error).split())) or type(error).__name__)[:160]
         raise UserError(f"{name}: cannot be read ({reason}); check the address, the network and credentials") from None
 
 

@@ -13,7 +13,7 @@ from humanvlm.pipeline.stages import STAGES
 ROOT = Path(__file__).parents[1]
 # Carries parameters, rows and results, and does not decide what is in them: a line of the engine's log must not
 # retrain. The parameters count by their values instead, those by default included.
-MACHINERY = ("pipeline/", "config/", "errors.py", "__init__.py", "data/atomic_io.py", "data/hashing.py")
+MACHINERY = ("pipeline/", "config/", "errors.py", "shown.py", "__init__.py", "data/atomic_io.py", "data/hashing.py")
 
 
 def closure(module: str, root: Path = ROOT) -> set[str]:

@@ -39,6 +39,7 @@ from humanvlm.pipeline.contract import (
     read_report,
 )
 from humanvlm.pipeline.stages import STAGES
+from humanvlm.shown import masked_values
 from humanvlm.weights import hub
 from humanvlm.weights.catalog import model_entries
 
@@ -161,7 +162,7 @@ def locked(out: Path) -> Iterator[None]:
 def _fingerprint(run: StageRun) -> tuple[str, dict[str, Any]]:
     config = {section: getattr(run.params, section).model_dump(mode="json") for section in run.stage.sections}
     snapshot = {
-        "config": config,
+        "config": masked_values(config),  # it is stored; and a password that changes makes nothing stale
         "defaults": _digest(defaults(run.stage.sections)),
         "inputs": {key: identity(folder, run.stage.parts.get(key, ())) for key, folder in run.read.items()},
         "code": code_identity(run.stage.code or ()),
@@ -256,7 +257,7 @@ def _report(run: StageRun, outcome: Outcome, fingerprint: str, snapshot: Mapping
         "rows": {"in": counts.rows_in, "kept": counts.kept, "dropped": dict(sorted(counts.dropped.items()))},
         "metrics": dict(outcome.metrics),
         "plots": list(outcome.plots),
-        "info": dict(outcome.info),
+        "info": masked_values(outcome.info),
         **snapshot,
         "outputs": [asdict(file) for file in files],
         "versions": {"python": platform.python_version()}

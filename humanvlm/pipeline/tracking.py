@@ -23,9 +23,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
+from humanvlm.shown import masked, shown
 
 log = logging.getLogger("humanvlm")
 EXPERIMENT = "humanvlm"
@@ -50,9 +52,37 @@ QUIET = {
 
 
 def tracking_uri() -> str | None:
-    """The MLflow URI, or None when tracking is off."""
+    """The MLflow URI, or None when tracking is off; that of a server without its user and password (``_sign_in``).
+
+    That of a database has them: show it masked.
+    """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    if uri.lower().startswith(("http://", "https://")):
+        address = urlsplit(uri)
+        uri = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
     return None if uri == "none" else uri
+
+
+def _check_address() -> None:
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    try:
+        urlsplit(uri).port  # noqa: B018 - asked for its error
+    except ValueError:
+        raise UserError(
+            f"MLFLOW_TRACKING_URI={masked(uri)}: no address; quote what is special in a password, / as %2F, # as %23"
+        ) from None
+
+
+def _sign_in() -> None:
+    """Give MLflow's client the user and password that stand in the URI of a server, where it looks for them."""
+    address = urlsplit(os.environ.get("MLFLOW_TRACKING_URI", ""))
+    if address.scheme not in ("http", "https") or not address.username:
+        return
+    if not address.password:
+        raise UserError(f"MLFLOW_TRACKING_URI: has a user without a password; {CREDENTIALS}")
+    if not {"MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_TOKEN"} & os.environ.keys():
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(address.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(address.password)
 
 
 def check() -> None:
@@ -65,8 +95,9 @@ def check() -> None:
         return
     scheme = uri.partition(":")[0].lower()
     if scheme in ("http", "https"):
+        _check_address()
         if problem := _health_problem(uri):
-            raise UserError(f"MLflow at {_shown(uri)} does not answer ({problem}); {REMEDY}")
+            raise UserError(f"MLflow at {masked(uri)} does not answer ({problem}); {REMEDY}")
     elif scheme == "sqlite":
         _check_writable(_sqlite_path(uri), uri)
     elif scheme in ("file", "") or ":" not in uri:
@@ -97,7 +128,7 @@ def open_run(stage: str, profile: str, work: Path | None = None) -> str | None:
 def remember(work: Path, run_id: str | None) -> None:
     """Note in a stage's work folder which run it is logged to."""
     if run_id is not None:
-        write_json(work / RUN, {"uri": tracking_uri(), "run_id": run_id})
+        write_json(work / RUN, {"uri": masked(tracking_uri() or ""), "run_id": run_id})
 
 
 def remembered(work: Path, uri: str) -> str | None:
@@ -106,7 +137,7 @@ def remembered(work: Path, uri: str) -> str | None:
         value = json.loads((work / RUN).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-    return str(value["run_id"]) if value["uri"] == uri else None
+    return str(value["run_id"]) if value["uri"] == masked(uri) else None
 
 
 def fail_run(run_id: str | None) -> None:
@@ -221,6 +252,7 @@ def mlflow_client(uri: str) -> Any:
     """An MlflowClient for tracking and registry, quiet, the SQLite folder made. Takes about three seconds."""
     for key, value in QUIET.items():
         os.environ.setdefault(key, value)
+    _sign_in()
     if uri.startswith("sqlite:"):
         _sqlite_path(uri).parent.mkdir(parents=True, exist_ok=True)
     from mlflow.tracking import MlflowClient
@@ -239,7 +271,7 @@ def experiment_id(client: Any, uri: str) -> str:
     if found := client.get_experiment_by_name(EXPERIMENT):
         if found.lifecycle_stage == "deleted":
             raise UserError(
-                f"MLflow at {_shown(uri)}: experiment {EXPERIMENT!r} is deleted; bring it back with `mlflow "
+                f"MLflow at {masked(uri)}: experiment {EXPERIMENT!r} is deleted; bring it back with `mlflow "
                 f"experiments restore --experiment-id {found.experiment_id}`, or remove it for good with `mlflow gc`"
             )
         return str(found.experiment_id)
@@ -259,10 +291,10 @@ def failing_in_one_line(uri: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        reason = re.sub(r"HTTPS?ConnectionPool.*Caused by ", "", " ".join(str(error).split()))[:200]
-        reason = reason or type(error).__name__
+        reason = re.sub(r"HTTPS?ConnectionPool.*Caused by ", "", " ".join(str(error).split()))
+        reason = shown(reason)[:200] or type(error).__name__
         remedy = CREDENTIALS if UNKNOWN.search(reason) else REMEDY
-        raise UserError(f"MLflow at {_shown(uri)}: {reason}; {remedy}") from error
+        raise UserError(f"MLflow at {masked(uri)}: {reason}; {remedy}") from error
 
 
 def _health_problem(uri: str) -> str | None:
@@ -303,11 +335,6 @@ def _check_writable(path: Path, uri: str) -> None:
         raise UserError(
             f"MLFLOW_TRACKING_URI={uri}: {target} is not writable; set MLFLOW_TRACKING_URI to another, or none"
         )
-
-
-def _shown(uri: str) -> str:
-    """The URI without the password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", uri)
 
 
 def _metric_name(name: str) -> str:

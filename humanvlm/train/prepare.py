@@ -17,6 +17,7 @@ from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import Counts, StageRun
+from humanvlm.shown import log_to_stderr
 from humanvlm.train.job import die_with_parent, error_path, read_job
 from humanvlm.train.plan import Plan, make_plan
 from humanvlm.train.sources import training_sources
@@ -47,7 +48,7 @@ class Prepared:
 def main(job: Path) -> int:
     """Prepare as the job says. A UserError goes into ``error.json`` beside the job and gives status 2."""
     die_with_parent()
-    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     run = read_job(job)
     try:
         prepare(run)

@@ -19,6 +19,7 @@ from humanvlm.config.training import Training
 from humanvlm.data.atomic_io import write_json, write_text
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import StageRun, read_report
+from humanvlm.shown import log_to_stderr
 from humanvlm.train.job import die_with_parent, error_path, read_edits, read_job, result_path, stop_path
 
 log = logging.getLogger("humanvlm")
@@ -28,7 +29,7 @@ WORDS = "words.json"
 def main(job: Path) -> int:
     """Train as the job says. A UserError goes into ``error.json`` beside the job and gives status 2."""
     die_with_parent()
-    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    log_to_stderr()
     for noisy in ("DeepSpeed", "transformers", "accelerate", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")

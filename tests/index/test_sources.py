@@ -13,7 +13,7 @@ from upath import UPath
 
 from humanvlm.errors import UserError
 from humanvlm.index.build import build_index
-from humanvlm.index.sources import open_source, shown
+from humanvlm.index.sources import open_source
 from humanvlm.scrape.local_server import serve
 
 LIST = "url,caption\nhttp://a.example/1,one\n"
@@ -94,10 +94,7 @@ def test_an_empty_list_is_said_to_be_empty(tmp_path: Path, name: str) -> None:
 
 
 def test_secrets_of_addresses_are_not_shown() -> None:
-    said = "s3://b/x.csv: https://me:word@h.example/a/l.csv?sig=abc&x=1: cannot be read (http://h.example/?k) line 3"
-    assert shown(said) == "s3://b/x.csv: https://h.example/a/l.csv?…: cannot be read (http://h.example/?…) line 3"
-    assert shown("list.csv line 3, why?") == "list.csv line 3, why?"
-    with pytest.raises(UserError, match=r"^http://127\.0\.0\.1:1/l\.csv\?…: cannot be read") as caught:
+    with pytest.raises(UserError, match=r"^http://\*\*\*@127\.0\.0\.1:1/l\.csv\?sig=\*\*\*: cannot be read") as caught:
         open_source("http://me:word@127.0.0.1:1/l.csv?sig=abc")
     assert "word" not in str(caught.value)
 

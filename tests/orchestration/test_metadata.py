@@ -71,3 +71,15 @@ def test_first_pictures_make_a_sheet(artifact: Path, rows: int) -> None:
 def test_an_incomplete_artifact_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no report\.json"):
         describe_artifact(tmp_path)
+
+
+def test_texts_of_tables_and_uris_are_as_they_may_be_shown(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = json.loads((artifact / "report.json").read_text())
+    report["info"] = {"tables": {"hosts": [{"host": "a\u202eb", "said": "http://me:word@h", "rows": 3}]}}
+    (artifact / "report.json").write_text(json.dumps(report))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:word@db/mlflow")
+    metadata = describe_artifact(artifact)
+    assert metadata["hosts"].records[0].data == {"host": "a\\u202eb", "said": "http://***@h", "rows": 3}
+    assert metadata["MLflow"].value == "mlflow ui --backend-store-uri postgresql://***@db/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:word@h:5000")
+    assert describe_artifact(artifact)["MLflow"].value == "http://h:5000"

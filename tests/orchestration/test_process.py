@@ -65,3 +65,10 @@ def test_extra_variables_reach_the_command(tmp_path: Path) -> None:
 )
 def test_the_error_is_the_stages_own_line(tail: tuple[str, ...], error: str) -> None:
     assert Finished(2, tail).error == error
+
+
+def test_lines_are_as_they_may_be_shown(tmp_path: Path) -> None:
+    lines: list[str] = []
+    finished = stream("printf 'http://me:word@h\\033[2J\\n'; exit 3", tmp_path, environment(), lines.append)
+    assert lines == ["http://***@h\\x1b[2J"]
+    assert finished == Finished(3, tuple(lines))

@@ -62,6 +62,14 @@ def test_report_balances_and_lists_every_file(toy: Path) -> None:
     assert not (toy / ".work").exists()
 
 
+def test_a_report_holds_no_secret_and_none_makes_it_stale(toy: Path) -> None:
+    stores = [f"raw_scrape.user_agent=me (https://me:{word}@h/x?token={word})" for word in ("w0rd", "0ther")]
+    report = run_stage("raw_scrape", CPU, [stores[0]], out=toy)
+    assert report["config"]["raw_scrape"]["user_agent"] == "me (https://***@h/x?token=***)"
+    assert "w0rd" not in (toy / "report.json").read_text()
+    assert run_stage("raw_scrape", CPU, [stores[1]], out=toy) == report
+
+
 def test_interrupted_work_resumes_without_repeating(toy: Path) -> None:
     toy.with_name("stop").touch()
     with pytest.raises(KeyboardInterrupt):

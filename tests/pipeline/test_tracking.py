@@ -1,5 +1,6 @@
 """Tracking into a temporary SQLite store; servers that are not there."""
 
+import base64
 import hashlib
 import json
 import math
@@ -167,6 +168,7 @@ class Mlflow:
     runs: list[str] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     points: list[tuple[str, int]] = field(default_factory=list)
+    credentials: set[str | None] = field(default_factory=set)
     url: str = ""
 
     def answer(self, path: str, asked: dict[str, Any]) -> tuple[int, Any]:
@@ -207,6 +209,7 @@ def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mlflow]:
         def go(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path, _, query = self.path.partition("?")
+            state.credentials.add(self.headers.get("Authorization"))
             asked = json.loads(body) if body else {key: value[0] for key, value in parse_qs(query).items()}
             status, found = state.answer(path.partition("/mlflow/")[2], asked)
             content = (found if isinstance(found, str) else json.dumps(found)).encode()
@@ -230,6 +233,56 @@ def mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mlflow]:
     yield state
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def signed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the machine's credentials nor what a test leaves in the environment."""
+    for name in ("USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", "")
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}")
+
+
+@pytest.mark.usefixtures("signed_out")
+def test_credentials_in_the_uri_are_used_and_kept_nowhere(
+    mlflow: Mlflow, artifact: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url.replace("//", "//me:s3%40cret@"))
+    tracking.check()
+    work = artifact / ".work"
+    run_id = tracking.open_run("stage1_checkpoint", "cpu", work)
+    mlflow.credentials.clear()
+    tracking.remember(work, run_id)
+    assert tracking.open_run("stage1_checkpoint", "cpu", work) == run_id
+    assert mlflow.credentials == {"Basic " + base64.b64encode(b"me:s3@cret").decode()}
+    assert tracking.tracking_uri() == mlflow.url
+    assert "cret" not in (work / tracking.RUN).read_text() + caplog.text
+
+
+def test_an_unquoted_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:s3/cret@127.0.0.1:9")
+    with pytest.raises(UserError, match="no address; quote") as error:
+        tracking.check()
+    assert "s3" not in str(error.value)
+
+
+@pytest.mark.usefixtures("signed_out")
+def test_a_user_without_a_password_is_refused(mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow.url.replace("//", "//t0ken@"))
+    with pytest.raises(UserError, match="a user without a password; set MLFLOW_TRACKING_USERNAME") as error:
+        tracking.open_run("stage1_checkpoint", "cpu")
+    assert "t0ken" not in str(error.value)
+
+
+def test_the_password_of_a_database_is_remembered_nowhere(tmp_path: Path) -> None:
+    uri = "postgresql://me:s3cret@db/mlflow"
+    assert tracking.remembered(tmp_path, uri) is None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        tracking.remember(tmp_path, "7")
+    assert "s3cret" not in (tmp_path / tracking.RUN).read_text()
+    assert tracking.remembered(tmp_path, uri) == "7"
+    assert tracking.remembered(tmp_path, "postgresql://me:s3cret@other/mlflow") is None
 
 
 DENIED = {"error_code": "PERMISSION_DENIED", "message": "no"}
