@@ -200,7 +200,7 @@ def index(
 
     names = tuple(name.strip() for names in keep for name in names.split(",") if name.strip())
     options = Options(base_url, url_column, text_column, encoding, append, limit, sample, seed, names)
-    click.echo(shown_lines(build_index(sources, out, options)))
+    click.echo(shown_lines(str(build_index(sources, out, options))))
 
 
 @main.command()

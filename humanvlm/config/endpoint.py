@@ -12,9 +12,13 @@ class Endpoint(Section):
 
     url: Annotated[str, Field(description="base, up to and with /v1")] = "https://api.openai.com/v1"
     model: Annotated[str, Field(description="the server's name of the model")] = ""
-    key_variable: Annotated[str, Field(description="environment variable that holds the key; unset: none is sent")] = (
-        "OPENAI_API_KEY"
-    )
+    key_variable: Annotated[
+        str,
+        Field(
+            description="environment variable that holds the key; unset: none is sent. That of OPENAI_API_KEY goes to "
+            "api.openai.com only"
+        ),
+    ] = "OPENAI_API_KEY"
     parameters: Annotated[
         dict[str, Any],
         Field(

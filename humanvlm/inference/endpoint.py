@@ -7,7 +7,6 @@ What a model does not answer (it refuses, a filter stops it, it only thinks) is 
 """
 
 import asyncio
-import os
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,8 +22,10 @@ from humanvlm.inference.base import CORRUPT, Reply, Request
 from humanvlm.inference.cache import digest, store_folder
 from humanvlm.inference.chat import ENDED_EARLY, JPEG_QUALITY, data_url, parse_reply, request_body
 from humanvlm.inference.failures import MALFORMED, AttemptError, http_failure, malformed, message_in
+from humanvlm.inference.keys import key_of, withheld
 from humanvlm.inference.pace import Pace
 from humanvlm.inference.tokens import most_tokens
+from humanvlm.shown import masked_values, shown
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -54,7 +55,7 @@ class Server:
         return {
             "kind": "endpoint",
             "url": config.url.rstrip("/"),
-            "request": request_body(config, "PROMPT", "PICTURE", 0),
+            "request": masked_values(request_body(config, "PROMPT", "PICTURE", 0)),
             "image_size": config.image_size,
             "jpeg_quality": JPEG_QUALITY,
         }
@@ -181,11 +182,13 @@ class Server:
     def _told(self, failure: AttemptError) -> str:
         """What a server said, and the remedy."""
         said = self._clean(message_in(failure.detail))
+        if failure.reason in ("http_401", "http_403") and withheld(self.config):
+            return f"{said}; name the environment variable of its key as {self.section}.endpoint.key_variable"
         return f"{said}; {failure.remedy}" if failure.remedy else said
 
     def _clean(self, text: str) -> str:
         """What a server said as one short line, without the key, which some repeat."""
-        return " ".join((text.replace(self.key, "…") if self.key else text).split())[:SAID_CHARACTERS]
+        return shown(" ".join((text.replace(self.key, "…") if self.key else text).split()))[:SAID_CHARACTERS]
 
 
 def open_endpoint(config: Endpoint, section: str) -> Server:
@@ -198,9 +201,7 @@ def open_endpoint(config: Endpoint, section: str) -> Server:
         raise UserError(f"{section}.endpoint.url: holds credentials; put them in the variable of key_variable")
     if not config.model:
         raise UserError(f"{section}.endpoint.model: missing; give the server's name of the model")
-    key = os.environ.get(config.key_variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise UserError(f"environment variable {config.key_variable}: no key: it holds more than printable ASCII")
+    key = key_of(config, section)
     name = digest([config.url, config.model, key])[:24]
     pace = Pace(store_folder() / f"{name}.pace", config.requests_per_minute, config.tokens_per_minute)
     return Server(config, key, section, pace)

@@ -199,8 +199,8 @@ STAGES = {
             sections=("benchmark_scores",),
             code=(
                 *SCORING,
-                *_in("inference", "ask.py base.py cache.py chat.py endpoint.py failures.py generate.py local.py"),
-                *_in("inference", "marks.py models.py pace.py replies.py tokens.py"),
+                *_in("inference", "ask.py base.py cache.py chat.py endpoint.py failures.py generate.py keys.py"),
+                *_in("inference", "local.py marks.py models.py pace.py replies.py tokens.py"),
                 *PICTURE,
                 *LOADED,
                 *_in("data", "detections.py dropped.py facts.py http.py prompts.py shards.py tombstones.py"),

@@ -197,6 +197,22 @@ def test_the_key_is_sent_and_kept_nowhere(chat: Chat, monkeypatch: pytest.Monkey
         server(chat, key_variable="OTHER_KEY")
 
 
+def test_the_key_of_openai_goes_to_openai_alone(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert server(chat).key == ""
+    assert server(chat, url="https://api.openai.com/v1").key == KEY
+    chat.key = KEY
+    with pytest.raises(UserError, match=r"HTTP 401.*name the environment variable .*endpoint\.key_variable"):
+        ask(server(chat), requests(1))
+
+
+def test_secrets_in_parameters_are_no_part_of_what_is_stored(chat: Chat) -> None:
+    model = server(chat, parameters={"api_key": "abc-123"})
+    assert "abc-123" not in json.dumps(model.identity)
+    ask(model, requests(1))
+    assert chat.bodies[0]["api_key"] == "abc-123"
+
+
 def test_what_cannot_be_an_endpoint_is_said_in_one_line(chat: Chat) -> None:
     for url in ("", "api.openai.com/v1", "ftp://host/v1", "http://", "http://host/v1?key=1"):
         with pytest.raises(UserError, match=r"endpoint\.url"):
@@ -293,8 +309,8 @@ Evaluate = Callable[..., dict[str, Any]]
 def stage(chat: Chat, inputs: dict[str, Path], tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
     """Run the stage against the server, with a key."""
     chat.key = KEY
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    how = ("url=" + chat.url, "model=m", "attempt_timeout_s=0.4", "timeout_s=20", "retries=20")
+    monkeypatch.setenv("CHAT_KEY", KEY)
+    how = ("url=" + chat.url, "model=m", "key_variable=CHAT_KEY", "attempt_timeout_s=0.4", "timeout_s=20", "retries=20")
 
     def run(*overrides: str) -> dict[str, Any]:
         settings = ("model=endpoint", *(f"endpoint.{value}" for value in how), *overrides)
