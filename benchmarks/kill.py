@@ -136,7 +136,7 @@ class Crawl:
         pq.write_table(table, self.folder / "data" / "index.parquet")
         params = yaml.safe_load(profile_path("cpu").read_text(encoding="utf-8"))
         limits = {"concurrency": CONCURRENCY, "per_host": CONCURRENCY, "rows_per_shard": rows_per_shard}
-        params["raw_scrape"] = {"allow_private_hosts": ["127.0.0.1"], **limits}
+        params["raw_scrape"] = {"allow_private_hosts": [address.removeprefix("http://")], **limits}
         (self.folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
     def start(self) -> subprocess.Popen[bytes]:

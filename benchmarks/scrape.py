@@ -71,9 +71,10 @@ DEFAULT_MODES = ("raw", "no", "resize_384", "https")
 
 @dataclass(frozen=True)
 class Bench:
-    """One mode with everything both commands need. index: rows -> file with that many URLs."""
+    """One mode with everything both commands need. server: HOST:PORT. index: rows -> file with that many URLs."""
 
     mode: Mode
+    server: str
     index: Mapping[int, Path]
     work: Path
     env: Mapping[str, str]
@@ -87,7 +88,7 @@ class Bench:
         shutil.copy(self.index[rows], project / "data" / "index.parquet")
         params = yaml.safe_load(profile_path("cpu").read_text(encoding="utf-8"))
         limits = {"concurrency": self.concurrency, "per_host": self.concurrency, "rows_per_shard": self.rows_per_shard}
-        params["raw_scrape"] = {"allow_private_hosts": ["127.0.0.1"], **limits, **self.mode.ours}
+        params["raw_scrape"] = {"allow_private_hosts": [self.server], **limits, **self.mode.ours}
         (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         command = [sys.executable, "-m", "humanvlm.cli", "raw_scrape", "--params", "params.yaml"]
         return measured(command, project, self.env, self.work / "humanvlm.log")
@@ -335,15 +336,15 @@ def main() -> None:
     with serve(folder / "pictures", certificate) as server:
         for name in options.modes:
             mode = MODES[name]
-            base = f"{mode.scheme}://127.0.0.1:{getattr(server, mode.scheme)}"
+            address = f"127.0.0.1:{getattr(server, mode.scheme)}"
             index = {
                 count: folder / f"index-{count}.parquet"
                 for count in {options.images, min(STARTUP_ROWS, options.images)}
             }
             for count, path in index.items():
-                write_index(path, base, names[:count])
+                write_index(path, f"{mode.scheme}://{address}", names[:count])
             env = environment(certificate, mode.roots)
-            bench = Bench(mode, index, folder, env, python, options.rows_per_shard, options.concurrency)
+            bench = Bench(mode, address, index, folder, env, python, options.rows_per_shard, options.concurrency)
             print(f"{name}", flush=True)
             setting = (options.processes or mode.setting[0], options.threads or mode.setting[1])
             if options.sweep:

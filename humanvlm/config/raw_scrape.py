@@ -1,10 +1,20 @@
 """Section ``raw_scrape``."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from humanvlm.config.section import Names, Section
+
+_HOST_AND_PORT = re.compile(r"(?:[^\s:/@\[\]]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+
+
+def _hosts_with_ports(entries: tuple[str, ...]) -> tuple[str, ...]:
+    for entry in entries:
+        if not _HOST_AND_PORT.fullmatch(entry):
+            raise ValueError(f"{entry!r} is not HOST:PORT, such as 127.0.0.1:8099 or [::1]:8099")
+    return entries
 
 
 class RawScrape(Section):
@@ -66,7 +76,9 @@ class RawScrape(Section):
     ] = True
     # Where the crawl may go beside the open web
     allow_private_hosts: Annotated[
-        Names, Field(description="hosts, or host:port, at private or loopback addresses that may be asked")
+        Names,
+        AfterValidator(_hosts_with_ports),
+        Field(description="HOST:PORT at private or loopback addresses that the index, but no redirect, may lead to"),
     ] = []
     local_hosts: Annotated[
         dict[str, str], Field(description="host name -> folder served over loopback while the stage runs")

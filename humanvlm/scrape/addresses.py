@@ -11,19 +11,23 @@ import socket
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urljoin
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.ranges import is_metadata, is_public, refusal_of
+from humanvlm.scrape.reasons import RefusedError, without_credentials
 
-GLOBAL_UNICAST = IPv6Network("2000::/3")
-# Where clouds answer a machine's questions about itself, credentials included.
-METADATA = frozenset(["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254"])
+MAX_URL = 8192  # octets as asked for; what servers and proxies take at most
 MAX_CHECKED = 10_000  # names
-NAT64 = IPv6Network("64:ff9b::/96")
+# Other protocols' ports, to which an HTTP request may mean something (https://fetch.spec.whatwg.org/#port-blocking).
+BLOCKED_PORTS = frozenset(
+    [0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
+     110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531,
+     532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060,
+     5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080]
+)  # fmt: skip
 
 _HTTP = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#]+)(?P<path>[^?#]*)(?P<query>\??[^#]*)(?:#.*)?", re.IGNORECASE
@@ -45,8 +49,8 @@ class PrivateAddressError(OSError):
 class Policy:
     """Hosts beyond the open web that this crawl may ask.
 
-    private_hosts: names or literal addresses that may be private. local_hosts: names that are served by this run's
-    own server on ``127.0.0.1:port``."""
+    private_hosts: ``HOST:PORT``, names or literal addresses that may be private. local_hosts: names that are served by
+    this run's own server on ``127.0.0.1:port``."""
 
     private_hosts: Collection[str] = ()
     local_hosts: Collection[str] = ()
@@ -55,43 +59,56 @@ class Policy:
     def is_local(self, host: str) -> bool:
         return _plain(host) in self._local
 
-    def may_be_private(self, host: str) -> bool:
-        return _plain(host) in self._private
+    def may_be_private(self, host: str, port: int | None) -> bool:
+        return (_plain(host), port) in self._private
+
+    def is_inside(self, url: URL) -> bool:
+        """Whether a URL is of a host that the user named, by the run's own server or at a private address."""
+        host = url.raw_host or ""
+        return self.is_local(host) or self.may_be_private(host, url.port)
 
     @cached_property
     def _local(self) -> frozenset[str]:
         return frozenset(map(_plain, self.local_hosts))
 
     @cached_property
-    def _private(self) -> frozenset[str]:
-        return frozenset(map(_plain, self.private_hosts))
+    def _private(self) -> frozenset[tuple[str, int]]:
+        return frozenset((_plain(host), int(port)) for host, _, port in (e.rpartition(":") for e in self.private_hosts))
 
 
 @lru_cache(maxsize=4096)  # a row's URL is looked at in several places
 def parse_url(text: str) -> URL:
-    """An absolute http(s) URL, asked for as it is spelled. Raises RefusedError (bad_url).
+    """An absolute http(s) URL, asked for as it is spelled. Raises RefusedError (bad_url, url_too_long).
 
     Percent-encoding is left alone, since signatures cover it and servers tell ``%2C`` from a comma. What every client
     does is done: octets that are illegal are quoted, ``.`` and ``..`` are resolved, the host is in its ASCII form, and
     there is no fragment.
     """
-    found = _HTTP.fullmatch(_LINE_BREAKS.sub("", text.strip()))
+    if len(text) > MAX_URL:
+        raise RefusedError("url_too_long", f"{len(text)} characters")
+    text = _LINE_BREAKS.sub("", text.strip())
+    found = _HTTP.fullmatch(text)
     try:
         if found:
             place = URL(f"{found['scheme'].lower()}://{found['authority']}")
             if place.raw_host and place.port is not None:
                 path = _without_dots(_quoted(found["path"])) or "/"
-                return URL(f"{place.scheme}://{place.raw_authority}{path}{_quoted(found['query'])}", encoded=True)
+                asked = f"{place.scheme}://{place.raw_authority}{path}{_quoted(found['query'])}"
+                if len(asked) > MAX_URL:
+                    raise RefusedError("url_too_long", f"{len(asked)} octets")
+                return URL(asked, encoded=True)
     except (ValueError, TypeError) as error:
         raise RefusedError("bad_url", str(error)) from None
-    raise RefusedError("bad_url", f"not an absolute http(s) address: {text[:120]!r}")
+    raise RefusedError("bad_url", f"not an absolute http(s) address: {without_credentials(text)[:120]!r}")
 
 
 def joined(base: URL, location: str) -> URL:
-    """Where a ``Location`` leads from ``base``. Raises RefusedError (bad_url).
+    """Where a ``Location`` leads from ``base``. Raises RefusedError (bad_url, url_too_long).
 
     Octets that are not UTF-8 are half surrogates in ``location`` (PEP 383), and asked for as those octets.
     """
+    if len(location) > MAX_URL:
+        raise RefusedError("url_too_long", f"Location: {len(location)} octets")
     try:
         return parse_url(urljoin(str(base), location.strip()))
     except ValueError as error:
@@ -121,54 +138,36 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-def check_literal(url: URL, policy: Policy) -> None:
-    """Raises RefusedError when the URL's host is a literal address that is not public.
+def check_target(url: URL, policy: Policy, source: URL | None = None) -> None:
+    """Raises RefusedError when a URL is not to be asked for, by what it says itself: blocked_port, bad_url, and those
+    of literal addresses that are not public.
 
+    source: the URL that redirects to it. Only the index names hosts inside; a site that leads to one is refused, as
+    private_address where it has a name.
     aiohttp connects straight to hosts made of digits and dots, and the system reads ``2130706433`` or ``127.1`` as
     127.0.0.1: anything that looks like an address must be a well-formed one.
     """
     host = url.raw_host or ""
     looks_literal = ":" in host or host.replace(".", "").isdigit()
-    if not looks_literal or policy.may_be_private(host):
-        return
+    inside = policy.is_inside(url)
+    led = inside and source is not None and not policy.is_inside(source)
     try:
-        public = is_public(host)
+        if looks_literal and (is_metadata(host) or ((led or not inside) and not is_public(host))):
+            raise RefusedError(refusal_of(host), host)
     except ValueError:
         raise RefusedError("bad_url", f"malformed address {host}") from None
-    if not public:
-        raise RefusedError(refusal_of(host), host)
-
-
-def refusal_of(address: str) -> str:
-    """Under which reason a literal address that is not public is counted. Raises ValueError when it is no address."""
-    ip = _embedded(ip_address(address))
-    if str(ip).partition("%")[0] in METADATA:  # without the zone of an IPv6 address
-        return "metadata_address"
-    if ip.is_loopback or ip.is_unspecified:
-        return "loopback_address"
-    return "link_local_address" if ip.is_link_local else "private_address"
-
-
-def is_public(address: str) -> bool:
-    """Whether a literal IP address is reachable on the open internet, embedded IPv4 addresses looked through.
-
-    Raises ValueError when ``address`` is not a literal address.
-    """
-    ip = _embedded(ip_address(address))
-    if isinstance(ip, IPv4Address):
-        return ip.is_global and not ip.is_multicast
-    return ip in GLOBAL_UNICAST and ip.is_global
-
-
-def _embedded(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address that an IPv6 one leads to (mapped, 6to4, NAT64), else the address itself."""
-    if isinstance(ip, IPv4Address):
-        return ip
-    return ip.ipv4_mapped or ip.sixtofour or (IPv4Address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip)
+    if led:
+        raise RefusedError("private_address", f"{host} may be asked for by the index, not by a redirect")
+    if url.port in BLOCKED_PORTS and not inside:
+        raise RefusedError("blocked_port", f"{host}:{url.port}")
 
 
 def _plain(host: str) -> str:
     return host.lower().rstrip(".").strip("[]")
+
+
+def _may_be_asked(address: str, private: bool) -> bool:
+    return not is_metadata(address) if private else is_public(address)
 
 
 class SystemResolver(AbstractResolver):
@@ -201,7 +200,7 @@ class GuardedResolver(AbstractResolver):
         self.policy = policy
         self.resolver = resolver or SystemResolver()
         self.timeout_s = timeout_s
-        self._checked: dict[str, PrivateAddressError | None] = {}
+        self._checked: dict[tuple[str, int], PrivateAddressError | None] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -219,28 +218,28 @@ class GuardedResolver(AbstractResolver):
                 found = await self.resolver.resolve(host, port, family)
         except TimeoutError:
             raise OSError(f"{host} was not looked up within {self.timeout_s:g} s") from None
-        if self.policy.may_be_private(host):
-            return found
-        public = [answer for answer in found if is_public(answer["host"])]
-        if found and not public:
+        private = self.policy.may_be_private(host, port)
+        allowed = [answer for answer in found if _may_be_asked(answer["host"], private)]
+        if found and not allowed:
             raise PrivateAddressError(host, found[0]["host"])
-        return public
+        return allowed
 
-    async def check(self, host: str) -> None:
+    async def check(self, host: str, port: int) -> None:
         """Whether a proxy may be asked about a host; a name that only the proxy can look up passes.
 
         Raises PrivateAddressError.
         """
         if len(self._checked) >= MAX_CHECKED:
             self._checked.clear()
-        if host not in self._checked:
-            self._checked[host] = await self._private(host)
-        if found := self._checked[host]:
+        key = host, port
+        if key not in self._checked:
+            self._checked[key] = await self._private(host, port)
+        if found := self._checked[key]:
             raise found
 
-    async def _private(self, host: str) -> PrivateAddressError | None:
+    async def _private(self, host: str, port: int) -> PrivateAddressError | None:
         try:
-            await self.resolve(host)
+            await self.resolve(host, port)
         except PrivateAddressError as error:
             return error
         except OSError:

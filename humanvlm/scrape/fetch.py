@@ -23,7 +23,7 @@ from humanvlm.scrape.addresses import (
     Policy,
     PrivateAddressError,
     SystemResolver,
-    check_literal,
+    check_target,
     joined,
     parse_url,
 )
@@ -135,7 +135,7 @@ async def crawl_delay(client: Client, url: str) -> float:
     """Least seconds between two requests that the URL's site asks for. Raises RefusedError when it wants none, or when
     the URL is not to be asked."""
     target = parse_url(url)
-    check_literal(target, client.web.policy)
+    check_target(target, client.web.policy)
     return (await client.consent.check_url(target)).crawl_delay_s
 
 
@@ -147,9 +147,9 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
     """Download ``url``, following redirects and retrying transient failures, all within ``config.timeout_s``.
 
     pause: told how many seconds the host asked to be left alone (Retry-After), for its other rows.
-    Raises RefusedError: bad_url, private_address, loopback_address, link_local_address, metadata_address, dns_error,
-    proxy_error, connect_error, connect_timeout, tls_error, first_byte_timeout, timeout, http_STATUS, redirect_loop,
-    too_many_redirects, too_large, incomplete_body, bad_response, and those of ``consent``.
+    Raises RefusedError: bad_url, url_too_long, blocked_port, private_address, loopback_address, link_local_address,
+    metadata_address, dns_error, proxy_error, connect_error, connect_timeout, tls_error, first_byte_timeout, timeout,
+    http_STATUS, redirect_loop, too_many_redirects, too_large, incomplete_body, bad_response, and those of ``consent``.
     """
     config = client.web.config
     deadline = asyncio.get_running_loop().time() + config.timeout_s
@@ -183,8 +183,9 @@ async def _follow(client: Client, url: str) -> Fetched:
     target = parse_url(url)
     visit = Visit(target)
     seen = {(target, "")}
+    source = None
     for _ in range(config.max_redirects + 1):
-        check_literal(target, web.policy)
+        check_target(target, web.policy, source)
         site = await client.consent.check_url(target)
         read = partial(_picture, config, site, target, visit)
         found = await _ask(web, target, read, visit.headers(target))
@@ -194,7 +195,7 @@ async def _follow(client: Client, url: str) -> Fetched:
         if step in seen:
             raise RefusedError("redirect_loop", f"back to {found}")
         seen.add(step)
-        target = found
+        source, target = target, found
     raise RefusedError("too_many_redirects", f"more than {config.max_redirects}")
 
 
@@ -214,15 +215,15 @@ async def _picture(
 
 async def _get_text(web: Web, url: URL) -> FetchedText:
     """A site's own file (robots.txt and the like): its first half megabyte, redirects followed."""
-    target, config = url, web.config
+    target, source, config = url, None, web.config
     try:
         async with asyncio.timeout(config.timeout_s):
             for _ in range(MAX_SITE_FILE_REDIRECTS + 1):
-                check_literal(target, web.policy)
+                check_target(target, web.policy, source)
                 found = await _ask(web, target, partial(_text, target))
                 if isinstance(found, FetchedText):
                     return found
-                target = found
+                source, target = target, found
     except TimeoutError:
         raise RefusedError("timeout", f"{url.path} not complete within {config.timeout_s:g} s") from None
     raise RefusedError("too_many_redirects", f"{url.path}: more than {MAX_SITE_FILE_REDIRECTS}")
@@ -252,7 +253,7 @@ async def _ask(
         try:
             async with asyncio.timeout(config.first_byte_timeout_s):
                 if proxy:
-                    await web.resolver.check(_host_of(url))
+                    await web.resolver.check(_host_of(url), url.port or 0)
                 response = await session.get(_public(url), allow_redirects=False, proxy=proxy, headers=headers)
         except aiohttp.ConnectionTimeoutError:
             raise RefusedError("connect_timeout", _host_of(url), transient=True) from None
@@ -343,7 +344,7 @@ async def _fetched(response: aiohttp.ClientResponse, most: int) -> Fetched:
 
 
 def _public(url: URL) -> URL:
-    return url.with_user(None) if url.raw_user else url
+    return url.with_user(None) if "@" in url.raw_authority else url
 
 
 def _host_of(url: URL) -> str:

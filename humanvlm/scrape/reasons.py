@@ -14,16 +14,17 @@ TRANSIENT_REASONS = frozenset(
 )  # fmt: skip
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(
-    ["bad_url", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address", "loopback_address",
-     "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt", "opt_out_c2pa",
+    ["bad_url", "blocked_port", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address",
+     "loopback_address", "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt",
+     "opt_out_c2pa",
      "opt_out_content_signal", "opt_out_content_usage", "opt_out_iptc", "opt_out_noai", "opt_out_tdm",
      "outside_source", "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large",
-     "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format"]
+     "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format", "url_too_long"]
 )  # fmt: skip
 ALL, TRANSIENT = "all", "transient"
 
 _STATUS = re.compile(r"http_[1-9][0-9]{2}")
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_CREDENTIALS = re.compile(r"(?<=//)[^/?#\s]*@")
 
 
 def without_credentials(text: str) -> str:

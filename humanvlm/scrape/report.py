@@ -43,7 +43,7 @@ def nothing_kept(counts: Counts) -> str:
 def _remedy(reason: str) -> str:
     again = f"then run it again with --retry-failed={reason}"
     if reason in ("private_address", "loopback_address"):
-        return f"name the hosts in raw_scrape.allow_private_hosts, {again}"
+        return f"name the hosts as HOST:PORT in raw_scrape.allow_private_hosts, {again}"
     if retriable(["transient"])(reason):
         return f"see that this machine reaches the sites, {again}"
     return f"look at `humanvlm show artifacts/raw_scrape --dropped`, mend the index or the settings, {again}"

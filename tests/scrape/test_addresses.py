@@ -3,7 +3,7 @@ import contextlib
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, ip_address
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,43 +11,19 @@ import uvloop
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from humanvlm.scrape.addresses import (  # fmt: skip
     GuardedResolver,
     Policy,
     PrivateAddressError,
     SystemResolver,
-    check_literal,
-    is_public,
+    check_target,
+    joined,
     parse_url,
 )
+from humanvlm.scrape.ranges import is_public
 from humanvlm.scrape.reasons import RefusedError
-
-PRIVATE = [
-    "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
-    "224.0.0.1", "240.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254",
-    "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::",
-    "2001:db8::1",
-]  # fmt: skip
-PUBLIC = ["8.8.8.8", "1.1.1.1", "93.184.216.34", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
-
-
-@pytest.mark.parametrize("address", PRIVATE)
-def test_private_addresses_are_not_public(address: str) -> None:
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_are_public(address: str) -> None:
-    assert is_public(address)
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_every_way_to_embed_an_ipv4_address_in_ipv6_is_seen_through(number: int) -> None:
-    address = IPv4Address(number)
-    group = f"{number >> 16:x}:{number & 0xFFFF:x}"
-    for embedded in (f"::ffff:{address}", f"64:ff9b::{group}", f"2002:{group}::"):
-        assert is_public(embedded) == is_public(str(address))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +47,14 @@ def test_every_way_to_embed_an_ipv4_address_in_ipv6_is_seen_through(number: int)
         ("http://[fd00:ec2::254]/latest/meta-data", "metadata_address"),
         ("http://[fd00:0ec2:0::0254]/latest/meta-data", "metadata_address"),
         ("http://[fd00:ec2::254%25eth0]/latest/meta-data", "metadata_address"),
+        ("http://168.63.129.16/machine", "metadata_address"),
+        ("http://192.0.0.192/opc/v2/instance", "metadata_address"),
+        ("http://[64:ff9b::a83f:8110]/machine", "metadata_address"),
+        ("http://[2002:a9fe:a9fe::1]/latest", "metadata_address"),
+        ("http://8.8.8.8:22/x", "blocked_port"),
+        ("https://a.test:6667/x", "blocked_port"),
+        ("http://a.test:25/x", "blocked_port"),
+        ("http://a.test:0/x", "blocked_port"),
         ("http://2130706433/x", "bad_url"),
         ("http://127.1/x", "bad_url"),
         ("http://127.0.0.1./x", "bad_url"),
@@ -78,7 +62,7 @@ def test_every_way_to_embed_an_ipv4_address_in_ipv6_is_seen_through(number: int)
 )
 def test_literal_addresses_are_checked(url: str, reason: str) -> None:
     with pytest.raises(RefusedError) as refusal:
-        check_literal(parse_url(url), Policy())
+        check_target(parse_url(url), Policy())
     assert refusal.value.reason == reason
 
 
@@ -99,7 +83,7 @@ def test_every_address_is_public_or_refused_as_an_address(number: int, scheme: s
     address = ip_address(number)
     host = f"[{address}]" if address.version == 6 else str(address)
     try:
-        check_literal(parse_url(f"{scheme}://{host}/x"), Policy())
+        check_target(parse_url(f"{scheme}://{host}/x"), Policy())
         refused = None
     except RefusedError as refusal:
         refused = refusal.reason
@@ -111,13 +95,47 @@ def test_every_address_is_public_or_refused_as_an_address(number: int, scheme: s
 def test_any_text_is_a_url_or_none(text: str) -> None:
     for url in (text, f"http://{text}", f"http://a.test/{text}"):
         with contextlib.suppress(RefusedError):
-            check_literal(parse_url(url), Policy())
+            check_target(parse_url(url), Policy())
 
 
-def test_a_listed_host_may_be_private() -> None:
-    check_literal(parse_url("http://127.0.0.1:8099/x"), Policy(private_hosts=("127.0.0.1",)))
-    check_literal(parse_url("http://[::1]/x"), Policy(private_hosts=("::1",)))
-    check_literal(parse_url("http://8.8.8.8/x"), Policy())
+def refused(url: str, policy: Policy, source: str | None = None) -> str:
+    try:
+        check_target(parse_url(url), policy, parse_url(source) if source else None)
+    except RefusedError as refusal:
+        return refusal.reason
+    return "ok"
+
+
+def test_a_listed_host_may_be_private_at_its_port() -> None:
+    policy = Policy(private_hosts=("127.0.0.1:8099", "[::1]:80", "10.0.0.1:22", "169.254.169.254:80"))
+    assert refused("http://127.0.0.1:8099/x", policy) == "ok"
+    assert refused("http://[::1]/x", policy) == "ok"
+    assert refused("http://10.0.0.1:22/x", policy) == "ok"
+    assert refused("http://127.0.0.1:8100/x", policy) == "loopback_address"
+    assert refused("http://127.0.0.1/x", policy) == "loopback_address"
+    assert refused("http://169.254.169.254/x", policy) == "metadata_address"
+    assert refused("http://8.8.8.8/x", Policy()) == "ok"
+
+
+def test_no_redirect_leads_from_the_open_web_inside() -> None:
+    policy = Policy(("127.0.0.1:8099", "inner.test:80"), ("photos.example",), 4321)
+    outside, inside = "http://8.8.8.8/x", "http://127.0.0.1:8099/x"
+    assert refused(inside, policy, outside) == "loopback_address"
+    assert refused("http://inner.test/x", policy, outside) == "private_address"
+    assert refused("http://photos.example/x", policy, outside) == "private_address"
+    assert refused("http://photos.example/x", policy, "http://inner.test/x") == "ok"
+    assert refused("http://inner.test/x", policy, inside) == "ok"
+    assert refused(outside, policy, inside) == "ok"
+    assert refused("http://127.0.0.1:8100/x", policy, inside) == "loopback_address"
+
+
+@pytest.mark.parametrize("text", ["http://a.test/" + "a" * 8192, "http://a.test/" + "ü" * 2000, "a" * 100_000])
+def test_addresses_that_are_too_long_are_counted_as_that(text: str) -> None:
+    for act in (lambda: parse_url(text), lambda: joined(URL("http://b.test/x"), text)):
+        with pytest.raises(RefusedError) as refusal:
+            act()
+        assert refusal.value.reason == "url_too_long"
+    assert parse_url("http://a.test/" + "a" * 8000).raw_path == "/" + "a" * 8000
 
 
 @pytest.mark.parametrize(
@@ -197,7 +215,19 @@ def test_names_resolve_to_their_public_addresses_only() -> None:
     with pytest.raises(PrivateAddressError, match=r"10\.0\.0\.1"):
         resolve(Policy(), "a.test", "10.0.0.1", "127.0.0.1")
     assert resolve(Policy(), "a.test") == []
-    assert resolve(Policy(private_hosts=("A.test",)), "a.test.", "10.0.0.1") == [("10.0.0.1", 80)]
+    assert resolve(Policy(private_hosts=("A.test:80",)), "a.test.", "10.0.0.1") == [("10.0.0.1", 80)]
+    for policy in (Policy(private_hosts=("a.test:81",)), Policy(private_hosts=("b.test:80",))):
+        with pytest.raises(PrivateAddressError):
+            resolve(policy, "a.test", "10.0.0.1")
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "168.63.129.16", "fd00:ec2::254", "::ffff:a9fe:a9fe"])
+def test_no_permission_reaches_the_metadata_of_a_cloud(address: str) -> None:
+    policy = Policy(private_hosts=("a.test:80",))
+    assert resolve(policy, "a.test", address, "10.0.0.1") == [("10.0.0.1", 80)]
+    with pytest.raises(PrivateAddressError) as refusal:
+        resolve(policy, "a.test", address)
+    assert refusal.value.reason == "metadata_address"
 
 
 def test_local_hosts_resolve_to_the_local_server() -> None:

@@ -139,8 +139,10 @@ def test_a_redirect_to_a_private_address_is_never_contacted(web: Web, host: str)
         found = web.reason(f"/to?url=http://{host}:{inner.port}/ok/secret")
         assert found in ("loopback_address", "bad_url")
         assert not inner.hits
-        allowed = web.reason(f"/to?url=http://127.0.0.1:{inner.port}/ok/x", allow_private_hosts=("127.0.0.1",))
-        assert allowed == "ok"
+        allowed: dict[str, Any] = {"allow_private_hosts": (f"127.0.0.1:{inner.port}",)}
+        assert web.reason(f"/to?url=http://127.0.0.1:{inner.port}/ok/x", **allowed) == "loopback_address"
+        assert not inner.hits
+        assert web.reason(f"http://127.0.0.1:{inner.port}/to?url=/ok/x", **allowed) == "ok"
         assert inner.hits["/ok/x"] == 1
 
 
@@ -361,8 +363,12 @@ def test_credentials_go_to_their_own_origin_and_are_kept_nowhere(web: Web) -> No
     asked = {path: value for path, value in web.faults.authorized.items() if not path.startswith("/robots")}
     assert asked["/ok/1"] == asked["/ok/y"] == asked["/raw/away"] == sent
     assert not asked["/ok/x"]
-    (result,) = web.get(["http://me:secret@"], config())
-    assert "secret" not in repr(result)
+    for address in ("http://me:secret@", "ftp://me:secret" + "x" * 200 + "@a.test/", "http:/\t/me:secret@"):
+        (result,) = web.get([address], config())
+        assert "secret" not in repr(result)
+    (result,) = web.get([f"http://:secret@{HOST}/ok/1"], config())
+    assert isinstance(result, Fetched)
+    assert result.url == f"http://{HOST}/ok/1"
 
 
 def spoilt(rng: random.Random, picture: bytes) -> bytes:

@@ -126,7 +126,7 @@ def test_a_proxy_may_be_private_and_what_is_asked_of_it_may_not(monkeypatch: pyt
             refused = ["loopback_address", "private_address", "private_address", "private_address"]
             assert await outcomes(Policy(), *urls) == refused
             assert not proxy.asked
-            assert await outcomes(Policy(("inner.test",)), "http://inner.test/") == ["ok"]
+            assert await outcomes(Policy(("inner.test:80",)), "http://inner.test/") == ["ok"]
 
     asyncio.run(check())
 

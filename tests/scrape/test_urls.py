@@ -88,6 +88,8 @@ def test_further_columns_are_read_as_they_are_under_names_of_their_own(tmp_path:
         ("http://a.test/me@b", "http://a.test/me@b"),
         ("me@a.test", "me@a.test"),
         ("http://@a.test/", "http://a.test/"),
+        ("http://:pass@a.test/", "http://a.test/"),
+        ("ht\ttp:/\n/me:pass@a.test/", "ht\ttp:/\n/a.test/"),
     ],
 )
 def test_rows_are_known_without_the_credentials_that_are_sent(tmp_path: Path, address: str, url: str) -> None:
