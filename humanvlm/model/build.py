@@ -115,7 +115,7 @@ def load_vision_tower(name: str, side: int = 0) -> tuple[Any, Any]:
     """
     config, images = _tower_config(name, side)
     entry = model_entries().get(name)
-    if entry is not None and entry.package is not None:
+    if entry is not None and entry.wheel is not None:
         return load_tower(model_file(name), config), images
     try:
         tower_class = AutoModel._model_mapping[type(config)]
@@ -130,7 +130,7 @@ def load_vision_tower(name: str, side: int = 0) -> tuple[Any, Any]:
 def _tower_config(name: str, side: int) -> tuple[Any, Any]:
     """A tower's configuration and image processor."""
     entry = model_entries().get(name)
-    if entry is not None and entry.package is not None:
+    if entry is not None and entry.wheel is not None:
         size = {"height": entry.input["size"][0], "width": entry.input["size"][1]}
         return tokens_config(size["width"], side), SiglipImageProcessorPil(
             size=size, resample=2, image_mean=IMAGENET_MEAN, image_std=IMAGENET_STD

@@ -52,7 +52,7 @@ def source_of(name: str) -> Path:
     Raises UserError when the model is not to be had.
     """
     entry = model_entries().get(name)
-    if entry is not None and entry.package is not None:
+    if entry is not None and entry.wheel is not None:
         return converted(name)
     return snapshot(entry.hub if entry is not None and entry.hub else name)
 
@@ -61,7 +61,7 @@ def unavailable(name: str, error: Exception) -> UserError:
     """One line for what transformers says in twenty."""
     reason = str(error).splitlines()[0][:160]
     return UserError(
-        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a package, "
+        f"model {name!r} does not load ({reason}); name an entry of humanvlm/weights/models.yaml that has a file, "
         "or another folder or hub id"
     )
 

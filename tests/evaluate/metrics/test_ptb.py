@@ -6,18 +6,23 @@ import string
 import subprocess
 import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from humanvlm.errors import UserError
 from humanvlm.evaluate.metrics.ptb import PUNCTUATION, tokenize, tokenize_corpus
+from humanvlm.weights.catalog import ModelFile, model_entry
+from humanvlm.weights.wheels import install
 
 from ..coco_captions import load_pairs
 
-JAR = "pycocoevalcap/tokenizer/stanford-corenlp-3.4.1.jar"
+JAR = ModelFile(
+    file="pycocoevalcap/tokenizer/stanford-corenlp-3.4.1.jar",
+    sha256="2fcb91bb7a111f93d71e264f4ee0e3afd19ba0dde6d21b38605088df9e940399",
+)
 TEXT = """
     a man's isn't it's they've cannot gonna U.S. U.S.A. Mr. Dr. St. etc. i.e. p.m. No. fig. Inc. Jr. T. A. The
     He 5 10 3.5 1,000 1/2 24/7 $5 US$5 5% #1 #tag @user & AT&T B&W &amp; &lt; &quot; &#39; &eacute; &mdash;
@@ -34,10 +39,13 @@ def reference_tokens(texts: Sequence[str], folder: Path) -> list[list[str]]:
     """What the tokenizer in Java gives for lines of text. Skips where there is no Java, or not its classes."""
     if shutil.which("java") is None:
         pytest.skip("needs Java, which runs the reference tokenizer")
+    wheel = model_entry("meteor-1.5").wheel
+    assert wheel is not None
     try:
-        jar = distribution("pycocoevalcap").locate_file(JAR)
-    except PackageNotFoundError:
-        pytest.skip("needs pycocoevalcap: pip install --no-deps -r requirements-models.txt")
+        install({wheel: [JAR]})
+    except UserError as error:
+        pytest.skip(f"needs the reference tokenizer: {error}")
+    jar = wheel.folder / JAR.file
     file = folder / "texts.txt"
     file.write_text("\n".join(texts), encoding="utf-8")
     command = ["java", "-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8", "-cp", str(jar)]

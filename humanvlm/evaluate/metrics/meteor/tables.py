@@ -1,11 +1,10 @@
 """METEOR's English data: function words, synonyms and paraphrases, converted once into a cache and then mapped from it.
 
-The data is in the package that ``meteor-1.5`` of ``models.yaml`` names. The cache is safe to delete: HUMANVLM_CACHE,
+The data is the files of ``meteor-1.5`` of ``models.yaml``. The cache is safe to delete: HUMANVLM_CACHE,
 in a project ``.state/models``, and elsewhere ``humanvlm`` in the user's cache folder (XDG_CACHE_HOME or ``~/.cache``).
 """
 
 import gzip
-import hashlib
 import json
 import logging
 import os
@@ -14,7 +13,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +25,10 @@ from humanvlm.evaluate.metrics.meteor import wordnet
 from humanvlm.evaluate.metrics.meteor.paraphrases import ParaphraseTable
 from humanvlm.evaluate.metrics.meteor.wordnet import WordNet
 from humanvlm.evaluate.metrics.meteor.words import WordData, read_words
+from humanvlm.weights.catalog import has_file, model_entry, model_file
 
 log = logging.getLogger("humanvlm")
-MODEL, PACKAGE = "meteor-1.5", "pycocoevalcap"
+MODEL = "meteor-1.5"
 _FORMAT = 2  # of the cache: another one is converted anew
 _WORDS = "words.json"
 _TABLES = {"wordnet": WordNet, "paraphrases": ParaphraseTable}
@@ -53,15 +52,13 @@ class Resources:
 
 @cache
 def installed() -> Resources:
-    """METEOR's data, or none of it where its package is not installed. It is converted on its first use, in seconds.
+    """METEOR's data, or none of it where its files are not there. It is converted on its first use, in seconds.
 
-    Raises ModelError when a file of the package is not the declared one, UserError when the cache cannot be used.
+    Raises ModelError when a file is not the declared one, UserError when the cache cannot be used.
     """
-    try:
-        key = _key()
-    except PackageNotFoundError:
+    if not (has_file(MODEL) and has_file(MODEL, "paraphrases")):
         return Resources()
-    folder = cache_folder() / f"{MODEL}-{key}"
+    folder = cache_folder() / f"{MODEL}-{_key()}"
     if not folder.is_dir():
         _convert(folder)
     return _load(folder)
@@ -77,19 +74,14 @@ def cache_folder() -> Path:
 
 
 def _key() -> str:
-    """Names the package's files by the digests that it was installed with, which takes no look into them.
-
-    Raises PackageNotFoundError.
-    """
-    package = distribution(PACKAGE)
-    files = sorted(f"{file} {file.hash}" for file in package.files or () if "meteor/" in str(file))
-    return hashlib.sha256("\n".join([str(_FORMAT), package.version, *files]).encode()).hexdigest()[:16]
+    """Names a conversion by the declared digests of what it is made from, which takes no look into the files."""
+    entry = model_entry(MODEL)
+    return f"{_FORMAT}-{entry.part().sha256[:8]}-{entry.part('paraphrases').sha256[:8]}"
 
 
 def _convert(folder: Path) -> None:
     """Write the cache: it is whole or absent, whoever else converts."""
     from humanvlm.evaluate.metrics.meteor.paraphrases_build import build
-    from humanvlm.weights.catalog import model_file
 
     jar, table = model_file(MODEL), model_file(MODEL, "paraphrases")
     log.info("converting METEOR's data once into %s", folder)

