@@ -285,7 +285,8 @@ def forget(
     near_duplicates: bool,
 ) -> None:
     """Takedown: remove samples from every artifact in this folder, and record them in tombstones.csv, which later runs
-    honour. Without options: apply the recorded tombstones again, as after checking out older artifacts."""
+    honour. Without options: apply the recorded tombstones again, as after checking out older artifacts, and seal plain
+    hashes of older lists with the key in tombstones.key."""
     from humanvlm.data.tombstones import of_hosts, read_list
     from humanvlm.takedown.forget import forget as take_down
 

@@ -24,7 +24,7 @@ Delete the file of a model to ask it afresh. A takedown removes the replies that
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,17 +103,18 @@ def open_predictions(identity: Mapping[str, Any], part: str = "") -> Predictions
     return Predictions(store_folder() / part, identity)
 
 
-def forget_replies(folder: Path, pictures: Collection[str]) -> Iterator[tuple[Path, int, int]]:
+def forget_replies(folder: Path, forgotten: Callable[[str], bool]) -> Iterator[tuple[Path, int, int]]:
     """Take the replies that tell of some pictures, and damaged lines, out of every file of a folder of replies.
 
-    pictures: their sha256. Yields of each file with replies how many were taken out, and how many of those that stay do
-    not say of which picture they tell, as earlier ones. Raises UserError when a file cannot be written.
+    forgotten: whether the picture of a sha256 is one. Yields of each file with replies how many were taken out, and
+    how many of those that stay do not say of which picture they tell, as earlier ones. Raises UserError when a file
+    cannot be written.
     """
     for path in sorted(folder.rglob("*.jsonl")):
         with locked(path):
             lines = path.read_bytes().split(b"\n")
             told = {line: _picture(line) for line in filter(None, lines)}
-            kept = [line for line, picture in told.items() if picture is not None and picture not in pictures]
+            kept = [line for line, picture in told.items() if picture is not None and not forgotten(picture)]
             if len(kept) < len(told):
                 write_bytes(path, b"".join(line + b"\n" for line in kept))
         if told:

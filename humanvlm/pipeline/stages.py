@@ -74,7 +74,7 @@ TRAINING = (
 )
 CAPTIONS = (
     *_in("caption", "accept.py facts template captioners checks stage.py report.py statistics.py variety.py"),
-    *_in("data", "detections.py dropped.py facts.py http.py shards.py tombstones.py"),
+    *_in("data", "detections.py dropped.py facts.py http.py seals.py shards.py spelling.py tombstones.py"),
     "inference",
     *LOADED,
     "weights/hub.py",
@@ -109,7 +109,7 @@ STAGES = {
             code=(
                 "curate",
                 "scrape/journal.py",
-                *_in("data", "columns.py detections.py dropped.py shards.py tombstones.py"),
+                *_in("data", "columns.py detections.py dropped.py seals.py shards.py spelling.py tombstones.py"),
                 *PICTURE,
                 *DRAWN,
                 *WEIGHTS,
@@ -203,7 +203,10 @@ STAGES = {
                 *_in("inference", "local.py marks.py models.py pace.py replies.py tokens.py"),
                 *PICTURE,
                 *LOADED,
-                *_in("data", "detections.py dropped.py facts.py http.py prompts.py shards.py tombstones.py"),
+                *_in(
+                    "data",
+                    "detections.py dropped.py facts.py http.py prompts.py seals.py shards.py spelling.py tombstones.py",
+                ),
                 *HUB,
             ),
             layer="release",

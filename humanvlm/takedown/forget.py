@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from humanvlm.data import tombstones
 from humanvlm.data.atomic_io import write_json
 from humanvlm.data.columns import ALSO_AT
 from humanvlm.data.dropped import dropped_path, write_dropped
+from humanvlm.data.seals import key_path
 from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones, host_hashes, url_hash
 from humanvlm.pipeline.contract import Counts, identity, read_report
@@ -30,8 +31,9 @@ from humanvlm.takedown import remaining as copies
 from humanvlm.takedown.artifacts import Artifact, find_artifacts
 from humanvlm.takedown.pictures import find_pictures
 
-KEYS = ("id", "url", "final_url", "sha256", "source_sha256")
+KEYS = ("id", "url", "final_url", "sha256", "source_sha256", ALSO_AT)
 WAS_KEPT = "was kept"
+KEEP = "without it the list is of no use: keep it out of git, back it up, and give it to whoever runs this project"
 
 
 def forget(
@@ -59,20 +61,23 @@ def forget(
                 _complete_changes(artifact.folder)
         today = today or datetime.now(UTC).date()
         found = find_pictures(pictures, artifacts, root / "params.yaml") if pictures else None
-        new = asked - tombstones.load(listed)
+        known, has_key = tombstones.load(listed), key_path(listed).exists()
         added = tombstones.add(listed, asked | found.stones if found else asked, today)
         stones, met = closure(artifacts, tombstones.load(listed))
         alike = look_alikes(artifacts, stones)
         while near_duplicates and alike:
-            stones, met = closure(artifacts, stones | Tombstones(ids=alike))
+            stones, met = closure(artifacts, stones | Tombstones(ids=alike).sealed(stones.keys))
             alike = look_alikes(artifacts, stones)
         added += tombstones.add(listed, stones, today)
         lines = [
             f"{listed}: {len(stones.ids):,} samples, {len(stones.urls):,} URLs, {len(stones.pictures):,} pictures, "
             f"{len(stones.hosts):,} hosts; {added:,} new"
         ]
+        if not has_key and key_path(listed).exists():
+            lines.append(f"{key_path(listed)}: made; {KEEP}")
         if found:
             lines.insert(0, str(found))
+        new = asked.sealed(stones.keys) - known.sealed(stones.keys)
         if unknown := len(new - met):
             lines.append(f"in no artifact: {unknown:,} of {len(asked):,} asked for; recorded all the same")
         if stones:
@@ -101,26 +106,34 @@ def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombston
     while True:
         rows = [row for row in _all_rows(artifacts) if covers(stones, row)]
         met = Tombstones(
-            frozenset(row["id"] for row in rows),
+            frozenset(one["id"] for row in rows for one in (row, *_copies(row))),
             frozenset(url_hash(url) for row in rows for url in _urls(row)),
             frozenset(row[key] for row in rows for key in ("sha256", "source_sha256") if row.get(key)),
-            frozenset(hash for row in rows for url in _urls(row) for hash in host_hashes(url)) & stones.hosts,
-        )
+            frozenset(hash for row in rows for url in _urls(row) for hash in host_hashes(url)),
+        ).sealed(stones.keys)
+        met = replace(met, hosts=met.hosts & stones.hosts)
         if stones | met == stones:
             return stones, met
         stones |= met
 
 
+def _copies(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The other addresses of the very picture, as human_scenes wrote them down."""
+    return [one for one in row.get(ALSO_AT) or () if one["exact"]]
+
+
 def _urls(row: Mapping[str, Any]) -> list[str]:
-    return [row[key] for key in ("url", "final_url") if row.get(key)]
+    names = (row.get("url"), row.get("final_url"), *(one["url"] for one in _copies(row)))
+    return [name for name in names if name]
 
 
 def look_alikes(artifacts: Sequence[Artifact], stones: Tombstones) -> frozenset[str]:
     """Ids, not forgotten, of rows that human_scenes dropped as near duplicates of a forgotten one, or kept for it."""
     scenes = [path for artifact in artifacts if artifact.stage == "human_scenes" for path in artifact.drops()]
     rows = (row for path in scenes for row in read_rows(path, ("id", "reason", "detail")))
-    pairs = [{row["id"], row["detail"].removeprefix("of ")} for row in rows if row["reason"] == "near_duplicate"]
-    return frozenset(id for pair in pairs if pair & stones.ids for id in pair) - stones.ids
+    pairs = [(row["id"], row["detail"].removeprefix("of ")) for row in rows if row["reason"] == "near_duplicate"]
+    gone = {id: stones.covers(id) for pair in pairs for id in pair}
+    return frozenset(id for pair in pairs if any(gone[one] for one in pair) for id in pair if not gone[id])
 
 
 def covers(stones: Tombstones, row: Mapping[str, Any]) -> bool:
@@ -129,6 +142,7 @@ def covers(stones: Tombstones, row: Mapping[str, Any]) -> bool:
         stones.covers(row["id"], row.get("url"), row.get("sha256"))
         or stones.covers(url=row.get("final_url"))
         or stones.covers(sha256=row.get("source_sha256"))
+        or any(stones.covers(one["id"], one["url"]) for one in _copies(row))
     )
 
 

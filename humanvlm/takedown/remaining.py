@@ -27,7 +27,7 @@ def remove_replies(root: Path, stones: Tombstones) -> Iterator[str]:
     """Delete the kept replies of models that tell of a forgotten picture, and name those that may."""
     folder = root / store_folder()
     unknown = 0
-    for path, removed, silent in forget_replies(folder, stones.pictures):
+    for path, removed, silent in forget_replies(folder, lambda picture: stones.covers(sha256=picture)):
         unknown += silent
         if removed:
             yield f"{path}: {removed:,} replies removed"
@@ -77,7 +77,7 @@ def _in_data(data: Path, stones: Tombstones) -> Iterator[str]:
             yield f"{index}: {rows:,} rows; they are not fetched again, take them out of the list it was made from"
         yield from (f"{place}: the picture, in a source of the index; delete it there" for place in here)
     files = [path for path in sorted(data.rglob("*")) if path.is_file()] if stones.pictures else []
-    pictures = [path for path in files if path != index and sha256_file(path) in stones.pictures]
+    pictures = [path for path in files if path != index and stones.covers(sha256=sha256_file(path))]
     for path in pictures[:LISTED]:
         yield f"{path}: the picture; delete it"
     if len(pictures) > LISTED:

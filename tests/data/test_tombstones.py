@@ -34,11 +34,16 @@ def test_the_file_holds_what_was_added_sorted_once_with_its_first_date(
     path = tmp_path_factory.mktemp("list") / "tombstones.csv"
     assert tombstones.add(path, first, DAY) == len(first)
     assert tombstones.add(path, second, LATER) == len(second - first)
-    assert tombstones.load(path) == first | second
+    listed = tombstones.load(path)
+    assert listed == (first | second).sealed(listed.keys)
     lines = path.read_text().splitlines() if path.exists() else ["kind,value,date"]
     assert lines[0] == "kind,value,date"
     assert lines[1:] == sorted(set(lines[1:]))
     assert sum(line.endswith(",2026-01-02") for line in lines) == len(first)
+    for kind, value in (first | second).entries():
+        assert not any(value in line for line in lines)
+        names = {"id": "id", "sha256": "sha256"}
+        assert kind not in names or listed.covers(**{names[kind]: value})
 
 
 @given(listed=stones, other=stones)
@@ -56,6 +61,67 @@ def test_a_row_is_covered_by_any_of_its_three_names() -> None:
     assert not listed.covers(PICTURE, None, ID)  # kinds are not mixed up
 
 
+def test_a_list_of_plain_hashes_is_honoured_and_then_sealed(tmp_path: Path) -> None:
+    """Those of URLs were taken of the index's own spelling."""
+    path = tmp_path / "tombstones.csv"
+    odd = "HTTP://Photos.example:80/%41.jpg"
+    host = next(iter(of_hosts(["site.example"]).hosts))
+    values = {"id": ID, "url": hashlib.sha256(odd.encode()).hexdigest(), "sha256": PICTURE, "host": host}
+    path.write_text("kind,value,date\n" + "".join(f"{kind},{values[kind]},2026-01-02\n" for kind in sorted(values)))
+
+    def check(listed: Tombstones) -> None:
+        assert listed.covers(id=ID)
+        assert listed.covers(url=odd)
+        assert listed.covers(sha256=PICTURE)
+        assert listed.covers(url="https://www.site.example/x")
+        assert not listed.covers("b" * 20, "http://other.example/", "e" * 64)
+
+    check(tombstones.load(path))
+    assert tombstones.add(path, Tombstones(), LATER) == 0
+    text = path.read_text()
+    assert not any(value in text for value in values.values())
+    assert text.count("2026-01-02") == 4
+    check(tombstones.load(path))
+
+
+def test_a_sealed_list_without_its_key_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, key = tmp_path / "tombstones.csv", tmp_path / "tombstones.key"
+    tombstones.add(path, Tombstones(frozenset([ID])), DAY)
+    key.rename(tmp_path / "elsewhere")
+    for call in (tombstones.load, lambda path: tombstones.add(path, Tombstones(frozenset([ID])), DAY)):
+        with pytest.raises(UserError, match=r"tombstones\.csv:2: sealed with key [0-9a-f]{8}, which .*tombstones\.key"):
+            call(path)
+    assert not key.exists()  # no second key is made
+    monkeypatch.setenv("HUMANVLM_TOMBSTONES_KEY", str(tmp_path / "elsewhere"))
+    assert tombstones.load(path).covers(id=ID)
+
+
+def test_lists_of_two_keys_are_read_with_both(tmp_path: Path) -> None:
+    """As after a merge of two clones that each made a key."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder, value in ((one, ID), (other, "b" * 20)):
+        folder.mkdir()
+        tombstones.add(folder / "tombstones.csv", Tombstones(frozenset([value])), DAY)
+    merged = one / "tombstones.csv"
+    merged.write_text(merged.read_text() + (other / "tombstones.csv").read_text().partition("\n")[2])
+    with pytest.raises(UserError, match=r"tombstones\.csv:3: sealed with key"):
+        tombstones.load(merged)
+    with (one / "tombstones.key").open("a") as file:
+        file.write((other / "tombstones.key").read_text())
+    assert tombstones.load(merged).covers(id=ID)
+    assert tombstones.load(merged).covers(id="b" * 20)
+
+
+def test_any_spelling_of_a_url_is_covered() -> None:
+    listed = Tombstones(urls=frozenset([url_hash("http://Photos.example:80/a/../b%2Ejpg#top")]))
+    assert listed.covers(url="https://me:word@photos.example./b.jpg")
+    assert not listed.covers(url="https://photos.example/c.jpg")
+
+
+def test_names_of_hosts_that_no_address_has_cost_nothing() -> None:
+    assert host_hashes("http://" + "a." * 100_000 + "example/") == ()
+
+
 def test_the_committed_list_and_a_missing_one_are_alike(tmp_path: Path) -> None:
     assert tombstones.load(tmp_path / "none.csv") == Tombstones()
     header = tmp_path / "tombstones.csv"
@@ -70,7 +136,7 @@ def test_nothing_new_leaves_the_file_alone(tmp_path: Path) -> None:
     before = path.stat()
     assert tombstones.add(path, Tombstones(frozenset([ID])), LATER) == 0
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert [found.name for found in tmp_path.iterdir()] == ["tombstones.csv"]
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["tombstones.csv", "tombstones.key"]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +167,7 @@ def test_lists_of_each_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert tombstones.read_list(str(path), "id") == Tombstones(ids=frozenset([ID]))
     path.write_text(f"{URL}\n")
     found = tombstones.read_list(str(path), "url")
-    assert found == Tombstones(urls=frozenset([hashlib.sha256(URL.encode()).hexdigest()]))
+    assert found == Tombstones(urls=frozenset([url_hash(URL)]))
     assert found.covers(url=URL)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{PICTURE}\n".encode())))
     assert tombstones.read_list("-", "sha256") == Tombstones(pictures=frozenset([PICTURE]))

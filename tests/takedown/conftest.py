@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from humanvlm.data.seals import make_key
+
 from .small_crawl import HOST, pictures, run_all, text_of, url_of
 
 
@@ -25,6 +27,7 @@ def made(repo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [{"image": f"site/{HOST}/{name}.jpg", "conversations": []} for name in ("person", "mirrored")]
     (folder / "data" / "instructions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     shutil.copy(repo / "humanvlm" / "profiles" / "cpu.yaml", folder / "params.yaml")
+    make_key(folder / "tombstones.key")  # that copies of the project share
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("HUMANVLM_WORKERS", "1")

@@ -69,9 +69,39 @@ def test_the_list_hides_urls_and_holds_the_closure(project: Path) -> None:
     text = Path("tombstones.csv").read_text()
     assert HOST not in text
     listed = tombstones.load()
-    assert {id_of("person"), id_of("copy"), sample_id(url_of("person"), "another text")} == listed.ids
-    assert {url_hash(url_of("person")), url_hash(url_of("copy"))} == listed.urls
-    assert {hashlib.sha256(pictures()["person"]).hexdigest()} == listed.pictures
+    ids = {id_of("person"), id_of("copy"), sample_id(url_of("person"), "another text")}
+    urls = {url_hash(url_of("person")), url_hash(url_of("copy"))}
+    bytes_of = {hashlib.sha256(pictures()["person"]).hexdigest()}
+    assert listed == Tombstones(frozenset(ids), frozenset(urls), frozenset(bytes_of)).sealed(listed.keys)
+    assert not any(value in text for value in ids | urls | bytes_of)
+
+
+def test_any_spelling_takes_the_picture(project: Path) -> None:
+    forget.forget(Tombstones(urls=frozenset([url_hash(f"https://me:word@{HOST.upper()}.:443/x/../%70erson.jpg#top")])))
+    assert kept("raw_scrape") == {"coffee", "worse", "mirrored", "brighter"}
+    assert run_stage("raw_scrape", Path("params.yaml"), SETTINGS, force=True)["rows"]["dropped"]["forgotten"] == 3
+
+
+def test_an_address_of_a_copy_takes_the_picture(project: Path) -> None:
+    """Also where only ``also_at`` tells of it, and with all addresses that it has there."""
+    shutil.rmtree("artifacts/raw_scrape")
+    (project / "artifacts/human_scenes/dropped").rename(project / "dropped")
+    first, other = sorted({"person", "copy"}, key=lambda name: name not in kept("human_scenes"))
+    assert first in kept("human_scenes")
+    forget_url(other)
+    assert first not in kept("human_scenes")
+    assert all(tombstones.load().covers(url=url_of(name)) for name in ("person", "copy"))
+
+
+def test_the_first_takedown_makes_a_key_and_says_so(project: Path) -> None:
+    Path("tombstones.key").unlink()
+    assert "tombstones.key: made; without it the list is of no use" in forget_url("mirrored")
+    assert "made;" not in forget_url("person")
+    Path("tombstones.key").unlink()
+    with pytest.raises(UserError, match=r"tombstones\.csv:2: sealed with key"):
+        run_stage("raw_scrape", Path("params.yaml"), SETTINGS)
+    with pytest.raises(UserError, match="get that key from whoever shares this list"):
+        forget_url("coffee")
 
 
 def test_contact_sheets_are_drawn_without_the_picture(project: Path) -> None:
@@ -138,7 +168,8 @@ def test_a_second_time_changes_nothing(project: Path) -> None:
 def test_what_is_unknown_is_recorded(project: Path) -> None:
     said = forget.forget(Tombstones(frozenset(["0" * 20]), pictures=frozenset(["f" * 64])))
     assert "in no artifact: 2 of 2 asked for" in said
-    assert tombstones.load() == Tombstones(frozenset(["0" * 20]), pictures=frozenset(["f" * 64]))
+    listed = tombstones.load()
+    assert listed == Tombstones(frozenset(["0" * 20]), pictures=frozenset(["f" * 64])).sealed(listed.keys)
     check_balance()
 
 
@@ -227,7 +258,7 @@ forget.forget(Tombstones(urls=frozenset([url_hash({url_of("person")!r})])))
 """
     died = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert died.returncode == -signal.SIGKILL, died.stderr
-    assert url_hash(url_of("person")) in tombstones.load().urls
+    assert tombstones.load().covers(url=url_of("person"))
     forget_url("person")
     check_balance()
     for name, whole in finished.items():
@@ -247,7 +278,7 @@ def test_a_crawl_under_way_loses_the_row_too(project: Path) -> None:
         journal.close()
     forget_url("late")
     assert [path.name for path in journals.iterdir()] == ["shard-other"]
-    assert hashlib.sha256(b"late").hexdigest() in tombstones.load().pictures
+    assert tombstones.load().covers(sha256=hashlib.sha256(b"late").hexdigest())
 
 
 def test_shards_in_a_store_are_cleaned_there(project: Path) -> None:
