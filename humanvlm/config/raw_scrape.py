@@ -120,4 +120,10 @@ class RawScrape(Section):
         Literal["jpeg", "webp"], Field(description="of pictures that are resized or turned upright")
     ] = "jpeg"
     encode_quality: Annotated[int, Field(ge=1, le=100, description="of the same pictures, 1 to 100")] = 95
-    exif: Annotated[Literal["keep", "strip"], Field(description="strip: without EXIF, XMP and comments")] = "keep"
+    exif: Annotated[
+        Literal["keep", "strip"],
+        Field(
+            description="strip: without EXIF, XMP, IPTC, comments and thumbnails, which say where pictures were taken, "
+            "by whom and of whom; the pixels stay as they are coded. keep: with them, GPS included"
+        ),
+    ] = "strip"

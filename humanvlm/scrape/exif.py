@@ -1,6 +1,8 @@
 """Metadata of pictures: what a re-encoded picture keeps, and removal without touching a pixel.
 
-EXIF lies in other places in each format: CIPA DC-008 (JPEG, PNG and WebP), ISO/IEC 23008-12 annex A (AVIF).
+Metadata say where a picture was taken, by whom and who is in it, in more blocks than anyone lists: what shows the
+picture is listed here, the rest goes. EXIF lies in other places in each format: CIPA DC-008 (JPEG, PNG and WebP),
+ISO/IEC 23008-12 annex A (AVIF).
 """
 
 import re
@@ -12,8 +14,16 @@ from PIL import Image
 from humanvlm.data.image import ORIENTATION
 
 JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)  # ends entropy-coded data (ITU-T T.81, B.1.1.5)
-PNG_METADATA = {b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"}
-JP2_METADATA = {b"uuid", b"uinf", b"xml "}
+# Frames, tables and scans (B.1.1.3); of application segments only what _kept_segment knows.
+JPEG_SHOWS = {*range(0xC0, 0xD0), *range(0xDA, 0xE0)}
+SCAN = 0xDA
+# Pixels, colour, size and animation (PNG, third edition): no texts, times and private chunks.
+PNG_SHOWS = set(
+    b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD pHYs cICP mDCV mDCv cLLI cLLi acTL fcTL fdAT".split()
+)
+WEBP_FRAME = {b"VP8 ", b"VP8L", b"ALPH"}
+WEBP_SHOWS = WEBP_FRAME | {b"VP8X", b"ANIM", b"ANMF", b"ICCP"}
+JP2_SHOWS = {b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jpch", b"jplh", b"jp2c", b"ftbl", b"flst", b"dtbl"}
 VP8X_METADATA = 0x08 | 0x04  # RFC 9649, section 2.7: flags of EXIF and XMP
 MAX_EXIF = 65_533 - 6  # what one JPEG segment holds
 
@@ -46,38 +56,41 @@ def _strip_jpeg(data: bytes) -> bytes:
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:
-    """The parts to keep: of application segments JFIF, the ICC profile and Adobe's colour transform."""
+    """The parts to keep: of application segments JFIF, the ICC profile and Adobe's colour transform; between segments
+    nothing, after the head of a scan its data."""
     yield data[:2]
-    at = 2
+    at, scan = 2, False
     while True:
         marker = JPEG_MARKER.search(data, at)
         if marker is None:
-            raise ValueError("no end of image")
+            if not scan:
+                raise ValueError("no scan")
+            yield data[at:]  # cut off: whether it may be is not asked here
+            return
         kind = marker[1][0]
-        if marker.start() > at:
+        if scan and marker.start() > at:
             yield data[at : marker.start()]
         if kind == 0xD9:
             yield b"\xff\xd9"
             return
-        start = marker.end() - 2
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
         body = data[marker.end() + 2 : at]
         if at > len(data) or at < marker.end() + 2:
             raise ValueError("a segment without end")
-        if _kept_segment(kind, body):
-            yield data[start:at]
+        scan = kind == SCAN
+        if (kept := _kept_segment(kind, body)) is not None:
+            yield bytes((0xFF, kind)) + (len(kept) + 2).to_bytes(2) + kept
 
 
-def _kept_segment(kind: int, body: bytes) -> bool:
-    if kind == 0xFE:
-        return False
-    if not 0xE0 <= kind <= 0xEF:
-        return True
-    return (
-        (kind == 0xE0 and body.startswith(b"JFIF\0"))
-        or (kind == 0xE2 and body.startswith(b"ICC_PROFILE\0"))
-        or (kind == 0xEE and body.startswith(b"Adobe"))
-    )
+def _kept_segment(kind: int, body: bytes) -> bytes | None:
+    """What is kept of a segment's content; None: nothing of it. JFIF's head without its thumbnail (T.871, 10.1)."""
+    if kind in JPEG_SHOWS:
+        return body
+    if kind == 0xE0 and body.startswith(b"JFIF\0") and len(body) >= 14:
+        return body[:12] + b"\0\0"
+    if kind == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
+        return body
+    return body[:12] if kind == 0xEE and body.startswith(b"Adobe") else None
 
 
 def _strip_png(data: bytes) -> bytes:
@@ -87,7 +100,7 @@ def _strip_png(data: bytes) -> bytes:
         end = at + 12 + length
         if end > len(data):
             raise ValueError("a chunk without end")
-        if kind not in PNG_METADATA:
+        if kind in PNG_SHOWS:
             parts.append(data[at:end])
         at = end
     return b"".join(parts)
@@ -98,21 +111,27 @@ def _strip_webp(data: bytes) -> bytes:
     end = 8 + struct.unpack_from("<I", data, 4)[0]
     if end > len(data):
         raise ValueError("shorter than its header says")
-    parts, at = [b"WEBP"], 12
-    while at < end:
-        kind, length = struct.unpack_from("<4sI", data, at)
-        chunk = data[at : at + 8 + length + length % 2]
-        at += len(chunk)
-        if kind == b"VP8X":
-            chunk = chunk[:8] + bytes([chunk[8] & ~VP8X_METADATA]) + chunk[9:]
-        if kind not in (b"EXIF", b"XMP "):
-            parts.append(chunk)
-    body = b"".join(parts)
+    body = b"WEBP" + b"".join(_webp_chunks(data[:end], 12, WEBP_SHOWS))
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def _webp_chunks(data: bytes, at: int, kinds: set[bytes]) -> Iterator[bytes]:
+    """Chunks of these kinds, from ``at``; a frame of an animation has 16 bytes and then chunks of its own."""
+    while at < len(data):
+        kind, length = struct.unpack_from("<4sI", data, at)
+        content = data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+        if kind not in kinds:
+            continue
+        if kind == b"VP8X":
+            content = bytes([content[0] & ~VP8X_METADATA]) + content[1:]
+        elif kind == b"ANMF":
+            content = content[:16] + b"".join(_webp_chunks(content, 16, WEBP_FRAME))
+        yield kind + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
+
+
 def _strip_gif(data: bytes) -> bytes:
-    """Without comment and application extensions, of which the loop count alone is kept (GIF89a, sections 17 to 26)."""
+    """Of extensions, how frames are shown and the loop count (GIF89a, sections 17 to 26)."""
     at = 13 + _gif_table(data[10])
     parts = [data[:at]]
     while data[at] != 0x3B:
@@ -120,7 +139,7 @@ def _strip_gif(data: bytes) -> bytes:
         if data[at] == 0x21:
             label, at = data[at + 1], at + 2
             loop = data[at + 1 : at + 12] in (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-            kept = label != 0xFE and (label != 0xFF or loop)
+            kept = label == 0xF9 or (label == 0xFF and loop)
         elif data[at] == 0x2C:
             at, kept = at + 11 + _gif_table(data[at + 9]), True
         else:
@@ -150,7 +169,7 @@ def _strip_jp2(data: bytes) -> bytes:
         end = at + length if length else len(data)
         if end > len(data) or end < at + 8:
             raise ValueError("a box without end")
-        if kind not in JP2_METADATA:
+        if kind in JP2_SHOWS:
             parts.append(data[at:end])
         at = end
     return b"".join(parts)

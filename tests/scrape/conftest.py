@@ -16,7 +16,7 @@ def jpeg(width: int = 64, height: int = 48, orientation: int | None = None, seed
     if orientation is not None:
         exif[0x0112] = orientation
     sink = io.BytesIO()
-    Image.fromarray(pixels).save(sink, "JPEG", quality=90, exif=exif.tobytes())
+    Image.fromarray(pixels).save(sink, "JPEG", quality=90, exif=exif.tobytes() if exif else b"")
     return sink.getvalue()
 
 

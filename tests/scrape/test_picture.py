@@ -22,7 +22,7 @@ from ..odd_files import odd_files
 from .conftest import bomb_png, jpeg
 
 NASTY = Path(__file__).parents[3] / "shared" / "nasty"
-KEPT_AS_THEY_ARE = RawScrape()
+KEPT_AS_THEY_ARE = RawScrape(exif="keep")
 
 
 def reason(data: bytes, config: RawScrape = KEPT_AS_THEY_ARE, **hashes: str) -> str:
@@ -69,7 +69,7 @@ def test_orientation_is_applied_to_the_stored_pixels(orientation: int) -> None:
     exif[0x010F] = "maker"
     sink = io.BytesIO()
     Image.fromarray(upright).transpose(undo[orientation]).save(sink, "JPEG", quality=95, exif=exif.tobytes())
-    for config in (KEPT_AS_THEY_ARE, RawScrape(exif="strip"), RawScrape(resize_mode="keep_ratio", image_size=40)):
+    for config in (KEPT_AS_THEY_ARE, RawScrape(), RawScrape(resize_mode="keep_ratio", image_size=40, exif="keep")):
         picture = prepare(sink.getvalue(), config)
         assert (picture.width, picture.height) == (60, 40)
         assert picture.source_sha256 == hashlib.sha256(sink.getvalue()).hexdigest() != picture.sha256

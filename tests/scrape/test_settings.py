@@ -26,7 +26,7 @@ def keys_of(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, ...]:
 
 def test_only_keys_with_an_effect_count() -> None:
     assert keys_of({}, {"image_size": 99, "only_if_bigger": True}) == ()
-    assert keys_of({}, {"encode_quality": 50, "exif": "strip"}) == ("encode_quality", "exif")
+    assert keys_of({}, {"encode_quality": 50, "exif": "keep"}) == ("encode_quality", "exif")
     assert keys_of({}, {"resize_mode": "border"}) == ("resize_mode", "image_size", "only_if_bigger")
     assert keys_of({"resize_mode": "border"}, {}) == ("resize_mode",)
     assert keys_of({"max_pixels": 100, "max_bytes": 100, "verify": "decode"}, {"verify": "header"}) == ()
@@ -49,19 +49,19 @@ def test_served_bytes_are_as_good_as_a_download(new: dict[str, Any]) -> None:
 
 
 def test_what_was_turned_stands_unless_it_would_have_become_another_picture() -> None:
-    row, data = stored(jpeg(orientation=6))
+    row, data = stored(jpeg(orientation=6), exif="keep")
     assert not is_served(row)
     for new, lost in (
-        ({"exif": "strip"}, False),
+        ({}, False),
         ({"max_pixels": 49_000_000}, False),
         ({"encode_quality": 50}, True),
         ({"resize_mode": "border"}, True),
     ):
-        assert needs_download(row, keys_of({}, new), RawScrape(**new)) == lost
+        assert needs_download(row, keys_of({"exif": "keep"}, new), RawScrape(**new)) == lost
     made = derived(row, data, ("exif",), RawScrape(exif="strip"))
     assert (made.data if made else data) == prepare(jpeg(orientation=6), RawScrape(exif="strip")).data
     bare, _ = stored(jpeg(orientation=6), exif="strip")
-    assert needs_download(bare, ("exif",), RawScrape())
+    assert needs_download(bare, ("exif",), RawScrape(exif="keep"))
 
 
 def test_limits_and_checks_refuse_stored_pictures_by_reason() -> None:
