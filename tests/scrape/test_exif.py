@@ -30,7 +30,7 @@ def saved(kind: str, frames: int = 1, **options: object) -> bytes:
     pictures = [Image.fromarray(np.stack([4 * x, 5 * y, x + y + 9 * n], 2).astype(np.uint8)) for n in range(frames)]
     more = {"save_all": True, "append_images": pictures[1:], "duration": 90, "loop": 3} if frames > 1 else {}
     sink = io.BytesIO()
-    pictures[0].save(sink, kind, **more, **options)  # type: ignore[arg-type]
+    pictures[0].save(sink, kind, **more, **options)
     return sink.getvalue()
 
 
