@@ -59,6 +59,21 @@ class RawScrape(Section):
     verify_tls: Annotated[bool, Field(description="refuse hosts whose certificate does not verify")] = True
     # What sites ask for
     respect_robots_txt: Annotated[bool, Field(description="leave out what robots.txt forbids")] = True
+    also_obey: Annotated[
+        Names, Field(description="further crawlers whose groups of robots.txt, where a site has them, are obeyed too")
+    ] = (
+        "GPTBot",
+        "ClaudeBot",
+        "anthropic-ai",
+        "CCBot",
+        "Google-Extended",
+        "Applebot-Extended",
+        "Meta-ExternalAgent",
+        "Bytespider",
+        "AI2Bot",
+        "cohere-training-data-crawler",
+        "img2dataset",
+    )
     respect_x_robots_tag: Annotated[bool, Field(description="leave out what X-Robots-Tag forbids for AI")] = True
     respect_tdm_reservation: Annotated[
         bool, Field(description="leave out what the TDM reservation protocol reserves")

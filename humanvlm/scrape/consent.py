@@ -9,9 +9,9 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from multidict import MultiMapping
@@ -25,10 +25,12 @@ from humanvlm.scrape.robots import (
     MAX_BYTES,
     MAX_STARS,
     MAX_WILD,
+    Group,
     Pattern,
     Rules,
     bounded,
     parse_pattern,
+    parse_robots,
     parse_rules,
     path_octets,
     product_token,
@@ -45,6 +47,14 @@ ORIGIN_BYTES = 2000  # of an origin that asks nothing
 MAX_POLICY = 200  # characters
 MAX_INLINE_BODY = 16 << 10  # octets; longer files are read beside the event loop
 MAX_INLINE_WORK = 100_000  # octets of a path times patterns; more is compared beside the event loop
+
+# A file that could not be read may forbid anything (RFC 9309 section 2.3.1.4, which is for robots.txt).
+UNREACHABLE = {
+    "/robots.txt": "robots_unreachable",
+    "/ai.txt": "ai_txt_unreachable",
+    "/.well-known/tdmrep.json": "tdmrep_unreachable",
+}
+NO_GROUPS: tuple[Group, ...] = (Group("*", Rules(), {}),)
 
 OPT_OUTS = frozenset(["noai", "noimageai"])
 VALUED_DIRECTIVES = frozenset(["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"])
@@ -97,9 +107,9 @@ class SitePolicy:
 
 @dataclass(frozen=True)
 class _Site:
-    """An origin's files as read. failure: why robots.txt could not be had; failures: how often in a row."""
+    """An origin's files as read. failure: why one of them could not be had; failures: how often in a row."""
 
-    robots: Rules
+    robots: tuple[Group, ...]
     ai: Rules
     tdm: tuple[TdmRule, ...]
     failure: RefusedError | None
@@ -108,24 +118,39 @@ class _Site:
 
     def policy(self, path: bytes) -> SitePolicy:
         """What is asked of a path. Raises RefusedError as ``Consent.check_url`` does."""
-        rule = self.robots.deciding(path)
+        own, *others = self.robots
+        rule = own.rules.deciding(path)
         if rule and not rule.allow:
             raise RefusedError("robots_disallow", f"robots.txt: {rule}")
+        for group in others:
+            rule = group.rules.deciding(path)
+            if rule and not rule.allow:
+                raise RefusedError("opt_out_ai_agents", f"robots.txt, {group.agent}: {rule}")
+        for group in self.robots:
+            for name, rules in group.usage.items():
+                rule = rules.deciding(path)
+                if rule and not rule.allow:
+                    raise RefusedError(HEADERS[name], f"robots.txt, {name}: {rule.text}")
         rule = self.ai.deciding(path.lower())
         if rule and not rule.allow:
             raise RefusedError("opt_out_ai_txt", f"ai.txt: {rule}")
-        return SitePolicy(self.robots.crawl_delay_s, tdm_reserved(self.tdm, path))
+        return SitePolicy(own.rules.crawl_delay_s, tdm_reserved(self.tdm, path))
 
     def work(self, path: bytes) -> int:
         """Octets that may have to be compared for a path."""
-        alone = len(self.robots.wild) + len(self.ai.wild) + len(self.tdm)
-        return len(path) * (alone + len(self.robots.lengths) + len(self.ai.lengths))
+        return len(path) * (len(self.tdm) + sum(len(rules.wild) + len(rules.lengths) for rules in self._rules))
 
     @property
     def memory(self) -> int:
         """Bytes, roughly."""
         tdm = sum(rule.location.memory + len(rule.policy or "") for rule in self.tdm)
-        return ORIGIN_BYTES + self.robots.memory + self.ai.memory + tdm
+        return ORIGIN_BYTES + sum(rules.memory for rules in self._rules) + tdm
+
+    @property
+    def _rules(self) -> Iterator[Rules]:
+        yield self.ai
+        for group in self.robots:
+            yield from group.all_rules
 
 
 class Consent:
@@ -135,6 +160,7 @@ class Consent:
         """get: reads a site's file. clock: seconds that only increase."""
         self._config = config
         self._agent = product_token(config.user_agent)
+        self._also = tuple(map(product_token, config.also_obey))
         self._get = get
         self._clock = clock
         self._small: Kept[URL, _Site] = Kept(MAX_KEPT_BYTES - MAX_LARGE_BYTES)
@@ -146,8 +172,9 @@ class Consent:
     async def check_url(self, url: URL) -> SitePolicy:
         """What the site asks about ``url``, before it is requested; to be asked again for each redirect's target.
 
-        Raises RefusedError: robots_disallow, robots_unreachable (transient), opt_out_ai_txt; bad_url, dns_error,
-        proxy_error and those of private addresses when robots.txt failed so.
+        Raises RefusedError: robots_disallow, opt_out_ai_agents, opt_out_content_usage, opt_out_content_signal,
+        opt_out_ai_txt; robots_unreachable, ai_txt_unreachable, tdmrep_unreachable (transient); bad_url, dns_error,
+        proxy_error and those of private addresses when one of the files failed so.
         """
         config = self._config
         if not (config.respect_robots_txt or config.respect_ai_txt or config.respect_tdm_reservation):
@@ -188,11 +215,12 @@ class Consent:
     async def _load(self, origin: URL, failures: int) -> _Site:
         config = self._config
         no_tdm: tuple[TdmRule, ...] = ()
-        (robots, failure), (ai, _), (tdm, _) = await asyncio.gather(
-            self._read(origin, "/robots.txt", config.respect_robots_txt, self._rules, Rules()),
+        (robots, *failed), (ai, *ai_failed), (tdm, *tdm_failed) = await asyncio.gather(
+            self._read(origin, "/robots.txt", config.respect_robots_txt, self._robots, NO_GROUPS),
             self._read(origin, "/ai.txt", config.respect_ai_txt, self._ai_rules, Rules()),
             self._read(origin, "/.well-known/tdmrep.json", config.respect_tdm_reservation, _tdm_rules, no_tdm),
         )
+        failure = next((refusal for refusal in (*failed, *ai_failed, *tdm_failed) if refusal), None)
         failures = failures + 1 if failure else 0
         # A first failure is not kept, so that the asker's next attempt is a real one.
         kept_s = MAX_AGE_S if not failure else FAILED_MAX_AGE_S if failures > 1 else 0.0
@@ -203,8 +231,11 @@ class Consent:
         (self._large if memory > LARGE_BYTES else self._small).put(origin, site, memory)
         return site
 
-    def _rules(self, answer: FetchedText) -> Rules:
-        return parse_rules(answer.text(), self._agent)
+    def _robots(self, answer: FetchedText) -> tuple[Group, ...]:
+        groups = parse_robots(answer.text(), self._agent, self._also)
+        if self._config.respect_content_usage:
+            return groups
+        return tuple(replace(group, usage={}) for group in groups)
 
     def _ai_rules(self, answer: FetchedText) -> Rules:
         return parse_rules(answer.text().lower(), self._agent)  # *.jpg means .JPG too
@@ -225,7 +256,7 @@ class Consent:
             return nothing, _failure(path, refusal)
         if 300 <= answer.status < 500 and answer.status != 429:  # 429 says "later", not "there is none"
             return nothing, None
-        return nothing, RefusedError("robots_unreachable", f"{path}: HTTP {answer.status}", transient=True)
+        return nothing, RefusedError(UNREACHABLE[path], f"{path}: HTTP {answer.status}", transient=True)
 
 
 def tdm_reserved(rules: Iterable[TdmRule], path: bytes) -> TdmRule | None:
@@ -240,7 +271,7 @@ def _failure(path: str, refusal: RefusedError) -> RefusedError | None:
         return None
     if refusal.reason in OWN_FAILURES or refusal.reason.endswith("_address"):
         return RefusedError(refusal.reason, f"{path}: {refusal.detail}", transient=refusal.transient)
-    return RefusedError("robots_unreachable", f"{path}: {refusal.reason}: {refusal.detail}", transient=True)
+    return RefusedError(UNREACHABLE[path], f"{path}: {refusal.reason}: {refusal.detail}", transient=True)
 
 
 def _again(refusal: RefusedError) -> RefusedError:
@@ -278,8 +309,8 @@ def _tdm_rules(answer: FetchedText) -> tuple[TdmRule, ...]:
     return tuple(parse_tdmrep(answer.text()))
 
 
-def directives(values: Iterable[str], agent: str) -> Iterator[str]:
-    """The directives for ``agent`` or everyone in ``X-Robots-Tag`` headers, in lower case and without their values.
+def directives(values: Iterable[str], agents: Collection[str]) -> Iterator[str]:
+    """The directives for these agents or everyone in ``X-Robots-Tag`` headers, in lower case, without their values.
 
     ``otherbot: noai, noindex`` is for otherbot alone, up to the next agent or the end of that header. Colons also stand
     in ``max-snippet: 20`` and in the times of ``unavailable_after``: what precedes them is not an agent's name.
@@ -290,7 +321,7 @@ def directives(values: Iterable[str], agent: str) -> Iterator[str]:
             text = piece.strip()
             name, colon, rest = (part.strip() for part in text.partition(":"))
             while colon and name not in VALUED_DIRECTIVES and _AGENT.fullmatch(name):
-                ours = product_token(name) in ("*", agent)
+                ours = product_token(name) in ("*", *agents)
                 text = rest
                 name, colon, rest = (part.strip() for part in text.partition(":"))
             if ours:
@@ -303,7 +334,8 @@ def check_headers(headers: MultiMapping[str], config: RawScrape, *, reserved: Td
     Raises RefusedError: opt_out_noai, opt_out_content_usage, opt_out_content_signal, opt_out_tdm.
     """
     tags = headers.getall("X-Robots-Tag", [])
-    if config.respect_x_robots_tag and not OPT_OUTS.isdisjoint(directives(tags, product_token(config.user_agent))):
+    agents = [product_token(name) for name in (config.user_agent, *config.also_obey)] if tags else ()
+    if config.respect_x_robots_tag and not OPT_OUTS.isdisjoint(directives(tags, agents)):
         raise RefusedError("opt_out_noai", f"X-Robots-Tag: {', '.join(tags)}")
     if config.respect_content_usage:
         for name, reason in HEADERS.items():

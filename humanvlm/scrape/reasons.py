@@ -8,18 +8,18 @@ from humanvlm.errors import UserError
 
 # Reasons that may be gone another day: what `--retry-failed` asks for again.
 TRANSIENT_REASONS = frozenset(
-    ["bad_response", "connect_error", "connect_timeout", "dns_error", "first_byte_timeout", "incomplete_body",
-     "file_missing", "file_unreadable", "proxy_error", "robots_unreachable", "timeout", "tls_error",
-     "http_408", "http_425", "http_429"]
+    ["ai_txt_unreachable", "bad_response", "connect_error", "connect_timeout", "dns_error", "file_missing",
+     "file_unreadable", "first_byte_timeout", "http_408", "http_425", "http_429", "incomplete_body", "proxy_error",
+     "robots_unreachable", "tdmrep_unreachable", "timeout", "tls_error"]
 )  # fmt: skip
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(
     ["bad_url", "blocked_port", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address",
-     "loopback_address", "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_txt",
-     "opt_out_c2pa",
-     "opt_out_content_signal", "opt_out_content_usage", "opt_out_iptc", "opt_out_noai", "opt_out_tdm",
-     "outside_source", "private_address", "redirect_loop", "robots_disallow", "sha256_mismatch", "too_large",
-     "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format", "url_too_long"]
+     "loopback_address", "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_agents",
+     "opt_out_ai_txt", "opt_out_c2pa", "opt_out_content_signal", "opt_out_content_usage", "opt_out_iptc",
+     "opt_out_noai", "opt_out_tdm", "outside_source", "private_address", "redirect_loop", "robots_disallow",
+     "sha256_mismatch", "too_large", "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format",
+     "url_too_long"]
 )  # fmt: skip
 ALL, TRANSIENT = "all", "transient"
 

@@ -2,7 +2,8 @@
 
 Written out rather than borrowed, because the parsers at hand differ from the RFC where it matters to a site's owner:
 agents matched by substring, a group ended by Crawl-delay or an unknown line, the order of rules instead of their
-length. ``ai.txt`` has the same syntax, and ``tdmrep.json`` the same path patterns.
+length. ``ai.txt`` has the same syntax, and ``tdmrep.json`` the same path patterns. The lines ``Content-Usage`` and
+``Content-Signal`` state by path what the content may be used for (``usage``).
 
 A file may be written to cost its reader much. Beyond half a mebibyte nothing is read (section 2.5 allows a limit), and
 what is too long or one too many within that is shortened: a Disallow then forbids more than it says, and an Allow is
@@ -11,15 +12,18 @@ left out, so that nothing is taken that the owner withheld.
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from yarl import URL
 
+from humanvlm.scrape.usage import HEADERS, forbidden
+
 MAX_BYTES = 500 * 1024  # section 2.5: at least 500 KiB must be parsed
-MAX_RULES = 10_000  # of one agent
+MAX_RULES = 10_000  # of our group
+MAX_FURTHER_RULES = 2000  # of the group of each further agent, and of statements of use
 MAX_WILD = 500  # of those, rules that a path is compared with one by one
 MAX_PATTERN = 2000  # octets as written
 MAX_STARS = 16  # in one pattern
@@ -28,6 +32,9 @@ ENTRY_BYTES = 150  # memory of a prefix beside its octets
 PART_BYTES = 50  # the same of a part of a pattern
 BOM = b"\xef\xbb\xbf"
 ASCII = bytes(range(128))
+
+USAGE = {name.lower().encode(): name for name in HEADERS}
+RULES = frozenset([b"allow", b"disallow", *USAGE])
 
 _STARS = re.compile(rb"\*+")
 _CUT_ESCAPE = re.compile(rb"%[0-9A-Fa-f]?\Z")
@@ -150,17 +157,17 @@ class Rules:
 
 
 @dataclass
-class _Group:
-    """The rules of one agent as they are read. count: of its lines."""
+class _Builder:
+    """The rules of one agent as they are read. most: of them; count: of its lines."""
 
+    most: int
     prefixes: dict[bytes, int] = field(default_factory=dict)
     wild: list[tuple[int, Pattern]] = field(default_factory=list)
     count: int = 0
-    crawl_delay_s: float = 0.0
 
     def add(self, allow: bool, text: bytes) -> None:
         self.count += 1
-        kept = bounded(text, MAX_STARS) if self.count <= MAX_RULES else b""
+        kept = bounded(text, MAX_STARS) if self.count <= self.most else b""
         pattern = parse_pattern(kept)
         if pattern.prefix is None and len(self.wild) >= MAX_WILD:
             kept = bounded(text.rstrip(b"$"), 0)
@@ -175,35 +182,113 @@ class _Group:
 
     def rules(self) -> Rules:
         wild = sorted(self.wild, key=lambda ranked: -ranked[0])
-        return Rules(self.prefixes, tuple(sorted(set(map(len, self.prefixes)))), tuple(wild), self.crawl_delay_s)
+        return Rules(self.prefixes, tuple(sorted(set(map(len, self.prefixes)))), tuple(wild))
+
+
+@dataclass(frozen=True)
+class Group:
+    """What one agent is asked for. usage: by the name of the statement (``usage.HEADERS``), rules of which a Disallow
+    is a path whose content is not to be used."""
+
+    agent: str
+    rules: Rules
+    usage: Mapping[str, Rules]
+
+    @property
+    def all_rules(self) -> tuple[Rules, ...]:
+        return self.rules, *self.usage.values()
+
+
+@dataclass
+class _Block:
+    """Lines under one list of agents. agents: those of them that matter, and the delay after each; lines: keys and
+    values of rules."""
+
+    agents: dict[str, float] = field(default_factory=dict)
+    lines: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+def parse_robots(body: bytes, agent: str, also: Collection[str] = ()) -> tuple[Group, ...]:
+    """The group of ``agent``; or else that for ``*`` (section 2.2.1), and then those of the agents in ``also`` that the
+    file names, of which one that several share comes once. Never raises.
+
+    Blocks of one agent are merged. Only rules end a list of agents, among them the statements of use: other lines must
+    not interfere with groups (section 2.2.4).
+    """
+    blocks = _blocks(body, {agent, "*", *also})
+
+    def of(name: str) -> tuple[int, ...]:
+        return tuple(number for number, block in enumerate(blocks) if name in block.agents)
+
+    named = of(agent)
+    own = named or of("*")
+    names = {own: agent}
+    for name in also:
+        if not named and (found := of(name)):
+            names.setdefault(found, name)
+    groups = [
+        _group(name, [blocks[number] for number in found], MAX_RULES if found == own else MAX_FURTHER_RULES)
+        for found, name in names.items()
+    ]
+    delay_s = max((block.agents.get(agent if named else "*", 0.0) for block in blocks), default=0.0)
+    return replace(groups[0], rules=replace(groups[0].rules, crawl_delay_s=delay_s)), *groups[1:]
 
 
 def parse_rules(body: bytes, agent: str) -> Rules:
-    """The rules of the groups that name ``agent``, or else of those for ``*`` (section 2.2.1). Never raises.
+    """What the group of ``agent``, or else that for ``*``, allows and disallows. Never raises."""
+    return parse_robots(body, agent)[0].rules
 
-    Groups of one agent are merged. Only Allow and Disallow end a list of agents: other lines must not interfere with
-    groups (section 2.2.4).
-    """
-    groups: dict[str, _Group] = {}
-    current: dict[str, _Group] = {}
-    naming_agents = False
+
+def _blocks(body: bytes, agents: Collection[str]) -> list[_Block]:
+    """The blocks that name any of these agents."""
+    blocks: list[_Block] = []
+    current, naming_agents = _Block(), False
     for key, value in _lines(body):
         if key == b"user-agent":
             if not naming_agents:
-                current, naming_agents = {}, True
+                current, naming_agents = _Block(), True
             token = _TOKEN.match(value)
             name = token[0].decode(errors="replace").lower() if token else ""
-            if name in (agent, "*"):
-                current[name] = groups.setdefault(name, _Group())
-        elif key in (b"allow", b"disallow"):
+            if name in agents:
+                if not current.agents:
+                    blocks.append(current)
+                current.agents.setdefault(name, 0.0)
+        elif key in RULES:
             naming_agents = False
-            if value:
-                for group in current.values():
-                    group.add(key == b"allow", value)
+            if value and current.agents:
+                current.lines.append((key, value))
         elif key == b"crawl-delay":
-            for group in current.values():
-                group.crawl_delay_s = max(group.crawl_delay_s, _seconds(value))
-    return (groups.get(agent) or groups.get("*") or _Group()).rules()
+            for name, delay_s in current.agents.items():
+                current.agents[name] = max(delay_s, _seconds(value))
+    return blocks
+
+
+def _group(agent: str, blocks: Sequence[_Block], most: int) -> Group:
+    rules = _Builder(most)
+    usage: dict[str, dict[bytes, bool]] = {}
+    for block in blocks:
+        for key, value in block.lines:
+            if name := USAGE.get(key):
+                path, statement = _usage(value)
+                # Of several statements about one path the strictest holds.
+                stated = usage.setdefault(name, {})
+                stated[path] = stated.get(path, False) or forbidden(statement) is not None
+            else:
+                rules.add(key == b"allow", value)
+    return Group(agent, rules.rules(), {name: _usage_rules(stated) for name, stated in usage.items()})
+
+
+def _usage(value: bytes) -> tuple[bytes, str]:
+    """The path and the statement of a line; without a path it is about everything."""
+    path, *rest = value.split(None, 1) if value.startswith((b"/", b"*")) else (b"/", value)
+    return path, rest[0].decode("latin-1") if rest else ""
+
+
+def _usage_rules(stated: Mapping[bytes, bool]) -> Rules:
+    group = _Builder(MAX_FURTHER_RULES)
+    for path, forbids in stated.items():
+        group.add(not forbids, path)
+    return group.rules()
 
 
 def _lines(body: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -13,7 +13,7 @@ from yarl import URL
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape import consent as module
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, parse_tdmrep
-from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.reasons import TRANSIENT_REASONS, RefusedError
 from humanvlm.scrape.robots import MAX_BYTES, MAX_WILD, parse_rules
 
 AGENT = "humanvlm"
@@ -287,8 +287,6 @@ def test_switches_that_are_off_cost_no_request() -> None:
         (b"User-Agent: HumanVLM\nDisallow: /", "/a", "opt_out_ai_txt"),
         (b"User-Agent: GPTBot\nDisallow: /", "/a", "ok"),
         (b"# About us\n\nWe make photographs: please ask.", "/a", "ok"),
-        (500, "/a", "ok"),
-        (RefusedError("connect_error", "reset", transient=True), "/a", "ok"),
     ],
 )
 def test_ai_txt_opts_out_by_path_and_extension(found: Any, path: str, expected: str) -> None:
@@ -333,8 +331,6 @@ def test_rules_of_tdmrep_json_that_are_too_long_or_too_many_reserve_more_and_rel
     "found",
     [
         404,
-        500,
-        RefusedError("timeout", "10 s"),
         b"",
         b"<html>",
         b"\xff\xfe",
@@ -363,3 +359,75 @@ def test_refusals_name_what_was_asked() -> None:
     rule = next(rule for rule in parse_tdmrep(json.dumps(TDM_RULES).encode()) if rule.policy)
     detail = refusal_detail(lambda: check_headers(CIMultiDict(), RawScrape(), reserved=rule))
     assert detail == "tdmrep.json: /free/ https://h.test/policy.json"
+
+
+@pytest.mark.parametrize(("file", "reason"), [("ai", "ai_txt_unreachable"), ("tdm", "tdmrep_unreachable")])
+@pytest.mark.parametrize(
+    "found",
+    [
+        500,
+        503,
+        429,
+        RefusedError("connect_error", "refused", transient=True),
+        RefusedError("timeout", "10 s"),
+        RefusedError("first_byte_timeout", "8 s", transient=True),
+        RefusedError("tls_error", "expired"),
+    ],
+)
+def test_ai_txt_and_tdmrep_json_fail_closed(file: str, reason: str, found: Any) -> None:
+    assert verdict(serving(**{file: found}), "/a") == reason
+    assert reason in TRANSIENT_REASONS
+    switch = {"ai": "respect_ai_txt", "tdm": "respect_tdm_reservation"}[file]
+    assert verdict(serving(**{file: found}), "/a", **{switch: False}) == "ok"
+    for absent in (404, 410, 403, 301, RefusedError("too_many_redirects", "more than 5")):
+        assert verdict(serving(**{file: absent}), "/a") == "ok"
+
+
+@pytest.mark.parametrize("file", ["ai", "tdm"])
+def test_a_file_that_failed_is_asked_for_again(file: str) -> None:
+    site = serving(**{file: 503})
+    consent = Consent(RawScrape(), site.get)
+
+    async def run() -> None:
+        with pytest.raises(RefusedError) as caught:
+            await consent.check_url(URL(HOST + "/a"))
+        assert caught.value.transient
+        path = {"ai": "/ai.txt", "tdm": TDMREP}[file]
+        site.files[HOST + path] = b"User-agent: *\nDisallow: /" if file == "ai" else RESERVED
+        if file == "ai":
+            with pytest.raises(RefusedError, match="opt_out_ai_txt"):
+                await consent.check_url(URL(HOST + "/a"))
+        else:
+            assert (await consent.check_url(URL(HOST + "/a"))).reserved
+
+    asyncio.run(run())
+
+
+RESERVED = b'[{"location": "/", "tdm-reservation": 1}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"User-agent: GPTBot\nDisallow: /", "opt_out_ai_agents"),
+        (b"User-agent: *\nAllow: /\n\nUser-agent: CCBot\nUser-agent: GPTBot\nDisallow: /", "opt_out_ai_agents"),
+        (b"User-agent: Google-Extended\nDisallow: /b", "ok"),
+        (b"User-agent: SearchBot\nDisallow: /", "ok"),
+        (b"User-agent: humanvlm\nAllow: /\n\nUser-agent: GPTBot\nDisallow: /", "ok"),  # it speaks to us
+        (b"User-agent: *\nDisallow: /\n\nUser-agent: GPTBot\nAllow: /", "robots_disallow"),
+        (b"User-agent: GPTBot\nContent-Signal: ai-train=no", "opt_out_content_signal"),
+        (b"User-agent: *\nContent-Usage: / train-ai=n", "opt_out_content_usage"),
+        (b"User-agent: *\nContent-Usage: /b train-ai=n", "ok"),
+    ],
+)
+def test_groups_of_further_agents_and_statements_of_use_are_obeyed(body: bytes, expected: str) -> None:
+    assert verdict(serving(robots=body), "/a") == expected
+    changes: dict[str, Any] = {"also_obey": [], "respect_content_usage": False}
+    assert verdict(serving(robots=body), "/a", **changes) == ("ok" if expected.startswith("opt_out") else expected)
+
+
+def test_headers_for_further_agents_are_heeded() -> None:
+    headers = CIMultiDict([("X-Robots-Tag", "gptbot: noai")])
+    with pytest.raises(RefusedError, match="opt_out_noai"):
+        check_headers(headers, RawScrape())
+    check_headers(headers, RawScrape(also_obey=[]))

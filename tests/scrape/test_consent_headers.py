@@ -69,7 +69,7 @@ agents = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_s
 
 
 def found(*values: str, agent: str = AGENT) -> list[str]:
-    return list(directives(values, agent))
+    return list(directives(values, [agent]))
 
 
 headers = st.lists(st.text(max_size=60) | st.lists(words | agents | st.just(":")).map(", ".join), max_size=4)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from humanvlm.scrape import robots
-from humanvlm.scrape.robots import MAX_BYTES, parse_pattern, parse_rules, path_octets, product_token
+from humanvlm.scrape.robots import MAX_BYTES, parse_pattern, parse_robots, parse_rules, path_octets, product_token
 
 AGENT = "humanvlm"
 HOST = "http://h.test"
@@ -200,3 +200,77 @@ def test_patterns_match_as_their_regular_expression_does(pattern: str, path: str
     body = pattern.removesuffix("$")
     expression = ".*".join(map(re.escape, body.split("*"))) + ("$" if body != pattern else "")
     assert parse_pattern(pattern.encode()).matches(path.encode()) == bool(re.match(expression, path))
+
+
+def usage_of(body: str, path: str, name: str = "Content-Usage") -> bool | None:
+    """Whether a path's content may be used, by the statements of our group; None: none is about it."""
+    rules = parse_robots(body.encode(), AGENT)[0].usage.get(name)
+    rule = rules.deciding(path.encode()) if rules else None
+    return rule.allow if rule else None
+
+
+DRAFT = """
+User-Agent: *
+Allow: /
+Disallow: /never/
+Content-Usage: / train-ai=n
+Content-Usage: /ai-ok/ train-ai=y
+
+User-Agent: ExampleBot
+Allow: /
+Content-Usage: / train-ai=y
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "expected"),
+    [
+        (DRAFT, "/test", False),
+        (DRAFT, "/ai-ok/test", True),
+        ("User-agent: *\nContent-Usage: train-ai=n", "/a", False),  # as first drafts had it, without a path
+        ("User-agent: *\ncontent-usage : /a\ttrain-ai=n # no", "/a/b", False),
+        ("User-agent: *\nContent-Usage: /a train-ai=n", "/b", None),
+        ("User-agent: *\nContent-Usage: /*.jpg$ train-ai=n", "/b/c.jpg", False),
+        ("User-agent: *\nContent-Usage: / search=n", "/a", True),  # a statement, but about nothing that is done here
+        ("User-agent: *\nContent-Usage: /a train-ai=y\nContent-Usage: /a train-ai=n", "/a", False),
+        ("User-agent: *\nContent-Usage: /a train-ai=n\nContent-Usage: /a train-ai=y", "/a", False),
+        ("User-agent: *\nContent-Usage:\nContent-Usage: /", "/a", True),
+        ("Content-Usage: / train-ai=n", "/a", None),  # in no group
+        ("User-agent: other\nContent-Usage: / train-ai=n", "/a", None),
+        ("User-agent: other\nContent-Usage: / train-ai=n\nUser-agent: *\nAllow: /", "/a", None),  # it ends the list
+        ("User-agent: *\nContent-Usage: / train-ai=n\nUser-agent: humanvlm\nAllow: /", "/a", None),
+    ],
+)
+def test_statements_of_use_are_rules_of_groups_and_paths(body: str, path: str, expected: bool | None) -> None:
+    assert usage_of(body, path) is expected
+
+
+def test_a_content_signal_is_one_too() -> None:
+    body = "# Content signals\nUser-Agent: *\nContent-Signal: search=yes,ai-train=no\nAllow: /\n"
+    assert usage_of(body, "/a", "Content-Signal") is False
+    assert usage_of(body, "/a") is None
+
+
+def test_too_many_statements_forbid_more() -> None:
+    lines = "".join(f"Content-Usage: /{n} train-ai=y\n" for n in range(robots.MAX_FURTHER_RULES + 1))
+    assert usage_of(f"User-agent: *\n{lines}", "/x") is None
+    assert usage_of(f"User-agent: *\n{lines}Content-Usage: /y train-ai=n", "/x") is False
+
+
+def test_groups_of_further_agents_are_given_once_and_only_where_they_are_named() -> None:
+    body = b"""User-agent: GPTBot
+User-agent: CCBot
+Disallow: /a
+
+User-agent: Bytespider
+Disallow: /b
+
+User-agent: *
+Disallow: /c
+"""
+    groups = parse_robots(body, AGENT, ("ccbot", "gptbot", "bytespider", "absent"))
+    assert [group.agent for group in groups] == [AGENT, "ccbot", "bytespider"]
+    verdicts = [[group.rules.deciding(path) is None for path in (b"/a", b"/b", b"/c")] for group in groups]
+    assert verdicts == [[True, True, False], [False, True, True], [True, False, True]]
+    assert len(parse_robots(body.replace(b"*", b"HumanVLM"), AGENT, ("ccbot", "gptbot"))) == 1
+    assert len(parse_robots(b"User-agent: *\nUser-agent: CCBot\nDisallow: /", AGENT, ("ccbot",))) == 1
