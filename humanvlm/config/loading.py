@@ -4,6 +4,7 @@ Only what changes results is here. Machine settings (workers, devices, engine, U
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -22,6 +23,9 @@ from humanvlm.config.section import Section
 from humanvlm.config.stage1_checkpoint import Stage1
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.errors import UserError
+
+
+BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 class ConfigError(UserError):
@@ -43,8 +47,14 @@ class Params(Section):
     registered_model: RegisteredModel = RegisteredModel()
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key given twice, of which YAML would silently keep the last."""
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans, as DVC reads them: ``no`` is a word. Refuses a key given twice, of which the last would be
+    kept silently."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -57,6 +67,9 @@ class _UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_implicit_resolver(BOOLEAN, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     """Read a YAML parameter file and apply ``section.key=value`` overrides (values are YAML).
 
@@ -67,7 +80,7 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; write one with `humanvlm profile cpu`") from None
     try:
-        values = yaml.load(text, _UniqueKeys)  # noqa: S506 - a SafeLoader
+        values = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(values, dict):
@@ -90,7 +103,7 @@ def _override(values: dict[str, Any], override: str) -> None:
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: {part} is a value, not a section")
         values = child
-    values[parts[-1]] = yaml.safe_load(value)
+    values[parts[-1]] = yaml.load(value, _Loader)  # noqa: S506 - a SafeLoader
 
 
 def _explain(error: ValidationError) -> str:

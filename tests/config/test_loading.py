@@ -73,3 +73,10 @@ def test_overrides_apply_in_order() -> None:
     assert params.stage1_checkpoint.max_steps == 4
     with pytest.raises(ConfigError, match=r"expected section\.key=value"):
         load_params(CPU, ["stage1_checkpoint.max_steps"])
+
+
+def test_no_is_a_word_as_dvc_reads_it(tmp_path: Path) -> None:
+    params = tmp_path / "params.yaml"
+    params.write_text("raw_scrape: {resize_mode: no, verify_tls: False}\n")
+    for found in (load_params(params), load_params(CPU, ["raw_scrape.resize_mode=no", "raw_scrape.verify_tls=no"])):
+        assert (found.raw_scrape.resize_mode, found.raw_scrape.verify_tls) == ("no", False)
