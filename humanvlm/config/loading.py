@@ -24,7 +24,6 @@ from humanvlm.config.stage1_checkpoint import Stage1
 from humanvlm.config.stage2_checkpoint import Stage2
 from humanvlm.errors import UserError
 
-
 BOOLEAN = "tag:yaml.org,2002:bool"
 
 

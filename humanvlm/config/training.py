@@ -34,10 +34,10 @@ class Training(Section):
     learning_rate: Annotated[float, Field(gt=0, description="highest, after the warm-up")] = 1e-3
     betas: Annotated[Pair, Field(description="AdamW's decay rates of the two moments")] = [0.9, 0.999]
     loss_weighting: Annotated[
-        Literal["token", "square"],
+        Literal["token", "square", "sample"],
         Field(
             description="token: every learnt token weighs the same; square: a reply of n tokens weighs the square root "
-            "of n, so that long captions do not drown short answers"
+            "of n, so that long captions do not drown short answers; sample: every reply weighs the same"
         ),
     ] = "token"
     weight_decay: Annotated[float, Field(ge=0, description="AdamW's")] = 0.0

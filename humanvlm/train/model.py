@@ -82,6 +82,7 @@ def parameter_groups(model: Any, config: Training) -> list[dict[str, Any]]:
     own = getattr(config, "projector_learning_rate", None)
     return [
         {
+            "part": part,
             "params": parameters,
             "lr": own if own and part == "projector" else config.learning_rate,
             "weight_decay": config.weight_decay if decays else 0.0,

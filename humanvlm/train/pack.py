@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 NO_TARGET = -100
-# How much a token of a reply of n tokens weighs: n to the power of minus that. The square root is that of InternVL 2.5
+# How much a token of a reply of n tokens weighs: n to the power of minus that. The averagings of InternVL 2.5
 # (Chen et al. 2024, arXiv 2412.05271).
-POWERS = {"token": 0.0, "square": 0.5}
+POWERS = {"token": 0.0, "square": 0.5, "sample": 1.0}
 
 
 @dataclass(frozen=True)

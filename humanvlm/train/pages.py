@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.train.parts import PARTS
 from humanvlm.train.samples import Sample
 
 SIDE = 160  # px of a thumbnail
 COLUMNS = 12  # steps that a page of replies shows at most
 POINTS = 1000  # of a curve; of longer ones each is the mean of neighbours
-INK, SOFT, MODEL, OTHER = "#1c2430", "#5d6978", "#1f77b4", "#d1662b"
+INK, SOFT = "#1c2430", "#5d6978"
+MODEL, OTHER, THIRD = "#1f77b4", "#d1662b", "#4d9a57"
 LOSSES = {
     "token": "nats a label token",
     "square": "nats a label token; training: replies weigh the root of their tokens, validation: all tokens alike",
+    "sample": "nats a label token; training: replies weigh the same, validation: all tokens alike",
 }
 Curve = Sequence[tuple[float, float]]
 
@@ -58,8 +61,8 @@ def write_report(
     checks = [(entry["step"], entry["validation_loss"]) for entry in history if "validation_loss" in entry]
     figures = [
         ("Loss", LOSSES[weighting], {"training": _curve(steps, "loss"), "validation": checks}),
-        ("Learning rate", "", {"": _curve(steps, "learning_rate")}),
-        ("Gradient norm", "before clipping", {"": _curve(steps, "grad_norm")}),
+        ("Learning rate", "", _by_part(steps, "learning_rate")),
+        ("Gradient norm", "before clipping", _by_part(steps, "grad_norm")),
         ("Tokens a second", "over all processes", {"": _rate(steps)}),
     ]
     drawn = [
@@ -106,7 +109,7 @@ def chart(curves: Mapping[str, Curve]) -> str:
         figure = Figure(figsize=(5, 2.5), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
-        for (label, curve), colour in zip(curves.items(), (MODEL, OTHER), strict=False):
+        for (label, curve), colour in zip(curves.items(), (MODEL, OTHER, THIRD), strict=False):
             points = thinned(curve)
             few = len(points) < 30
             style: dict[str, Any] = {"marker": "o", "markersize": 3} if few else {}
@@ -126,6 +129,12 @@ def chart(curves: Mapping[str, Curve]) -> str:
 
 def _curve(steps: Sequence[Mapping[str, float]], key: str) -> Curve:
     return [(entry["step"], entry[key]) for entry in steps if key in entry]
+
+
+def _by_part(steps: Sequence[Mapping[str, float]], key: str) -> dict[str, Curve]:
+    """The curve of each part, or the one of all."""
+    parts = {part.replace("_", " "): _curve(steps, f"{key}_{part}") for part in PARTS}
+    return parts if any(parts.values()) else {"": _curve(steps, key)}
 
 
 def _rate(steps: Sequence[Mapping[str, float]]) -> Curve:

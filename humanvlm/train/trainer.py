@@ -30,6 +30,7 @@ from humanvlm.train.batches import Step, Steps
 from humanvlm.train.checkpoints import Checkpoint
 from humanvlm.train.job import checkpoint_step
 from humanvlm.train.model import parameter_groups
+from humanvlm.train.parts import part_of
 
 log = logging.getLogger("humanvlm")
 
@@ -109,7 +110,8 @@ class StageTrainer(Trainer):  # type: ignore[misc]
     """See the module. ``resume``: a verified checkpoint to go on from.
 
     Each step's log has loss (nats a label token, weighed as loss_weighting says), grad_norm, learning_rate, tokens (of
-    the step, over all processes), step_seconds, data_seconds (of these, waiting for the loader). ``stop`` set from
+    the step, over all processes), step_seconds, data_seconds (of these, waiting for the loader); where several parts
+    learn, learning_rate_PART, and without ZeRO grad_norm_PART. ``stop`` set from
     outside, or ``stop_file`` appearing, ends the run after a step with a checkpoint, on all processes at once.
     """
 
@@ -283,14 +285,15 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         torch.distributed.all_reduce(told)
         total, stops, saves = told.tolist()
         self._finite(total, "loss", step)
-        norm = self._norm()
+        norms = self._norms()
         model.step()
-        norm = model.get_global_grad_norm() if norm is None else norm
-        self._finite(float(norm), "gradient", step)
+        norm = math.hypot(*norms.values()) if norms else float(model.get_global_grad_norm())
+        self._finite(norm, "gradient", step)
         self.control.should_training_stop |= stops > 0
         self.control.should_save |= stops + saves > 0
         self._figures |= {
-            "grad_norm": float(norm),
+            "grad_norm": norm,
+            **_by_part("grad_norm", norms),
             "tokens": inputs.tokens,
             "labels": inputs.labels,
             "step_seconds": time.monotonic() - start + self._figures["data_seconds"],
@@ -310,12 +313,13 @@ class StageTrainer(Trainer):  # type: ignore[misc]
             total += loss.item() * weight
         return total
 
-    def _norm(self) -> float | None:
-        """The gradient's norm where the engine does not tell it: without ZeRO."""
-        if self._zero > 0:
-            return None
-        gradients = [parameter.grad for parameter in self.trained.values() if parameter.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
+    def _norms(self) -> dict[str, float]:
+        """The gradient's norm, by part; nothing with ZeRO, where the engine tells the whole's."""
+        gradients: dict[str, list[torch.Tensor]] = {}
+        for name, parameter in self.trained.items():
+            if self._zero == 0 and parameter.grad is not None:
+                gradients.setdefault(part_of(name), []).append(parameter.grad)
+        return {part: float(torch.nn.utils.get_total_norm(found)) for part, found in gradients.items()}
 
     def _finite(self, value: float, what: str, step: int) -> None:
         # DeepSpeed leaves a step out whose gradient is not finite, and tells its norm as infinite or -1.
@@ -331,7 +335,9 @@ class StageTrainer(Trainer):  # type: ignore[misc]
         return self._figures["grad_norm"]  # the engine has clipped
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        super().log(logs | self._figures if "loss" in logs else logs, start_time)
+        rates = {group["part"]: group["lr"] for group in self.adam.param_groups}
+        told = self._figures | _by_part("learning_rate", rates) if "loss" in logs else {}
+        super().log(logs | told, start_time)
 
     def floating_point_ops(self, inputs: Step) -> int:
         """Not counted here; the Trainer would look for model inputs by name."""
@@ -367,6 +373,11 @@ class _From(Sampler[int]):
 
     def __len__(self) -> int:
         return self.total
+
+
+def _by_part(key: str, values: Mapping[str, float]) -> dict[str, float]:
+    """``key_PART`` of each part, where there are several."""
+    return {f"{key}_{part}": value for part, value in values.items()} if len(values) > 1 else {}
 
 
 def _only(items: Sequence[Step]) -> Step:

@@ -107,7 +107,7 @@ class Figures(TrainerCallback):  # type: ignore[misc]
         step, seconds = state.global_step, max(logs["step_seconds"], 1e-9)
         rate = logs["tokens"] / seconds
         figures = {
-            **{key: logs[key] for key in ("loss", "grad_norm", "learning_rate")},
+            **{key: value for key, value in logs.items() if key.startswith(("loss", "grad_norm", "learning_rate"))},
             "tokens_per_second": rate,
             "data_share": logs["data_seconds"] / seconds,
             "gflop_per_second": rate * self.operations / 1e9,

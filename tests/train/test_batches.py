@@ -87,10 +87,11 @@ def test_labels_are_predicted_by_the_token_before() -> None:
     assert pack.parts == ((3,), (2,))
 
 
-def test_a_reply_weighs_the_root_of_its_tokens_or_all_of_them() -> None:
+def test_a_reply_weighs_all_its_tokens_their_root_or_one() -> None:
     texts = [([1, 2, 3, 4, 5, 6], [[1, 2], [2, 6]]), ([7, 8], [[1, 2]])]
     assert make_pack(texts).weights.tolist() == [1] * 6
     assert make_pack(texts, power=POWERS["square"]).weights.tolist() == [1, 0.5, 0.5, 0.5, 0.5, 1]
+    assert make_pack(texts, power=POWERS["sample"]).weights.tolist() == [1, 0.25, 0.25, 0.25, 0.25, 1]
 
 
 def test_a_pack_without_labels_counts_nothing() -> None:

@@ -42,6 +42,10 @@ def test_curves_tables_and_notes(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text()
     assert "validation" not in page
     assert "replies.html" not in page
+    parts = [{**entry, "learning_rate_projector": 0.1, "learning_rate_language_model": 0.2} for entry in log]
+    write_report(tmp_path / "report.html", "stage1", parts, {}, [], replies=False)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count(">projector<") == page.count(">language model<") == 1
 
 
 def test_equal_curves_are_equal_files() -> None:

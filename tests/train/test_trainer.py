@@ -1,6 +1,7 @@
 """The trainer on DeepSpeed's engine: what must not change what is learnt, and going on after a stop."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -182,6 +183,15 @@ def test_each_step_tells_its_time_and_tokens(alone: Path) -> None:
         assert entry["tokens"] > entry["labels"] == 32
         assert 0 <= entry["data_seconds"] <= entry["step_seconds"]
         assert entry["grad_norm"] > 0
+
+
+@pytest.mark.slow
+def test_each_part_tells_its_rate_and_norm(alone: Path) -> None:
+    for entry in history(alone, "plain"):
+        norms = {key: value for key, value in entry.items() if key.startswith("grad_norm_")}
+        assert {"grad_norm_projector", "grad_norm_language_model"} <= norms.keys()
+        assert math.hypot(*norms.values()) == pytest.approx(entry["grad_norm"])
+        assert all(entry[key.replace("grad_norm", "learning_rate")] >= 0 for key in norms)
 
 
 def test_offloading_weights_is_stage_3() -> None:

@@ -57,7 +57,13 @@ def figures(told: Told, steps: int = 40) -> Figures:
 
 
 def entry(loss: float, waited: float = 0.0) -> dict[str, float]:
-    known = {"grad_norm": 1.0, "learning_rate": 0.1, "tokens": 100.0, "step_seconds": 50.0}
+    known = {
+        "grad_norm": 1.0,
+        "learning_rate": 0.1,
+        "learning_rate_projector": 0.2,
+        "tokens": 100.0,
+        "step_seconds": 50.0,
+    }
     return {**known, "loss": loss, "data_seconds": waited}
 
 
@@ -74,6 +80,7 @@ def test_a_step_is_told_with_its_speed(caplog: pytest.LogCaptureFixture) -> None
     watch.on_train_end(None, state(1), None)
     ((step, said),) = told.metrics
     assert step == 1
+    assert said["learning_rate_projector"] == 0.2
     assert said["tokens_per_second"] == 2
     assert said["data_share"] == pytest.approx(0.1)
     assert said["gflop_per_second"] == 4
