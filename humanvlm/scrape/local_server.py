@@ -1,6 +1,10 @@
 """A loopback HTTP/1.1 server for a synthetic crawl: threaded, keep-alive, 127.0.0.1 only.
 
-The folder is picked by the request's Host header (port ignored). ``FOLDER/_headers.json``, never served itself, makes
+The folder is picked by the request's Host header (port ignored). A host that it does not serve gets 421, so that a page
+whose name a stranger points to this machine (DNS rebinding) reads nothing. No dot files, no links out of a folder, no
+listings; what a browser opens may load nothing, run nothing and be embedded nowhere else.
+
+``FOLDER/_headers.json``, never served itself, makes
 paths misbehave like the open web: ``{path: {"status": 200, "headers": {}, "delay_s": 0.0, "truncate": null}}``.
 ``status`` and ``headers`` are sent as they are (a redirect is a 3xx with ``Location``), ``delay_s`` waits before the
 answer, ``truncate`` announces the whole length and closes the connection after that many bytes. Paths are relative to
@@ -12,7 +16,7 @@ import json
 import logging
 import mimetypes
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -25,6 +29,14 @@ from humanvlm.errors import UserError
 
 log = logging.getLogger("humanvlm")
 HEADERS_FILE = "_headers.json"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SHOWN_DOT = ".well-known"  # RFC 8615: there to be asked for
+SAFE = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; sandbox; "
+    "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
 IDLE_S = 60.0
 # Not the machine's mime.types: the same file gets the same type everywhere.
 MIME = mimetypes.MimeTypes(filenames=())
@@ -56,7 +68,11 @@ class Folder:
             inside = file.is_relative_to(self.root) and file.is_file()
         except OSError:  # a name too long, a loop of links
             return None
-        return file if inside and file.name != HEADERS_FILE else None
+        return file if inside and not _is_hidden(file.relative_to(self.root)) else None
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") and part != SHOWN_DOT for part in path.parts) or path.name == HEADERS_FILE
 
 
 def read_folder(root: Path) -> Folder:
@@ -75,13 +91,14 @@ def read_folder(root: Path) -> Folder:
 
 
 class Server(ThreadingHTTPServer):
-    """Threads die with the process; ``folders`` is host name -> folder, "" serving every other host."""
+    """Threads die with the process; ``folders`` is host name -> folder, "" those of ``LOOPBACK``."""
 
     daemon_threads = True
     request_queue_size = 256
 
     def __init__(self, folders: Mapping[str, Folder], port: int) -> None:
-        self.folders = folders
+        own = dict.fromkeys(LOOPBACK, folders[""]) if "" in folders else {}
+        self.folders = own | {host: folder for host, folder in folders.items() if host}
         self.closing = threading.Event()
         super().__init__(("127.0.0.1", port), Handler)
 
@@ -99,8 +116,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        host = self.headers.get("Host", "").rsplit(":", 1)[0].lower()
-        folder = self.server.folders.get(host) or self.server.folders.get("")
+        folder = self.server.folders.get(_host_of(self.headers.get_all("Host", [])))
         if folder is None:
             return self._answer(HTTPStatus.MISDIRECTED_REQUEST, {}, b"no such host\n")
         path = unquote(urlsplit(self.path).path).lstrip("/")
@@ -122,7 +138,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes, truncate: int | None = None) -> None:
         self.send_response(status)
-        for name, value in ({"Content-Type": "text/plain"} | dict(headers)).items():
+        for name, value in ({"Content-Type": "text/plain"} | SAFE | dict(headers)).items():
             self.send_header(name, value)
         if status != HTTPStatus.NOT_MODIFIED:
             self.send_header("Content-Length", str(len(body)))
@@ -137,6 +153,14 @@ class Handler(BaseHTTPRequestHandler):
         log.debug("%s " + format, self.client_address[0], *args)
 
 
+def _host_of(values: Sequence[str]) -> str:
+    """The name in the one Host header of a request; "" for none, several, or what is no name."""
+    try:
+        return (urlsplit(f"//{values[0]}").hostname or "") if len(values) == 1 else ""
+    except ValueError:
+        return ""
+
+
 def _listen(folders: Mapping[str, Path], port: int) -> Server:
     found = {host.lower(): read_folder(path) for host, path in folders.items()}
     try:
@@ -149,8 +173,8 @@ def _listen(folders: Mapping[str, Path], port: int) -> Server:
 def serve(folders: Mapping[str, Path]) -> Iterator[int]:
     """Serve folders by host name on an ephemeral port of 127.0.0.1, given to the block; stops when it ends.
 
-    folders: host name without port -> folder; the name "" answers for any other host. Raises UserError naming a
-    missing folder or a malformed ``_headers.json``.
+    folders: host name without port -> folder; the name "" answers for ``LOOPBACK``. Raises UserError naming a missing
+    folder or a malformed ``_headers.json``.
     """
     server = _listen(folders, 0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -165,7 +189,7 @@ def serve(folders: Mapping[str, Path]) -> Iterator[int]:
 
 
 def serve_forever(folder: Path, port: int) -> None:
-    """Serve one folder to any host name until interrupted. Raises UserError when the port is taken."""
+    """Serve one folder on 127.0.0.1 until interrupted. Raises UserError when the port is taken."""
     server = _listen({"": folder}, port)
     log.info("%s: serving http://127.0.0.1:%d/ (Ctrl-C stops)", folder, server.server_address[1])
     try:

@@ -30,6 +30,11 @@ def site(tmp_path: Path) -> Path:
     (site / HEADERS_FILE).write_text(json.dumps(SPECIAL))
     (tmp_path / "secret.txt").write_text("secret")
     (site / "link.txt").symlink_to(tmp_path / "secret.txt")
+    (site / ".env").write_text("secret")
+    (site / "seen.txt").symlink_to(site / ".env")
+    for name, text in ((".git", "secret"), (".well-known", "asked for"), (".well-known/.x", "secret")):
+        (site / name).mkdir()
+        (site / name / "config").write_text(text)
     return site
 
 
@@ -86,6 +91,12 @@ def test_slow_and_truncated_answers(site: Path) -> None:
         "/..\\secret.txt",
         "//../secret.txt",
         "/link.txt",
+        "/.env",
+        "/%2eenv",
+        "/seen.txt",
+        "/.git/config",
+        "/.well-known/.x/config",
+        "/.well-known",
         "/%00",
         "/" + "x" * 5000,
         "/",
@@ -94,14 +105,14 @@ def test_slow_and_truncated_answers(site: Path) -> None:
     ],
 )
 def test_nothing_outside_the_folder_and_no_header_file(site: Path, path: str) -> None:
-    with serve({"": site}) as port, connected(port) as connection:
+    with serve({"photos.example": site}) as port, connected(port) as connection:
         status, _, body = get(connection, path)
         assert status == 404
         assert b"secret" not in body
 
 
 def test_absolute_file_paths_stay_inside(site: Path, tmp_path: Path) -> None:
-    with serve({"": site}) as port, connected(port) as connection:
+    with serve({"photos.example": site}) as port, connected(port) as connection:
         assert get(connection, f"/{tmp_path / 'secret.txt'}")[0] == 404
 
 
@@ -115,9 +126,53 @@ def test_the_host_picks_the_folder(site: Path, tmp_path: Path) -> None:
         assert get(connection, "/here.txt", host="unknown.example")[0] == 421
 
 
-def test_head_has_no_body(site: Path) -> None:
+def test_what_is_there_to_be_asked_for_is_served(site: Path) -> None:
+    with serve({"photos.example": site}) as port, connected(port) as connection:
+        assert get(connection, "/.well-known/config")[2] == b"asked for"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8099", 200),
+        ("localhost", 200),
+        ("LOCALHOST:1", 200),
+        ("[::1]:8099", 200),
+        ("rebound.example", 421),
+        ("rebound.example:8099", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("127.0.0.1@rebound.example", 421),
+        ("rebound.example#@127.0.0.1", 421),
+        ("[127.0.0.1", 421),
+        ("", 421),
+    ],
+)
+def test_a_name_that_is_not_its_own_reads_nothing(site: Path, host: str, status: int) -> None:
     with serve({"": site}) as port, connected(port) as connection:
-        connection.request("HEAD", "/a%20b.jpg")
+        assert get(connection, "/page.html", host=host)[0] == status
+
+
+def test_two_hosts_are_none(site: Path) -> None:
+    with serve({"": site}) as port, connected(port) as connection:
+        connection.putrequest("GET", "/page.html", skip_host=True)
+        connection.putheader("Host", "localhost", "rebound.example")
+        connection.putheader("Host", "rebound.example")
+        connection.endheaders()
+        assert connection.getresponse().status == 421
+
+
+def test_a_page_it_serves_may_do_nothing(site: Path) -> None:
+    with serve({"photos.example": site}) as port, connected(port) as connection:
+        headers = get(connection, "/page.html")[1]
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        assert "sandbox" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_head_has_no_body(site: Path) -> None:
+    with serve({"photos.example": site}) as port, connected(port) as connection:
+        connection.request("HEAD", "/a%20b.jpg", headers={"Host": "photos.example"})
         response = connection.getresponse()
         assert (response.status, response.headers["Content-Length"], response.read()) == (200, "3500", b"")
         assert get(connection, "/page.html")[0] == 200
