@@ -29,7 +29,7 @@ from humanvlm.caption.stage import limits_of, share
 from humanvlm.caption.statistics import merged, of_statistics, tally
 from humanvlm.caption.template.captioner import TemplateCaptioner
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
-from humanvlm.data.columns import ALSO_AT, further
+from humanvlm.data.columns import ALSO_AT, TLS, further
 from humanvlm.data.dropped import dropped_row
 from humanvlm.data.facts import facts_from_json
 from humanvlm.data.shards import RandomRows, open_shard, picture_at, read_rows, rows_at
@@ -123,7 +123,7 @@ def describe_shard(task: Task) -> ShardResult:
     counted: list[Mapping[str, Any]] = []
     talks = Counter[str]()
     schema = open_shard(task.source).schema_arrow
-    passed_on = [*PASSED_ON, *(name for name in schema.names if name == ALSO_AT), *further(schema.names)]
+    passed_on = [*PASSED_ON, *(name for name in schema.names if name in (ALSO_AT, TLS)), *further(schema.names)]
     kept = _described(task, passed_on, subjects, drafts, template, counted, talks)
     fields = [schema.field(name) for name in passed_on] + [pa.field(name, pa.string()) for name in WRITTEN]
     fields += [pa.field(*column) for column in CHECKED] + [pa.field("conversations", MESSAGES)]

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 ALSO_AT = "also_at"  # of human_scenes: where duplicates of the picture were
+TLS = "tls"  # of raw_scrape: whether the server had to prove who it is
 OWN = frozenset(
     (
         *("id", "url", "final_url", "text", "captions", "license", "image", "bytes", "width", "height", "format"),
-        *("sha256", "source_sha256", "status", "fetched_at", "content_type", "etag", "last_modified", "headers"),
+        *("sha256", "source_sha256", "status", "fetched_at", "content_type", "etag", "last_modified", "headers", TLS),
         *(ALSO_AT, "phash", "faces", "people", "objects", "nsfw", "sharpness", "exposure"),
         *("language", "language_score"),
         *("facts", "short", "detailed", "split", "captioner", "repaired", "replaced", "faithfulness"),

@@ -193,12 +193,9 @@ def write(comparison: Comparison, path: Path) -> None:
     if path.suffix == ".json":
         write_json(path, asdict(comparison))
     elif path.suffix == ".html":
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+        from humanvlm.inspect.html import render
 
-        loader = PackageLoader("humanvlm.evaluate.report", "templates")
-        page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-        page.filters["p"] = _p
-        write_text(path, page.get_template("compare.html.j2").render(asdict(comparison)))
+        write_text(path, render("humanvlm.evaluate.report", "compare.html.j2", {"p": _p}, **asdict(comparison)))
     else:
         raise UserError(f"--out {path}: neither .json nor .html")
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from humanvlm.data.atomic_io import write_text
 from humanvlm.data.dropped import FOLDER
 from humanvlm.data.shards import find_shards, open_shard, read_rows, store_of
 from humanvlm.inspect.captions import Caption, caption_of, filters
+from humanvlm.inspect.html import render
 from humanvlm.inspect.plots import BOX_COLOURS, sample_rows, thumbnail
 from humanvlm.pipeline.contract import read_report
 from humanvlm.pipeline.stages import STAGES
@@ -58,8 +57,10 @@ def write_page(artifact: Path, *, rows: int = 24, dropped: bool = False, out: Pa
     captions = [card.caption for card in cards if card.caption]
     captioned = bool(captions)
     path = out or Path(".state") / "show" / f"{artifact.resolve().name}{'-dropped' if dropped else ''}.html"
-    template = _environment().get_template("show.html")
-    page = template.render(
+    page = render(
+        "humanvlm.inspect",
+        "show.html",
+        {"number": _number},
         name=artifact.resolve().name,
         complete=complete,
         dropped=dropped,
@@ -84,18 +85,6 @@ def _told(report: Mapping[str, Any]) -> float:
     """The probability from which on the artifact's captions tell a fact; 0 where it has no such setting."""
     found = (values.get("min_probability") for values in report.get("config", {}).values() if isinstance(values, dict))
     return next((float(value) for value in found if isinstance(value, int | float)), 0.0)
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    return environment
 
 
 def _number(value: float) -> str:

@@ -66,7 +66,7 @@ TRAINING = (
     *_in("train", "words.py worker.py"),
     *_in("inference", "generate.py marks.py replies.py"),
     *_in("model", "build.py language.py parity.py"),
-    "inspect/model_card.py",
+    *_in("inspect", "html.py model_card.py"),
     *LOADED,
     *_in("data", "prompts.py shards.py"),
     *PICTURE,
@@ -80,6 +80,7 @@ CAPTIONS = (
     "weights/hub.py",
 )
 SCORING = (
+    "inspect/html.py",
     *_in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
 )

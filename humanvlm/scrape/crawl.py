@@ -9,7 +9,7 @@ import gc
 import json
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -321,7 +321,7 @@ class _Crawl:
         except RefusedError as refusal:
             refusal.status = fetched.status
             raise
-        shard.journal.append(number, _sample(row, fetched, picture), picture.data)
+        shard.journal.append(number, _sample(row, fetched, picture, self.config.verify_tls), picture.data)
 
     def _limiter(self, host: str) -> HostLimiter:
         limiter = self.limiters.get(host)
@@ -340,7 +340,7 @@ class _Crawl:
         write_progress(self.partition.out, self.partition.number, self.progress)
 
 
-def _sample(row: IndexRow, fetched: Fetched, picture: Picture) -> dict[str, Any]:
+def _sample(row: IndexRow, fetched: Fetched, picture: Picture, verified: bool) -> dict[str, Any]:
     """The columns of a kept row but the picture itself, as ``store.SCHEMA`` has them."""
     return {
         "id": row.id,
@@ -361,7 +361,15 @@ def _sample(row: IndexRow, fetched: Fetched, picture: Picture) -> dict[str, Any]
         "etag": fetched.etag,
         "last_modified": fetched.last_modified,
         "headers": json.dumps(dict(fetched.headers), sort_keys=True) if fetched.headers else None,
+        "tls": _tls((row.url, fetched.url), verified),
     }
+
+
+def _tls(urls: Iterable[str], verified: bool) -> str | None:
+    """Whether the servers of a picture, of all redirects, had to prove who they are; None where one need not."""
+    if not all(url[:6].lower() == "https:" for url in urls):
+        return None
+    return "verified" if verified else "unverified"
 
 
 def _check_server(policy: Policy) -> None:

@@ -73,6 +73,9 @@ def tables(counts: Counts, statistics: Mapping[str, Any]) -> dict[str, list[dict
             {"from": f"{bound} px", "pictures": n, "share": f"{n / kept:.1%}"}
             for bound, n in statistics["sides"].items()
         ],
+        "pictures by TLS": [
+            {"TLS": name, "pictures": n, "share": f"{n / kept:.1%}"} for name, n in statistics["tls"].items()
+        ],
     }
 
 

@@ -91,6 +91,7 @@ def _concerns_pictures(task: Revision, main: Path, kept: int, keys: tuple[str, .
     return (
         not set(keys) <= set(ENCODINGS)
         or any(place < kept for places in (task.rows, task.removed) for place in places)
+        or not set(store.SCHEMA.names) <= set(schema.names)  # of before: shards have the same columns
         or salt(schema.field(name) for name in further(schema.names)) != salt(task.fields)
         or any(task.covers(row) for row in read_rows(main, ("id", "url", "sha256")))
     )

@@ -18,13 +18,15 @@ def statistics_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Statistics of rows, kept ones being those without a ``reason``.
 
     bytes: of stored pictures. kilobytes: pictures by size, the key being the upper bound of a doubling. sides: by
-    shorter side, the key being the lower bound in px. hosts: kept and dropped counts by reason of the largest hosts.
+    shorter side, the key being the lower bound in px. tls: pictures by the column of that name. hosts: kept and dropped
+    counts by reason of the largest hosts.
     """
     reasons: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     formats: Counter[str] = Counter()
     kilobytes: Counter[str] = Counter()
     sides: Counter[str] = Counter()
+    tls: Counter[str] = Counter()
     hosts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     size = 0
     for row in rows:
@@ -38,6 +40,7 @@ def statistics_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         size += row["bytes"]
         kilobytes[str(max(1, 1 << (row["bytes"] // 1024).bit_length()))] += 1
         sides[_side(min(row["width"], row["height"]))] += 1
+        tls[row.get("tls") or "none"] += 1
     return {
         "reasons": dict(sorted(reasons.items())),
         "statuses": ranked(statuses),
@@ -46,6 +49,7 @@ def statistics_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "bytes": size,
         "kilobytes": by_number(kilobytes),
         "sides": by_number(sides),
+        "tls": ranked(tls),
     }
 
 
@@ -58,6 +62,7 @@ def merged(statistics: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         size += one["bytes"]
         for key in ("reasons", "statuses", "formats", "kilobytes", "sides"):
             total[key].update(one[key])
+        total["tls"].update(one.get("tls", {}))  # records of before have none
         for host, counts in one["hosts"].items():
             hosts[host].update(counts)
     return {
@@ -68,6 +73,7 @@ def merged(statistics: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         "bytes": size,
         "kilobytes": by_number(total["kilobytes"]),
         "sides": by_number(total["sides"]),
+        "tls": ranked(total["tls"]),
     }
 
 

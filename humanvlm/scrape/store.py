@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from humanvlm.data.atomic_io import write_json
-from humanvlm.data.columns import further
+from humanvlm.data.columns import TLS, further
 from humanvlm.data.dropped import FOLDER, Drop, dropped_path, dropped_row, write_dropped
 from humanvlm.data.shards import (
     IMAGE,
@@ -58,6 +58,7 @@ SCHEMA = pa.schema(
         ("etag", pa.string()),
         ("last_modified", pa.string()),
         ("headers", pa.string()),  # JSON: the answer's headers on consent and licence
+        (TLS, pa.string()),  # verified, unverified (raw_scrape.verify_tls: false); null without TLS, or not known
     ]
 )
 ADDED_TO_DROPPED = {"status": pa.int32(), "fetched_at": SECONDS}

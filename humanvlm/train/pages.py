@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.inspect.html import render
 from humanvlm.train.parts import PARTS
 from humanvlm.train.samples import Sample
 
@@ -40,7 +41,7 @@ def write_replies(
         }
         for place, (row, image) in enumerate(zip(rows, images, strict=True))
     ]
-    write_text(path, _page("replies.html.j2").render(name=name, steps=chosen, cards=cards))
+    write_text(path, _page("replies.html.j2", name=name, steps=chosen, cards=cards))
 
 
 def write_report(
@@ -71,7 +72,7 @@ def write_report(
         if any(curves.values())
     ]
     shown = {title: {key: _said(value) for key, value in table.items()} for title, table in tables.items() if table}
-    text = _page("curves.html.j2").render(name=name, figures=drawn, tables=shown, notes=notes, replies=replies)
+    text = _page("curves.html.j2", name=name, figures=drawn, tables=shown, notes=notes, replies=replies)
     write_text(path, text)
 
 
@@ -147,14 +148,5 @@ def _said(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _page(template: str) -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("humanvlm.train", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.globals["base"] = "base.html.j2"  # what both pages extend
-    return environment.get_template(template)
+def _page(template: str, **values: Any) -> str:
+    return render("humanvlm.train", template, base="base.html.j2", **values)  # what both pages extend

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import addresses, fetch
+from humanvlm.scrape.crawl import HostLimiter
 
 from .certificates import authority, server_context, sign
 from .conftest import bomb_png, jpeg
@@ -298,8 +298,11 @@ def test_hosts_that_cannot_be_talked_to_are_told_apart(
         assert reasons(rows) == {url: reason for url, (reason, _) in expected.items()}
         for url, (_, detail) in expected.items():
             assert detail in (rows[url].get("detail") or "")
-        _, rows = run(here, list(expected)[:5], verify_tls=False, **quiet)
+        assert rows["https://good.test/ok/1"]["tls"] == "verified"
+        report, rows = run(here, list(expected)[:5], verify_tls=False, **quiet)
         assert set(list(reasons(rows).values())[:4]) == {None}
+        assert [rows[url]["tls"] for url in list(expected)[:4]] == ["unverified"] * 4
+        assert report["info"]["tls"] == {"unverified": 4}
         _, rows = run(here, list(expected)[:5])
         assert set(list(reasons(rows).values())[1:]) <= {"robots_unreachable", "tls_error"}
     assert internet.refused == set()
@@ -351,13 +354,21 @@ def test_credentials_of_addresses_are_sent_and_stored_nowhere(here: Path, web: F
     assert web.hits == hits  # the same addresses, known
 
 
-def test_a_crawl_delay_is_kept(here: Path, internet: Internet) -> None:
-    robots = b"User-agent: *\nCrawl-delay: 0.2\n"
+def test_a_crawl_delay_is_kept(here: Path, internet: Internet, monkeypatch: pytest.MonkeyPatch) -> None:
+    intervals: list[float] = []
+    acquire = HostLimiter.acquire
+
+    async def noted(limiter: HostLimiter, interval_s: float) -> None:  # that it waits so long is test_crawl.py's
+        intervals.append(interval_s)
+        await acquire(limiter, 0)
+
+    monkeypatch.setattr(HostLimiter, "acquire", noted)
+    robots = b"User-agent: *\nCrawl-delay: 7\n"
     with serve_faults(jpeg(), {"robots": robots}, {"/robots.txt": "/body/robots"}) as slow:
         internet.add("slow.test", 80, slow.port)
-        run(here, [f"http://slow.test/ok/{number}" for number in range(5)])
-    times = sorted(slow.times[f"/ok/{number}"] for number in range(5))
-    assert all(later - earlier > 0.15 for earlier, later in pairwise(times))  # when they arrive, not when they start
+        _, rows = run(here, [f"http://slow.test/ok/{number}" for number in range(5)])
+    assert set(reasons(rows).values()) == {None}
+    assert intervals == [7.0] * 5
 
 
 @pytest.mark.slow

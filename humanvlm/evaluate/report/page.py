@@ -17,6 +17,7 @@ from humanvlm.evaluate.report.leaderboard import Standing
 from humanvlm.evaluate.stats.slices import Slice
 from humanvlm.evaluate.tasks.base import Sample
 from humanvlm.evaluate.tasks.registry import TASKS
+from humanvlm.inspect.html import render
 
 SHOWN = 6  # best, worst and random samples of each task
 BINS = 20
@@ -136,16 +137,10 @@ def write_page(
 ) -> Path:
     """One HTML file with everything in it: leaderboard, scores, samples with their pictures, slices, replies that could
     not be read. Text is escaped. run: hash of what made the replies."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("humanvlm.evaluate.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
     columns = [(result.task, result.title, NAMES.get(name, name)) for result in results for name in [_main(result)]]
-    text = environment.get_template("report.html.j2").render(
+    text = render(
+        "humanvlm.evaluate.report",
+        "report.html.j2",
         tasks=[_view(result) for result in results],
         systems={system: label for system, (label, _) in SYSTEMS.items()},
         baselines=baselines,
