@@ -8,6 +8,9 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MLFLOW_TRACKING_URI", "none")
+os.environ.setdefault(
+    "HF_HUB_OFFLINE", "1"
+)  # libraries read it when they are imported, and else look names up for long
 # Time on a busy machine says nothing about an example.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")

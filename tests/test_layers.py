@@ -103,6 +103,48 @@ def test_no_circle_of_rooms() -> None:
     assert circle(rooms) == []
 
 
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+SETTINGS = {"weights_only": True, "allow_pickle": False, "trust_remote_code": False}
+
+
+def unpickling(tree: ast.AST) -> Iterator[str]:
+    """What of a file may run code out of data: imports, and calls that do not refuse it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            yield from (name for name in names if name.split(".")[0] in UNPICKLERS)
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        given = {word.arg: word.value for word in node.keywords}
+        if called == "torch.load" and "weights_only" not in given:
+            yield f"{called} without weights_only"
+        if called.rpartition(".")[2] in ("read_pickle", "unsafe_load", "full_load") or called.startswith("torch.hub."):
+            yield called
+        for name, value in SETTINGS.items():
+            if name in given and not (isinstance(found := given[name], ast.Constant) and found.value is value):
+                yield f"{called} with {name}={ast.unparse(found)}"
+
+
+def test_nothing_unpickles() -> None:
+    rooms = (LIBRARY, REPO / "orchestration", REPO / "benchmarks")
+    paths = [path for room in rooms for path in room.rglob("*.py")]
+    assert {
+        f"{path.relative_to(REPO)}: {found}"
+        for path in paths
+        for found in unpickling(ast.parse(path.read_text(encoding="utf-8")))
+    } == set()
+
+
+def test_what_unpickles_is_noticed() -> None:
+    code = (
+        "import joblib\nfrom pickle import load\ntorch.load(x)\ntorch.load(x, weights_only=False)\n"
+        "np.load(x, allow_pickle=True)\npd.read_pickle(x)\nAutoModel.from_pretrained(x, trust_remote_code=flag)\n"
+        "torch.load(x, weights_only=True)\nnp.load(x)\n"
+    )
+    assert len(list(unpickling(ast.parse(code)))) == 7
+
+
 def test_the_library_knows_nothing_of_dagster_or_dvc() -> None:
     named = {
         f"{name}: {alias}"

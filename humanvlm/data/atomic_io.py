@@ -19,6 +19,8 @@ from typing import Any
 
 from humanvlm.errors import UserError
 
+PRIVATE = 0o600
+
 
 @contextmanager
 def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
@@ -31,7 +33,11 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         with _room_for(path):
             make_folder(path.parent)
+            work.unlink(missing_ok=True)
+            work.touch()
+            readable = work.stat().st_mode
             yield work
+            _let_read(work, readable)
             if durable:
                 _sync(work)
         work.replace(path)
@@ -146,11 +152,22 @@ def _filled(work: Path) -> Iterator[None]:
     try:
         with _room_for(work):
             make_folder(work)
+            (probe := work / ".probe").touch()
+            readable = probe.stat().st_mode
+            probe.unlink()
             yield
+            for path in work.rglob("*"):
+                _let_read(path, readable)
             sync_tree(work)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def _let_read(path: Path, mode: int) -> None:
+    """Give a file the mode of any new file here, where a library (safetensors) wrote it for its owner alone."""
+    if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 == PRIVATE:
+        path.chmod(mode & 0o777)
 
 
 @contextmanager

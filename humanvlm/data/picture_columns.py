@@ -1,5 +1,6 @@
 """Columns of other people's tables that hold pictures: Hugging Face's ``Image`` struct, or plain bytes."""
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from humanvlm.errors import UserError
 
 BATCH = 16  # rows whose pictures are in memory
 
@@ -62,11 +65,40 @@ def _within(rows: Any, first: int, count: int) -> list[int]:
     return found
 
 
-def read_saved(folder: Path, name: str, rows: Sequence[int] | None = None) -> Iterator[tuple[int, bytes | None]]:
-    """The same of a split that ``datasets`` saved to a folder. Raises what ``datasets`` raises, and KeyError."""
-    from datasets import Image, load_from_disk
+def open_saved(folder: Path) -> Any:
+    """What ``datasets`` saved to a folder: a Dataset, or a DatasetDict of splits. Raises what ``datasets`` raises, and
+    UserError when the folder names a file that is not in it: it may come from a stranger."""
+    from datasets import load_from_disk
 
-    split = load_from_disk(str(folder))
+    _check_inside(folder)
+    return load_from_disk(str(folder))
+
+
+def _check_inside(folder: Path) -> None:
+    """Raises UserError naming the list that has a file or split elsewhere; ValueError, KeyError or TypeError for what
+    is no such list."""
+    root = folder.resolve()
+    for name, key in (("dataset_dict.json", "splits"), ("state.json", "_data_files")):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            listed = json.loads(path.read_text(encoding="utf-8"))[key]
+        except RecursionError:
+            raise ValueError(f"{name}: nested too deep") from None
+        for entry in listed:
+            file = folder / str(entry["filename"] if key == "_data_files" else entry)
+            if root not in file.resolve().parents:
+                raise UserError(f"{path}: names {str(entry)[:80]!r}, outside its folder; do not use this dataset")
+            if key == "splits":
+                _check_inside(file)
+
+
+def read_saved(folder: Path, name: str, rows: Sequence[int] | None = None) -> Iterator[tuple[int, bytes | None]]:
+    """The same of a split that ``datasets`` saved to a folder. Raises as ``open_saved``, and KeyError."""
+    from datasets import Image
+
+    split = open_saved(folder)
     if name not in (split.column_names or ()):
         raise KeyError(name)
     split = split.select_columns([name])

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from humanvlm.data.picture_columns import open_saved
 from humanvlm.errors import UserError
 from humanvlm.index.parquet_files import parquet_table
 from humanvlm.index.picture_folder import PATH, is_picture_folder, picture_table
@@ -143,10 +144,8 @@ def _file(path: Path, encoding: str | None, root: Path | None) -> Table:
 def _folder(path: Path, encoding: str | None, pictures: bool) -> Opened:
     """A saved dataset, pictures, or lists of one kind: the first kind of ``KINDS`` that is there."""
     if (path / "dataset_info.json").exists() or (path / "dataset_dict.json").exists():
-        from datasets import load_from_disk
-
         with undamaged(path):
-            saved = load_from_disk(str(path))
+            saved = open_saved(path)
         table, splits = _dataset(str(path), saved), saved if isinstance(saved, dict) else {"": saved}
         return Opened((with_saved(table, path, splits) if pictures else table,))
     files = sorted((file for file in path.rglob("*") if file.is_file() and not _hidden(file, path)), key=str)

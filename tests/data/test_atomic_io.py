@@ -85,6 +85,29 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     assert modes == {"file": "0o640", "folder": "0o750", "cache": "0o750"}
 
 
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, "0o644"), (0o027, "0o640"), (0o077, "0o600")])
+def test_a_library_that_writes_for_the_owner_alone_changes_no_permissions(
+    tmp_path: Path, umask: int, mode: str
+) -> None:
+    def private(path: Path) -> None:  # as safetensors writes: a private file, renamed
+        path.unlink(missing_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+    before = os.umask(umask)
+    try:
+        with atomic_file(tmp_path / "file") as work:
+            private(work)
+        for whole in (atomic_folder, made_once):
+            with whole(tmp_path / whole.__name__) as folder:
+                (folder / "model").mkdir()
+                private(folder / "model" / "weights")
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 3
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {mode}
+
+
 def test_data_is_durable_before_the_name_and_the_name_before_the_return(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

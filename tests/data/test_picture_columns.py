@@ -1,5 +1,6 @@
 """Pictures in columns, whatever their type and wherever row groups end."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from humanvlm.data.picture_columns import may_hold_pictures, read_parquet
+from humanvlm.data.picture_columns import may_hold_pictures, open_saved, read_parquet
 from humanvlm.data.shards import IMAGE
+from humanvlm.errors import UserError
 
 VALUES = [None if number % 5 == 4 else bytes([number]) * (number + 1) for number in range(60)]
 
@@ -48,3 +50,45 @@ def test_which_types_hold_bytes() -> None:
     assert not any(
         may_hold_pictures(kind) for kind in (pa.string(), pa.struct([("path", pa.string())]), pa.list_(IMAGE))
     )
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A saved DatasetDict of one split, and a dataset beside it that nobody named."""
+    from datasets import Dataset, DatasetDict
+
+    Dataset.from_dict({"text": ["private"]}).save_to_disk(str(tmp_path / "private"))
+    DatasetDict({"train": Dataset.from_dict({"text": ["public"]})}).save_to_disk(str(tmp_path / "saved"))
+    return tmp_path / "saved"
+
+
+def test_a_saved_dataset_is_opened(saved: Path) -> None:
+    assert open_saved(saved)["train"][0] == {"text": "public"}
+    assert open_saved(saved / "train")[0] == {"text": "public"}
+
+
+@pytest.mark.parametrize("form", ["../../private/{name}", "{folder}/private/{name}", "link.arrow"])
+def test_a_saved_dataset_names_no_file_outside_its_folder(saved: Path, tmp_path: Path, form: str) -> None:
+    (private,) = (tmp_path / "private").glob("*.arrow")
+    (saved / "train" / "link.arrow").symlink_to(private)
+    state = saved / "train" / "state.json"
+    name = form.format(name=private.name, folder=tmp_path)
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"_data_files": [{"filename": name}]}))
+    for folder in (saved, saved / "train"):
+        with pytest.raises(UserError, match=r"train/state\.json: names .* outside its folder"):
+            open_saved(folder)
+
+
+@pytest.mark.parametrize("split", ["../private", ".", "train/..", "out"])
+def test_nor_a_split(saved: Path, split: str) -> None:
+    (saved / "out").symlink_to(saved.parent / "private")
+    (saved / "dataset_dict.json").write_text(json.dumps({"splits": [split]}))
+    with pytest.raises(UserError, match=r"dataset_dict\.json: names .* outside its folder"):
+        open_saved(saved)
+
+
+def test_a_list_that_is_none_is_damaged(saved: Path) -> None:
+    for text in ("[" * 100_000, "{}", "[]", '{"splits": 3}', '{"splits": [{}]}'):
+        (saved / "dataset_dict.json").write_text(text)
+        with pytest.raises((ValueError, KeyError, TypeError, OSError)):
+            open_saved(saved)
