@@ -1,10 +1,12 @@
 """How a model or a server writes captions: a part of the sections that write some."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
 
 from humanvlm.config.endpoint import Endpoint, named_models
+from humanvlm.config.own_file import OwnFile
 from humanvlm.config.section import Section
 
 
@@ -61,6 +63,15 @@ class Captioning(Section):
         float, Field(ge=0, description="what the server may cost in all, by its endpoint's prices; 0: no limit")
     ] = 0.0
 
+    weights: Annotated[
+        Mapping[str, OwnFile],
+        Field(description="files of your own in place of those of models.yaml, by the names of its entries"),
+    ] = {}
+
     @property
     def models(self) -> tuple[str, ...]:
         return named_models(self.model) if self.captioner == "model" else ()
+
+    @property
+    def own_files(self) -> Mapping[str, tuple[str, str]]:
+        return {name: (own.file, own.sha256) for name, own in self.weights.items()}

@@ -1,9 +1,11 @@
 """Section ``human_scenes``."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from humanvlm.config.own_file import OwnFile
 from humanvlm.config.section import Names, Pair, Section
 
 
@@ -18,6 +20,10 @@ class HumanScenes(Section):
         "ssd-mobilenet-v2-coco"
     )
     nsfw_classifier: Annotated[str, Field(description="entry of models.yaml with the role nsfw")] = "open-nsfw"
+    weights: Annotated[
+        Mapping[str, OwnFile],
+        Field(description="files of your own in place of those of models.yaml, by the names of its entries"),
+    ] = {}
     min_side: Annotated[int, Field(ge=1, description="least shorter side of a picture, pixels")] = 160
     max_aspect_ratio: Annotated[float, Field(ge=1, description="greatest longer side over shorter side")] = 4.0
     min_face_score: Annotated[float, Field(ge=0.5, le=1, description="least confidence of a face, 0.5 to 1")] = 0.65
@@ -41,3 +47,7 @@ class HumanScenes(Section):
             gt=0, le=1, description="least probability that texts are of another language, not a wanted one, to drop"
         ),
     ] = 0.99
+
+    @property
+    def own_files(self) -> Mapping[str, tuple[str, str]]:
+        return {name: (own.file, own.sha256) for name, own in self.weights.items()}

@@ -5,7 +5,7 @@ list: so DVC reads it out of the file (``params:`` in dvc.yaml), and a stage is 
 description does (humanvlm.config.defaults).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -26,6 +26,11 @@ class Section(BaseModel):
     def models(self) -> tuple[str, ...]:
         """Models the stage loads: entries of models.yaml, folders, hub ids. Other content makes it stale."""
         return ()
+
+    @property
+    def own_files(self) -> Mapping[str, tuple[str, str]]:
+        """Paths and sha256 of files that take the places of entries of models.yaml, by their names."""
+        return {}
 
     @property
     def unread(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def source_of(name: str) -> Path:
     entry = model_entries().get(name)
     if entry is not None and entry.wheel is not None:
         return converted(name)
-    return snapshot(entry.hub if entry is not None and entry.hub else name)
+    return snapshot(entry.pinned if entry is not None else name)
 
 
 def unavailable(name: str, error: Exception) -> UserError:

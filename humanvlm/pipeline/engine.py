@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from humanvlm.errors import UserError
+from humanvlm.weights.catalog import OWN
 
 log = logging.getLogger("humanvlm")
 
@@ -131,7 +132,8 @@ def _map_ray(fn: Callable[[Task], Result], tasks: Sequence[Task], address: str) 
     except ImportError:
         raise UserError("the Ray engine needs the extra: pip install 'humanvlm[ray]'") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(address=address, ignore_reinit_error=True, log_to_driver=False)
+    ours = {name: value for name, value in os.environ.items() if name == OWN}
+    ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, runtime_env={"env_vars": ours})
     remote: Any = ray.remote(max_retries=3)(fn)
     pending = [remote.remote(task) for task in tasks]
     while pending:

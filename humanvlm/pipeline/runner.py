@@ -41,7 +41,7 @@ from humanvlm.pipeline.contract import (
 from humanvlm.pipeline.stages import STAGES
 from humanvlm.shown import masked_values
 from humanvlm.weights import hub
-from humanvlm.weights.catalog import model_entries
+from humanvlm.weights.catalog import model_entries, use_own_files
 
 log = logging.getLogger("humanvlm")
 SNAPSHOT = ("config", "defaults", "inputs", "code", "models", "files", "tombstones")
@@ -80,6 +80,8 @@ def run_stage(
 
     stage = STAGES[name]
     params = load_params(params_file, overrides)
+    sections = [getattr(params, section) for section in stage.sections]
+    use_own_files({name: given for section in sections for name, given in section.own_files.items()})
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
     run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry), refetch, remove_missing)
     if stage.has_ranks and importlib.import_module(stage.module).follow(run, lambda: not force and _up_to_date(run)):
@@ -190,7 +192,7 @@ def _model_identity(name: str) -> str:
     entry = model_entries().get(name)
     if entry is not None and entry.sha256:
         return entry.sha256
-    return hub.identity(entry.hub if entry is not None and entry.hub else name)
+    return hub.identity(entry.pinned if entry is not None else name)
 
 
 def _files_of(path: Path) -> list[Path]:

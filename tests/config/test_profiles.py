@@ -45,7 +45,11 @@ def test_every_profile_loads_and_says_its_name(path: Path) -> None:
     assert load_params(path).profile == path.stem
 
 
-@pytest.mark.parametrize("name", ["paper", "h100-1", "nano"])
-def test_models_of_the_hub_have_their_licences_declared(name: str) -> None:
-    declared = {entry.hub for entry in model_entries().values()}
-    assert set(load_params(profile_path(name)).model.models) <= declared
+@pytest.mark.parametrize("path", sorted(CPU.parent.glob("*.yaml")), ids=lambda path: str(path.stem))
+def test_models_are_declared_with_their_licences_and_pinned(path: Path) -> None:
+    """An entry of models.yaml is a file with its sha256, or a hub id at a commit."""
+    params = load_params(path)
+    named = {
+        name for section in Params.model_fields if section != "profile" for name in getattr(params, section).models
+    }
+    assert named <= model_entries().keys()

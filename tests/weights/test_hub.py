@@ -103,6 +103,15 @@ def test_the_users_offline_is_kept_and_the_advice_is_right(
     assert call(hub, tmp_path, "snapshot('tiny/llava')", HF_HUB_OFFLINE="1").endswith(COMMIT)  # now in the cache
 
 
+def test_a_name_without_a_commit_is_warned_of_once(hub: Hub, tmp_path: Path) -> None:
+    code = (
+        "from humanvlm.shown import log_to_stderr\nlog_to_stderr('INFO')\nfrom humanvlm.weights.hub import snapshot\n"
+    )
+    done = run(hub, tmp_path, "-c", code + "snapshot('tiny/llava'); snapshot('tiny/llava')")
+    assert done.stderr.count(f"tiny/llava: not pinned, its owner may change it; name tiny/llava@{COMMIT}") == 1
+    assert "not pinned" not in run(hub, tmp_path, "-c", f"{code}snapshot('tiny/llava@{COMMIT}')").stderr
+
+
 def test_a_run_that_names_no_hub_id_asks_nothing(
     hub: Hub, model: Path, tmp_path: Path, repo: Path, inputs: dict[str, Path]
 ) -> None:
