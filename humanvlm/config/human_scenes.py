@@ -35,6 +35,21 @@ class HumanScenes(Section):
     min_sharpness: Annotated[float, Field(ge=0, description="least variance of the Laplacian at 256 px")] = 20.0
     exposure_range: Annotated[Pair, Field(description="least and greatest mean brightness, 0 to 1")] = [0.06, 0.96]
     max_nsfw: Annotated[float, Field(ge=0, le=1, description="greatest probability of nudity, 0 to 1")] = 0.8
+    max_nsfw_minor: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="the same where somebody may be a minor, as texts or faces tell, or neither tells that nobody "
+            "is; such pictures also go when their texts name nudity or revealing clothes",
+        ),
+    ] = 0.2
+    max_minor: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="greatest probability that a face is under 18 with which it counts as an adult's"
+        ),
+    ] = 0.1
     near_duplicate_bits: Annotated[
         int, Field(ge=0, le=16, description="largest Hamming distance of 64-bit perceptual hashes, bits")
     ] = 4

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.language import foreign_score
+from humanvlm.curate.minors import adult_named, minor_named, unsafe_named
 from humanvlm.curate.scene import Scene
 
 Filter = Callable[[Scene, HumanScenes], str | None]
@@ -53,6 +54,20 @@ def nsfw(scene: Scene, config: HumanScenes) -> str | None:
     return f"{scene.nsfw:.3f} > {config.max_nsfw}" if scene.nsfw > config.max_nsfw else None
 
 
+def unsafe_minor(scene: Scene, config: HumanScenes) -> str | None:
+    """Anything unsafe where somebody may be a minor: by a face, by the texts, or because neither tells that all are
+    adults."""
+    word = unsafe_named(scene.texts)
+    if not word and scene.nsfw <= config.max_nsfw_minor:
+        return None
+    unsafe = f"the text says {word!r}" if word else f"nsfw {scene.nsfw:.3f} > {config.max_nsfw_minor}"
+    if named := minor_named(scene.texts):
+        return f"{unsafe}; the text says {named!r}"
+    if scene.minor is None:
+        return None if adult_named(scene.texts) else f"{unsafe}; no face tells an age"
+    return f"{unsafe}; minor {scene.minor:.3f} > {config.max_minor}" if scene.minor > config.max_minor else None
+
+
 def no_face(scene: Scene, config: HumanScenes) -> str | None:
     return "no face found" if config.require == "face" and not scene.faces else None
 
@@ -82,6 +97,7 @@ FILTERS: tuple[Filter, ...] = (
     no_person,
     face_too_small,
     nsfw,
+    unsafe_minor,
 )
 
 

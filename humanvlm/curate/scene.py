@@ -1,12 +1,13 @@
 """One picture with everything curation may ask of it, computed when first asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
 import cv2
 
+from humanvlm.caption.facts.attributes import Floats, age_probabilities
 from humanvlm.config.human_scenes import HumanScenes
 from humanvlm.curate.detectors import (
     FaceDetector,
@@ -18,6 +19,7 @@ from humanvlm.curate.detectors import (
 )
 from humanvlm.curate.faces import find_faces
 from humanvlm.curate.language import language_scores
+from humanvlm.curate.minors import ADULT
 from humanvlm.data.detections import Detection, Face, Picture
 
 SHARPNESS_SIDE = 256
@@ -25,12 +27,13 @@ SHARPNESS_SIDE = 256
 
 @dataclass(frozen=True)
 class Models:
-    """The models curation runs, one of each role."""
+    """The models curation runs, one of each role. ages: probabilities of ages in years of a face, by its points."""
 
     face: FaceDetector
     closeup_face: FaceDetector | None
     person: PersonDetector
     nsfw: NsfwClassifier
+    ages: Callable[[Picture, Sequence[float]], Floats | None] = age_probabilities
 
 
 @cache
@@ -83,6 +86,12 @@ class Scene:
     def nsfw(self) -> float:
         """Probability, 0..1."""
         return self._models.nsfw.score(self.rgb)
+
+    @cached_property
+    def minor(self) -> float | None:
+        """Greatest probability, 0..1, that a face appears to be under 18; None when no face tells an age."""
+        ages = [self._models.ages(self.rgb, face.points) for face in self.faces]
+        return max((float(each[:ADULT].sum()) for each in ages if each is not None), default=None)
 
     @cached_property
     def _found(self) -> list[Detection]:

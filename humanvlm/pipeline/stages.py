@@ -109,6 +109,7 @@ STAGES = {
             sections=("human_scenes",),
             code=(
                 "curate",
+                "caption/facts/attributes.py",
                 "scrape/journal.py",
                 *_in("data", "columns.py detections.py dropped.py seals.py shards.py spelling.py tombstones.py"),
                 *PICTURE,

@@ -46,13 +46,14 @@ def reason(
     found: Sequence[Detection] | None = (PERSON,),
     nsfw: float | None = 0.1,
     text: str | Sequence[str] | None = None,
+    years: int | None = 30,
     **config: Any,
 ) -> str | None:
     scene = Scene(
         {"text": text} if isinstance(text, str | None) else {"captions": text},
         rgb,
         (settings := HumanScenes(**config)),
-        Models(Known(faces), None, Known(found), Known(nsfw)),
+        Models(Known(faces), None, Known(found), Known(nsfw), lambda _, __: ages(years)),
     )
     dropped = first_reason(scene, settings)
     return dropped[0] if dropped else None
@@ -79,6 +80,45 @@ def test_pixels_alone_decide(expected: str, rgb: np.ndarray) -> None:
 def test_nsfw() -> None:
     assert reason(nsfw=0.95) == "nsfw"
     assert reason(nsfw=0.95, max_nsfw=1.0) is None
+
+
+def ages(years: int | None) -> np.ndarray | None:
+    """Nine tenths sure of an age."""
+    if years is None:
+        return None
+    found = np.full(81, 0.1 / 80, dtype=np.float32)
+    found[years] = 0.9
+    return found
+
+
+@pytest.mark.parametrize(
+    ("years", "nsfw", "text", "dropped"),
+    [
+        (10, 0.1, "A girl in a garden", False),  # nothing unsafe
+        (10, 0.3, "A person", True),
+        (17, 0.3, "A woman", True),  # what a face tells is not outweighed by a text
+        (30, 0.3, "A woman", False),
+        (30, 0.3, "A girl", True),  # nor the other way round
+        (30, 0.3, None, False),
+        (10, 0.1, "A person in a bikini", True),
+        (30, 0.1, "A person in a bikini", False),
+        (None, 0.3, None, True),  # nobody says that they are adults
+        (None, 0.3, "A woman", False),
+        (None, 0.1, None, False),
+        (None, 0.1, "topless beach", True),
+        (30, 0.1, ["A beach", "a 15 year old in a swimsuit"], True),
+    ],
+)
+def test_a_minor_and_anything_unsafe(
+    years: int | None, nsfw: float, text: str | list[str] | None, dropped: bool
+) -> None:
+    assert (reason(years=years, nsfw=nsfw, text=text) == "unsafe_minor") == dropped
+
+
+def test_thresholds_of_minors() -> None:
+    assert reason(years=10, nsfw=0.3, max_nsfw_minor=0.5) is None
+    assert reason(years=30, nsfw=0.3, max_minor=0.01) == "unsafe_minor"
+    assert reason(years=10, nsfw=0.01, max_nsfw_minor=0.0) == "unsafe_minor"  # no minor at all
 
 
 def test_language() -> None:
