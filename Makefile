@@ -15,7 +15,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo install docs stages lock test lint types unit dagster materialize mlflow clean
+.PHONY: help demo install docs stages lock test lint types audit sbom unit dagster materialize mlflow clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,7 +56,7 @@ lock: ## Pin and hash what pyproject.toml asks for (needs uv); `make lock UPGRAD
 	printf '%s\n' mlflow psycopg2-binary | $(LOCK) --constraints requirements.lock --only-binary :all: \
 		--emit-build-options - -o mlflow/requirements.lock
 
-test: lint types ## Lint, types, every test, coverage (10 to 15 minutes on two cores)
+test: lint types audit ## Lint, types, audit, every test, coverage (10 to 15 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --cov --cov-report=term
 
 lint: $(INSTALLED)
@@ -65,6 +65,12 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	mypy humanvlm orchestration tests benchmarks
+
+audit: $(INSTALLED) ## Check that everything is pinned, hashed and of an allowed licence (offline)
+	python -m humanvlm.supply.audit
+
+sbom: $(INSTALLED) ## Write the bill of materials, sbom.cdx.json (CycloneDX)
+	python -m humanvlm.supply.sbom > sbom.cdx.json
 
 unit: $(INSTALLED) ## The fast tests (under 4 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope -m "not slow"
