@@ -1,29 +1,18 @@
-"""Yahoo's open_nsfw on ONNX Runtime, with the preprocessing its weights were trained with."""
-
-from io import BytesIO
-
-import numpy as np
-from PIL import Image
+"""Yahoo's open_nsfw as a classifier of curation."""
 
 from humanvlm.data.detections import Picture
-from humanvlm.data.image import opened
 from humanvlm.weights.catalog import ModelEntry
+from humanvlm.weights.nsfw import nsfw_probability
 from humanvlm.weights.run import network
-
-MEAN_BGR = np.array([104, 117, 123], dtype=np.float32)
 
 
 class OpenNsfw:
-    """256 by 256 bilinear, centre 224, one JPEG round trip, BGR minus mean."""
+    """An entry of models.yaml with open_nsfw's weights."""
 
     def __init__(self, entry: ModelEntry) -> None:
-        self._net = network(entry.name)
+        self._name = entry.name
+        network(entry.name)  # opened before the first picture comes
 
     def score(self, rgb: Picture) -> float:
         """Probability, 0..1, that the picture is not safe for work."""
-        crop = Image.fromarray(rgb).resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240))
-        # The reference puts the crop through JPEG; without it scores differ from the published ones.
-        stored = BytesIO()
-        crop.save(stored, format="JPEG")
-        pixels = np.asarray(opened(stored.getvalue()), dtype=np.float32)[:, :, ::-1] - MEAN_BGR
-        return float(self._net(pixels[None])[0][0, 1])
+        return nsfw_probability(rgb, self._name)

@@ -117,23 +117,25 @@ def _kept(artifact: Path, count: int) -> Iterator[Card]:
 
 def _dropped(artifact: Path, count: int) -> Iterator[Card]:
     rows = list(sample_rows(store_of(artifact) / FOLDER, count))
-    pictures = _find_pictures(artifact, {row["id"] for row in rows})
+    pictures = _find_pictures(artifact, {row["id"]: row["reason"] for row in rows})
     return (_card(row, pictures.get(row["id"])) for row in rows)
 
 
-def _find_pictures(artifact: Path, ids: set[str]) -> dict[str, str | None]:
-    """Pictures of rows by id, from the artifacts beside this one that its stage reads."""
+def _find_pictures(artifact: Path, reasons: Mapping[str, str]) -> dict[str, str | None]:
+    """Pictures of rows by id, from the artifacts beside this one that its stage reads. reasons: of their drops."""
     stage = STAGES.get(artifact.resolve().name)
     folders = [artifact.resolve().parent / name for name in (stage.inputs if stage else ())]
     shards = [path for folder in folders for path in find_shards(folder)]
     found: dict[str, str | None] = {}
     for path in shards:
         shard = open_shard(path)
-        if ids <= found.keys() or not {"id", "image"} <= set(shard.schema_arrow.names):
+        if reasons.keys() <= found.keys() or not {"id", "image"} <= set(shard.schema_arrow.names):
             break
-        if ids.isdisjoint(row["id"] for row in read_rows(path, ["id"])):
+        if reasons.keys().isdisjoint(row["id"] for row in read_rows(path, ["id"])):
             continue
-        found |= {row["id"]: _picture(row) for row in read_rows(path, ["id", "image"]) if row["id"] in ids}
+        for row in read_rows(path, ["id", "image"]):
+            if (reason := reasons.get(row["id"])) is not None:
+                found[row["id"]] = _picture({**row, "reason": reason})
     return found
 
 
@@ -184,7 +186,7 @@ def _rounded(value: Any) -> Any:
 
 def _picture(row: Mapping[str, Any], boxes: bool = True) -> str | None:
     """The row's picture as a data: URI. boxes: drawn into it, where the page does not draw them over it."""
-    image = thumbnail(row if boxes else {"image": row.get("image")}, SIDE)
+    image = thumbnail(row if boxes else {key: value for key, value in row.items() if key not in BOX_COLOURS}, SIDE)
     if image is None:
         return None
     sink = io.BytesIO()

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from humanvlm.data.image import DecodeError, decode
 from humanvlm.data.shards import RandomRows, list_shards, open_shard
+from humanvlm.inspect.drawn import drawable
 
 BOX_COLOURS = {"people": "#1f77b4", "faces": "#e4572e", "objects": "#59a14f"}
 TEXT_COLUMNS = ("reason", "short", "human_caption_hq", "detailed", "text", "captions")
@@ -49,7 +50,7 @@ def _read(reader: RandomRows, path: Path, numbers: Sequence[int]) -> list[dict[s
 
 
 def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
-    """The row's picture as upright RGB, or None when the row has none or it does not decode.
+    """The row's picture to draw (``drawable``), upright RGB, or None when the row has none or it does not decode.
 
     least: px that the longer side must keep; a larger JPEG is then decoded to an eighth, quarter or half of its size.
     """
@@ -57,7 +58,7 @@ def picture_of(row: Mapping[str, Any], least: int = 0) -> Image.Image | None:
     if not data:
         return None
     try:
-        return decode(data, least)
+        return drawable(decode(data, least), row)
     except DecodeError:
         return None
 

@@ -54,9 +54,10 @@ def _in(folder: str, names: str) -> tuple[str, ...]:
 
 
 PICTURE = _in("data", "image.py jpeg.py")
-DRAWN = _in("inspect", "cards.py plots.py")
+NSFW = ("inspect/drawn.py", *_in("weights", "nsfw.py run.py tflite.py"))
+DRAWN = (*_in("inspect", "cards.py plots.py"), *NSFW)
 DESCRIBED = _in("inspect", "columns.yaml croissant.py")
-WEIGHTS = _in("weights", "catalog.py models.yaml run.py tflite.py")
+WEIGHTS = _in("weights", "catalog.py models.yaml")
 HUB = _in("weights", "catalog.py hub.py models.yaml")
 LOADED = _in("model", "load.py tower.py")
 TRAINING = (
@@ -67,6 +68,7 @@ TRAINING = (
     *_in("inference", "generate.py marks.py replies.py"),
     *_in("model", "build.py language.py parity.py"),
     *_in("inspect", "html.py model_card.py"),
+    *NSFW,
     *LOADED,
     *_in("data", "prompts.py shards.py"),
     *PICTURE,
@@ -83,6 +85,7 @@ SCORING = (
     "inspect/html.py",
     *_in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
+    *NSFW,
 )
 
 STAGES = {

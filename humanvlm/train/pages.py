@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.inspect.drawn import drawable
 from humanvlm.inspect.html import render
 from humanvlm.train.parts import PARTS
 from humanvlm.train.samples import Sample
@@ -78,7 +79,7 @@ def write_report(
 
 def thumbnail(image: Any) -> str:
     """A small JPEG as a data URI."""
-    small = image.convert("RGB")
+    small = drawable(image.convert("RGB"))
     small.thumbnail((SIDE, SIDE))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)

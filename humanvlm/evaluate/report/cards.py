@@ -12,6 +12,7 @@ from humanvlm.evaluate.metrics.pck import Person
 from humanvlm.evaluate.tasks.base import Sample
 from humanvlm.evaluate.tasks.pictures import read_picture
 from humanvlm.evaluate.tasks.rec import Expression
+from humanvlm.inspect.drawn import drawable
 
 SIDE = 320
 TRUTH, FOUND = "#2ca02c", "#e4572e"
@@ -25,7 +26,7 @@ BONES = (
 
 def draw_card(kind: str, sample: Sample, prediction: Any) -> str:
     """A small JPEG as a data URI. prediction: as of ``Judged``: a box, or points by name, in pixels of the picture."""
-    image = read_picture(sample.picture)
+    image = drawable(read_picture(sample.picture))
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     truth = sample.truth
     if isinstance(truth, Expression):
