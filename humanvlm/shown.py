@@ -113,6 +113,11 @@ def markdown(text: str) -> str:
     return MARKUP.sub(r"\\\g<0>", one_line(text))
 
 
+def cell(value: Any, longest: int = 200) -> str:
+    """A value as a cell of a Markdown table, at most so many characters of it."""
+    return markdown(" ".join(str(value).split())[:longest])
+
+
 def fenced(lines: Iterable[str]) -> str:
     """Lines as a block of code in Markdown, which they cannot end."""
     text = "\n".join(one_line(line) for line in lines)

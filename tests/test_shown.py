@@ -12,7 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.shown import MASK, Formatter, fenced, log_to_stderr, markdown, masked, masked_values, one_line, shown
+from humanvlm.shown import (
+    MASK,
+    Formatter,
+    cell,
+    fenced,
+    log_to_stderr,
+    markdown,
+    masked,
+    masked_values,
+    one_line,
+    shown,
+)
 
 HIDDEN = [
     ("http://me:pass@h:5000/x is down", f"http://{MASK}@h:5000/x is down"),
@@ -109,6 +120,11 @@ def test_markdown_is_escaped() -> None:
         r"\| a \<img src=x\> !\[x\](http\://h) \`b\` \_c\_ d_e\\n# f"
     )
     assert markdown("# title") == r"\# title"
+
+
+def test_a_cell_stays_in_its_row() -> None:
+    assert cell("CC|0\n| x |\n<img src=http://h>") == r"CC\|0 \| x \| \<img src=http\://h\>"
+    assert cell("|" * 300, 5) == r"\|" * 5
 
 
 @given(st.lists(st.text("`~a\n ")))

@@ -15,6 +15,7 @@ from humanvlm.data.shards import ShardFile, find_shards, open_shard, read_rows
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.croissant import About, column_descriptions, write_croissant
 from humanvlm.inspect.plots import Bar, contact_sheet, draw_bars, sample_rows
+from humanvlm.shown import cell
 from humanvlm.weights.catalog import model_entries
 
 STATISTICS = "statistics.json"
@@ -127,7 +128,9 @@ def _fact_rows(total: Tally) -> Iterator[dict[str, Any]]:
             "known": count,
             "share": f"{count / max(all_of_them, 1):.1%}",
             "measured by": ", ".join(list(total.get(f"by {fact}", {}))[:3]),
-            "commonest": ", ".join(f"{value} {n}" for value, n in list(total.get(f"value {fact}", {}).items())[:4]),
+            "commonest": ", ".join(
+                f"{cell(value, 80)} {n}" for value, n in list(total.get(f"value {fact}", {}).items())[:4]
+            ),
         }
 
 
@@ -186,7 +189,7 @@ def _card(kind: Kind, schema: pa.Schema, total: Tally, tables: Mapping[str, Sequ
         "Claims of the captions": _table(tables["claims by kind"]),
         "Models": _table(list(_models(total))),
         "Limits": LIMITS,
-        "Licence": LICENCE + "\n\n" + _table([{"license": _cell(name), "pictures": count}
+        "Licence": LICENCE + "\n\n" + _table([{"license": cell(name, 80), "pictures": count}
                                               for name, count in list(total.get("license", {}).items())[:SHOWN]]),
         "Taking down": TAKEDOWN,
     }  # fmt: skip
@@ -199,12 +202,7 @@ def _models(total: Tally) -> Iterator[dict[str, str]]:
     for name, entry in model_entries().items():
         if name in sources:
             licence = {"code": entry.licence.code, "weights": entry.licence.weights}
-            yield {"model": name, "role": entry.role, **licence, "note": _cell(entry.note)}
-
-
-def _cell(text: str) -> str:
-    """A text as a cell of a Markdown table; what came from the web stays text."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+            yield {"model": name, "role": entry.role, **licence, "note": cell(entry.note, 1000)}
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -39,6 +39,7 @@ from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.inspect.plots import contact_sheet, funnel
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageRun, write_result
+from humanvlm.shown import cell, masked
 
 FLOATS = pa.list_(pa.float32())
 FACE = pa.struct([("box", FLOATS), ("score", pa.float32()), ("points", FLOATS)])
@@ -278,7 +279,7 @@ def _dropped_examples(out: Path, source: Path, each: int) -> Iterator[dict[str, 
 
 def _card(out: Path, counts: Counts, config: Mapping[str, Any]) -> ShardFile:
     reasons = "\n".join(f"| {reason} | {count} |" for reason, count in sorted(counts.dropped.items()))
-    parameters = "\n".join(f"- `{key}`: {value}" for key, value in config.items())
+    parameters = "\n".join(f"- `{key}`: {cell(masked(str(value)))}" for key, value in config.items())
     return write_card(
         out,
         "Human scenes",

@@ -9,6 +9,7 @@ import yaml
 
 from humanvlm.export.forms import Dataset, Released
 from humanvlm.inspect.croissant import column_descriptions
+from humanvlm.shown import cell
 
 LICENCES = 20
 RELEASED_COLUMNS = {
@@ -54,12 +55,10 @@ def card(
             *(f"| `{name}` | {described.get(name, '')} |" for name in form.schema.names),
             "\nThe pictures belong to their authors. Licences, as the index of the crawl has them:\n",
             "| licence | rows |\n| --- | --- |",
-            *(f"| {_cell(name)} | {count:,} |" for name, count in Counter(licences).most_common(LICENCES)),
+            *(
+                f"| {cell(name, 80) or 'not stated'} | {count:,} |"
+                for name, count in Counter(licences).most_common(LICENCES)
+            ),
             "",
         ]
     )
-
-
-def _cell(text: str) -> str:
-    """Text of a stranger as one cell of a table."""
-    return re.sub(r"[|<>`\[\]\\\s]+", " ", text)[:80].strip() or "not stated"

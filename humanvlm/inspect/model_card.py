@@ -8,10 +8,12 @@ from typing import Any
 
 import yaml
 
+from humanvlm.shown import cell, one_line
 from humanvlm.weights.catalog import ModelEntry, model_entries
 
 SPDX = {"Apache-2.0": "apache-2.0", "MIT": "mit", "BSD-2-Clause": "bsd-2-clause", "CC0-1.0": "cc0-1.0"}
 UNKNOWN = "see its own page"
+LONGEST = 1000  # characters of a cell
 LIMITS = """\
 It describes pictures of people and scenes and answers questions about them. It is a model for research, and says things
 that are not in the picture: have what matters checked.
@@ -97,7 +99,9 @@ def score_table(scores: Scores) -> str:
         rows.append((task, metric, figure(name), *others, scores.samples.get(task, "")))
     titles = ("task", "metric", "score (95% interval)", *(name.replace("_", " ") for name in baselines), "samples")
     return (
-        _table(titles, rows) + "".join(f"\n* {verdict}" for verdict in scores.verdicts) + "\n" * bool(scores.verdicts)
+        _table(titles, rows)
+        + "".join(f"\n* {one_line(verdict)}" for verdict in scores.verdicts)
+        + "\n" * bool(scores.verdicts)
     )
 
 
@@ -209,5 +213,4 @@ def _table(titles: Sequence[str], rows: Any) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("\n", " ")
+    return cell(f"{value:.4g}" if isinstance(value, float) else value, LONGEST)

@@ -21,4 +21,4 @@ def test_the_card_names_splits_columns_and_licences() -> None:
     assert [part["split"] for part in front["configs"][0]["data_files"]] == ["train", "test"]
     assert "6 rows that the stage `human_caption` of HumanVLM 0.1.0 kept of 9: 5 in `train`, 1 in `test`." in text
     assert "| `url` | Address in the index. |\n| `score` |  |" in text
-    assert "| not stated | 4 |\n| CC 0 # b | 2 |" in text
+    assert "| not stated | 4 |\n| CC\\|0 # \\<b\\> | 2 |" in text
