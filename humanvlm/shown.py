@@ -135,10 +135,10 @@ class Formatter(logging.Formatter):
         return shown_lines(super().formatException(ei))
 
 
-def log_to_stderr(level: str = "INFO") -> None:
-    """Log lines, and the traceback of what nobody caught, go to stderr as they may be shown."""
+def log_to_stderr(level: str = "INFO", form: str = LOG_FORMAT) -> None:
+    """Log lines, by a format of ``logging``, and tracebacks of what nobody caught go to stderr as they may be shown."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Formatter(LOG_FORMAT))
+    handler.setFormatter(Formatter(form))
     logging.basicConfig(level=level, handlers=[handler])
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)

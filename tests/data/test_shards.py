@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from humanvlm.data import shards
 from humanvlm.data.hashing import sha256_file
-from humanvlm.data.shards import IMAGE, RandomRows, ShardError
+from humanvlm.data.shards import IMAGE, RandomRows, ShardError, open_store
 
 SCHEMA = pa.schema([("id", pa.string()), ("image", IMAGE), ("width", pa.int32()), ("captions", pa.list_(pa.string()))])
 text = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -184,3 +184,10 @@ def test_random_rows_of_a_bad_shard_are_an_error(tmp_path: Path) -> None:
         RandomRows().read(tmp_path / "shard-00009.parquet", 0)
     with pytest.raises(ShardError, match="no row 0, it has 0"):
         RandomRows().read(make(tmp_path, 0), 0)
+
+
+@pytest.mark.parametrize("url", ["s3://key:word@bucket/x", "memory://x?token=word"])
+def test_a_store_with_credentials_is_refused(url: str) -> None:
+    with pytest.raises(ShardError, match=r"\*\*\*.*: holds credentials; give them as") as error:
+        open_store(url)
+    assert "word" not in str(error.value)
