@@ -61,6 +61,12 @@ REFETCH = click.option(
 REMOVE_MISSING = click.option(
     "--remove-missing", is_flag=True, help="Remove the pictures that the index no longer has, however many."
 )
+RECHECK = click.option(
+    "--recheck-consent",
+    is_flag=True,
+    envvar="HUMANVLM_RECHECK_CONSENT",
+    help="Ask the sites of stored pictures again, without downloading: what is opted out or gone since is dropped.",
+)
 PLAN = click.option("--plan", is_flag=True, help="Only say what it would take: requests, tokens, hours, cost.")
 ROWS = click.option("--rows", type=click.IntRange(min=1), help="With --plan: for so many rows like these.")
 
@@ -82,6 +88,7 @@ def _stage_command(stage: Stage) -> click.Command:
         retry_failed: str | None = None,
         refetch: bool = False,
         remove_missing: bool = False,
+        recheck_consent: bool = False,
         plan: bool = False,
         rows: int | None = None,
     ) -> None:
@@ -106,10 +113,10 @@ def _stage_command(stage: Stage) -> click.Command:
 
             retry = reasons_named(retry_failed)
         folders = _named_inputs(stage, inputs)
-        run_stage(stage.name, params, overrides, folders, out, force, retry, refetch, remove_missing)
+        run_stage(stage.name, params, overrides, folders, out, force, retry, refetch, remove_missing, recheck_consent)
 
     options = [
-        *([RETRY, REFETCH, REMOVE_MISSING] if stage.retries_rows else []),
+        *([RETRY, REFETCH, REMOVE_MISSING, RECHECK] if stage.retries_rows else []),
         *([PLAN, ROWS] if stage.plans else []),
     ]
     return click.command(stage.name, help=stage.help)(reduce(lambda made, option: option(made), options, command))

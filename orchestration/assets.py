@@ -13,7 +13,9 @@ from orchestration.versions import observation, version_tags
 
 POOL = "dvc"
 GROUP = "humanvlm"  # one group: the UI shows its graph at once, where it would fold several into boxes
-FORCE_TAG = "humanvlm/force"
+FORCE_TAG, RECHECK_TAG = "humanvlm/force", "humanvlm/recheck-consent"
+# Tags of a run, and the variables by which `humanvlm STAGE` hears of them.
+ASKED = {FORCE_TAG: "HUMANVLM_FORCE", RECHECK_TAG: "HUMANVLM_RECHECK_CONSENT"}
 
 
 def stage_asset(graph: Graph, node: StageNode) -> dg.AssetsDefinition:
@@ -32,7 +34,8 @@ def stage_asset(graph: Graph, node: StageNode) -> dg.AssetsDefinition:
     )
     def materialize(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         current = load_graph(graph.root)
-        bring_up_to_date(context, current, node, force=context.run.tags.get(FORCE_TAG) == "true")
+        asked = {name: "1" for tag, name in ASKED.items() if context.run.tags.get(tag) == "true"}
+        bring_up_to_date(context, current, node, asked)
         locked = read_lock(current)[node.name]
         for name in set(node.inputs) & set(graph.sources):
             context.log_event(observation(name, source_version(current, name)))

@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Mapping
 
 import dagster as dg
 
@@ -19,26 +20,34 @@ BUSY = ("Unable to acquire lock", "is busy, it is being blocked by")
 BUSY_LIMIT_S = 1800.0
 
 
-def bring_up_to_date(context: dg.AssetExecutionContext, graph: Graph, node: StageNode, force: bool) -> None:
-    """Run the stage if DVC finds it stale, or when forced. Raises dagster.Failure with the stage's one-line error."""
+def bring_up_to_date(
+    context: dg.AssetExecutionContext, graph: Graph, node: StageNode, asked: Mapping[str, str]
+) -> None:
+    """Run the stage if DVC finds it stale, or when more is asked of it.
+
+    asked: variables of its environment, by which `humanvlm STAGE` hears of it. Raises dagster.Failure with the stage's
+    one-line error.
+    """
     if node.compute == "pipes":
-        _run_outside_dvc(context, graph, node, force)
+        _run_outside_dvc(context, graph, node, asked)
     else:
-        options = ["--force"] if force else []
-        finished = _dvc(context, graph, "repro", "--single-item", *options, node.name, force=force)
+        options = ["--force"] if asked else []  # which does not reach the stage
+        finished = _dvc(context, graph, "repro", "--single-item", *options, node.name, asked=asked)
         if finished.code:
             raise _failure(node, finished)
 
 
-def _run_outside_dvc(context: dg.AssetExecutionContext, graph: Graph, node: StageNode, force: bool) -> None:
+def _run_outside_dvc(
+    context: dg.AssetExecutionContext, graph: Graph, node: StageNode, asked: Mapping[str, str]
+) -> None:
     status = _dvc(context, graph, "status", "--json", node.name, quiet=True)
     if status.code:
         raise _failure(node, status)
-    if not force and json.loads(status.tail[-1]) == {}:
+    if not asked and json.loads(status.tail[-1]) == {}:
         context.log.info(f"Stage '{node.name}' didn't change, skipping")
         return
     before = _snapshot(graph, node)
-    client = dg.PipesSubprocessClient(env=environment(**_forced(force)), cwd=str(graph.root))
+    client = dg.PipesSubprocessClient(env=environment(**asked), cwd=str(graph.root))
     try:
         run = client.run(context=context, command=[sys.executable, "-m", "orchestration.launch", node.cmd])
     except dg.DagsterExecutionInterruptedError:
@@ -63,11 +72,11 @@ def _snapshot(graph: Graph, node: StageNode) -> object:
 
 
 def _dvc(
-    context: dg.AssetExecutionContext, graph: Graph, *arguments: str, force: bool = False, quiet: bool = False
+    context: dg.AssetExecutionContext, graph: Graph, *arguments: str, asked: Mapping[str, str] = {}, quiet: bool = False
 ) -> Finished:
     """Run a DVC command; wait for its repository lock, and try again while a neighbouring stage is being run."""
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", *arguments]
-    env = environment(**_forced(force))
+    env = environment(**asked)
     deadline = time.monotonic() + BUSY_LIMIT_S
     while True:
         finished = stream(command, graph.root, env, context.log.debug if quiet else context.log.info)
@@ -77,11 +86,6 @@ def _dvc(
         pause = random.uniform(1, 4)
         context.log.info(f"DVC is busy with a neighbouring stage; trying again in {pause:.0f} s")
         time.sleep(pause)
-
-
-def _forced(force: bool) -> dict[str, str]:
-    """`humanvlm STAGE` looks for itself whether it is up to date; DVC's --force does not reach it."""
-    return {"HUMANVLM_FORCE": "1"} if force else {}
 
 
 def _failure(node: StageNode, finished: Finished) -> dg.Failure:

@@ -8,7 +8,15 @@ from humanvlm.pipeline.stages import STAGES
 from orchestration.assets import source_asset, stage_asset
 from orchestration.checks import expectation_check, report_checks
 from orchestration.dvc_graph import load_graph
-from orchestration.schedules import REEVALUATED, everything, reevaluate, weekly_reevaluation
+from orchestration.schedules import (
+    CRAWLED,
+    REEVALUATED,
+    everything,
+    monthly_recheck,
+    recheck_consent,
+    reevaluate,
+    weekly_reevaluation,
+)
 from orchestration.sensors import lock_sensor
 
 # Step processes are forked from one that has loaded all this: a step starts in tenths of a second, not in seconds.
@@ -22,14 +30,15 @@ def build_definitions(root: Path) -> dg.Definitions:
     graph = load_graph(root)
     nodes = graph.stages.values()
     evaluates = set(REEVALUATED) <= set(graph.stages)
+    crawls = CRAWLED in graph.stages
     return dg.Definitions(
         assets=[*(source_asset(graph, name) for name in graph.sources), *(stage_asset(graph, node) for node in nodes)],
         asset_checks=[
             *(report_checks(graph, node) for node in nodes),
             *(expectation_check(graph, node) for node in nodes if node.name in STAGES and STAGES[node.name].texts),
         ],
-        jobs=[everything, *([reevaluate] if evaluates else [])],
-        schedules=[weekly_reevaluation] if evaluates else [],
+        jobs=[everything, *([reevaluate] if evaluates else []), *([recheck_consent] if crawls else [])],
+        schedules=[*([weekly_reevaluation] if evaluates else []), *([monthly_recheck] if crawls else [])],
         sensors=[lock_sensor(graph)],
         executor=FORKED,
     )

@@ -90,7 +90,7 @@ class StageRun:
 
     retry: reasons of dropped rows to try again, for a stage that can (``raw_scrape``). refetch: whether pictures may be
     downloaded again that changed settings make only of the served bytes, or removed that they refuse. remove_missing:
-    whether any number of rows may leave with the index.
+    whether any number of rows may leave with the index. recheck: whether sites are asked again about what is stored.
     """
 
     stage: Stage
@@ -100,6 +100,7 @@ class StageRun:
     retry: tuple[str, ...] = ()
     refetch: bool = False
     remove_missing: bool = False
+    recheck: bool = False
 
     @property
     def config(self) -> Any:

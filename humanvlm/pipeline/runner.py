@@ -67,6 +67,7 @@ def run_stage(
     retry: Sequence[str] = (),
     refetch: bool = False,
     remove_missing: bool = False,
+    recheck: bool = False,
 ) -> dict[str, Any]:
     """Run a stage, or finish an interrupted one, or find it up to date. Returns its report.
 
@@ -83,12 +84,12 @@ def run_stage(
     sections = [getattr(params, section) for section in stage.sections]
     use_own_files({name: given for section in sections for name, given in section.own_files.items()})
     folders = {key: (inputs or {}).get(key, Path(path)) for key, path in stage.inputs.items()}
-    run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry), refetch, remove_missing)
+    run = StageRun(stage, params, folders, out or Path(stage.out), tuple(retry), refetch, remove_missing, recheck)
     if stage.has_ranks and importlib.import_module(stage.module).follow(run, lambda: not force and _up_to_date(run)):
         return {}
     with locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
-        if not force and not retry and (report := _finished(run.out, fingerprint)):
+        if not (force or retry or recheck) and (report := _finished(run.out, fingerprint)):
             if run.mark.exists():  # MLflow was not there when it ended
                 _log(run, report)
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])

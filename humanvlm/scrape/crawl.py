@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -42,6 +42,7 @@ TAKEN_AT_ONCE = 16  # pictures from files here, in memory
 PROGRESS_INTERVAL_S = 1.0
 Download = Callable[[str, Callable[[float], None]], Awaitable[Fetched]]
 Delay = Callable[[str], Awaitable[float]]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,22 @@ class HostLimiter:
         return not self._turns.locked() and self._free_at <= time.monotonic()
 
 
+class HostLimiters:
+    """Those of all hosts, of which idle ones are forgotten. at_once: requests in flight to one host."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._known: dict[str, HostLimiter] = {}
+
+    def of(self, host: str) -> HostLimiter:
+        limiter = self._known.get(host)
+        if limiter is None:
+            if len(self._known) >= MAX_HOST_LIMITERS:
+                self._known = {name: limiter for name, limiter in self._known.items() if not limiter.idle}
+            limiter = self._known[host] = HostLimiter(self._at_once)
+        return limiter
+
+
 @dataclass
 class Shard:
     """A shard under way. repeated: row numbers that another row's URL stands for."""
@@ -108,19 +125,20 @@ def crawl_partition(partition: Partition) -> Progress:
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     try:
-        return _run(_over_http(partition))
+        return run_loop(_over_http(partition))
     finally:
         gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 
-def _run(crawl: Coroutine[Any, Any, Progress]) -> Progress:
+def run_loop(crawl: Coroutine[Any, Any, Result]) -> Result:
+    """Run an event loop of the fastest kind there is."""
     try:
         import uvloop
     except ImportError:  # there is none for Windows
         return asyncio.run(crawl)
-    progress: Progress = uvloop.run(crawl)
-    return progress
+    result: Result = uvloop.run(crawl)
+    return result
 
 
 async def _over_http(partition: Partition) -> Progress:
@@ -165,7 +183,7 @@ class _Crawl:
         self.taking = asyncio.Lock()
         self.slots = asyncio.Semaphore(partition.config.concurrency)
         self.consent_checks = asyncio.Semaphore(partition.config.concurrency)
-        self.limiters: dict[str, HostLimiter] = {}
+        self.limiters = HostLimiters(partition.config.per_host)
         self.progress = Progress()
         self.open = 0
         self.runnable = 0  # rows that have their host's turn, or may have it at once
@@ -182,7 +200,7 @@ class _Crawl:
                     self.runnable += len(shard.todo)
                     shards.create_task(self._shard(shard))
         except BaseExceptionGroup as group:
-            raise _first(group) from None
+            raise first_of(group) from None
         finally:
             reporting.cancel()
             self._write_progress()
@@ -256,7 +274,7 @@ class _Crawl:
     async def _row(self, shard: Shard, number: int, row: IndexRow) -> None:
         waiting = False
         try:
-            limiter = self._limiter(parse_url(row.url).raw_host or "")
+            limiter = self.limiters.of(parse_url(row.url).raw_host or "")
             async with self.consent_checks:
                 delay = max(self.config.host_interval_s, await self.delay(row.url))
             waiting = True
@@ -323,14 +341,6 @@ class _Crawl:
             raise
         shard.journal.append(number, _sample(row, fetched, picture, self.config.verify_tls), picture.data)
 
-    def _limiter(self, host: str) -> HostLimiter:
-        limiter = self.limiters.get(host)
-        if limiter is None:
-            if len(self.limiters) >= MAX_HOST_LIMITERS:
-                self.limiters = {name: limiter for name, limiter in self.limiters.items() if not limiter.idle}
-            limiter = self.limiters[host] = HostLimiter(self.config.per_host)
-        return limiter
-
     async def _report(self) -> None:
         while True:
             self._write_progress()
@@ -382,6 +392,7 @@ def _check_server(policy: Policy) -> None:
         raise UserError("the server of raw_scrape.local_hosts is gone; run the same command again") from None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error behind a group, or behind groups of groups."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -2,7 +2,8 @@
 
 Looked for are words that nothing else in a picture has: a value of the PLUS vocabulary, the label of an assertion. They
 are searched in the bytes, whatever the format, and in what a format splits or packs (segments of a JPEG, texts of a
-PNG). So no XML and no box structure is trusted, the time is linear, and damage before a word does not hide it.
+PNG, blocks of a GIF). So no XML and no box structure is trusted, the time is linear, and damage before a word does not
+hide it.
 Signatures are not checked: to ask for one's picture to be left out takes no proof.
 """
 
@@ -19,6 +20,7 @@ MAX_ASSERTIONS = 64  # of one picture that are read
 MAX_ASSERTION = 16 << 10  # bytes that are read of one
 
 EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"  # then a GUID of 32 bytes, the whole length, an offset
+GIF_C2PA = b"\x21\xff\x0bC2PA_GIF"  # then an authentication code of 3 bytes
 XMP_TEXTS = (b"XML:com.adobe.xmp", b"Raw profile type xmp")
 # PLUS LDF, "Data Mining"; every value that starts so forbids to train, AIMLTRAINING and SEECONSTRAINT among them.
 _PROHIBITED = re.compile(rb"DMI-PROHIBITED[A-Z-]{0,60}")
@@ -48,6 +50,8 @@ def _hidden(data: bytes, kind: str) -> Iterator[bytes]:
         yield from _jpeg_parts(data)
     elif kind == "PNG":
         yield from _png_texts(data)
+    elif kind == "GIF" and (start := data.find(GIF_C2PA)) >= 0:
+        yield _gif_blocks(data, start + len(GIF_C2PA) + 3)
 
 
 def _jpeg_parts(data: bytes) -> Iterator[bytes]:
@@ -82,6 +86,15 @@ def _png_texts(data: bytes) -> Iterator[bytes]:
                 left -= len(text)
                 yield _unhex(text) if keyword.startswith(b"Raw") else text
         at += 12 + length
+
+
+def _gif_blocks(data: bytes, at: int) -> bytes:
+    """The sub-blocks from there on as one (GIF89a, section 15)."""
+    parts = []
+    while at < len(data) and data[at]:
+        parts.append(data[at + 1 : at + 1 + data[at]])
+        at += 1 + data[at]
+    return b"".join(parts)
 
 
 def _text(kind: bytes, rest: bytes, most: int) -> bytes:

@@ -43,7 +43,9 @@ KEEP_ALIVE_S = 30.0
 DNS_TTL_S = 300
 MAX_DNS_NAMES = 10_000
 MAX_SITE_FILE_REDIRECTS = 5  # RFC 9309 section 2.3.1.2
+DOUBTFUL_OF_HEAD = frozenset([400, 404, 405, 410, 501])
 Answer = TypeVar("Answer")
+Judge = Callable[[RawScrape, SitePolicy, URL, Visit, aiohttp.ClientResponse], Awaitable[Answer | URL]]
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
         async with asyncio.timeout_at(deadline):
             for attempt in count():
                 try:
-                    return await _follow(client, url)
+                    return await _follow(client, url, _picture)
                 except RefusedError as refusal:
                     last = refusal.with_traceback(None)  # whose frames hold what was read
                     wait = BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5)
@@ -178,7 +180,42 @@ async def fetch(client: Client, url: str, pause: Callable[[float], None] = _igno
         del last  # which now refers to this frame
 
 
-async def _follow(client: Client, url: str) -> Fetched:
+async def look(client: Client, url: str) -> None:
+    """Ask whether ``url`` may still be used: its site's files, and the head of an answer, following redirects.
+
+    Raises RefusedError as ``fetch`` does; nothing is tried twice. Where HEAD is not known, or the picture is said to be
+    gone, which servers say that do not know HEAD, one byte is asked for.
+    """
+    config = client.web.config
+    try:
+        async with asyncio.timeout(config.timeout_s):
+            try:
+                await _follow(client, url, _seen, "HEAD")
+            except RefusedError as refusal:
+                if refusal.status not in DOUBTFUL_OF_HEAD:
+                    raise
+                await _follow(client, url, _seen, "GET", {"Range": "bytes=0-0"})
+    except TimeoutError:
+        raise RefusedError("timeout", f"not complete within {config.timeout_s:g} s", transient=True) from None
+
+
+async def _seen(
+    config: RawScrape, site: SitePolicy, url: URL, visit: Visit, response: aiohttp.ClientResponse
+) -> bool | URL:
+    """Whether the head of an answer is one of a picture that may be used, or where that is said to be."""
+    location = _location(response, url)
+    if location is None and not 200 <= response.status < 300:
+        raise _refusal(response)
+    check_headers(response.headers, config, reserved=site.reserved)
+    if location is not None:
+        visit.keep_cookies(response)
+    return location or True
+
+
+async def _follow(
+    client: Client, url: str, judge: Judge[Answer], method: str = "GET", headers: Mapping[str, str] = {}
+) -> Answer:
+    """What ``judge`` makes of the first answer that is no redirect."""
     web, config = client.web, client.web.config
     target = parse_url(url)
     visit = Visit(target)
@@ -187,9 +224,9 @@ async def _follow(client: Client, url: str) -> Fetched:
     for _ in range(config.max_redirects + 1):
         check_target(target, web.policy, source)
         site = await client.consent.check_url(target)
-        read = partial(_picture, config, site, target, visit)
-        found = await _ask(web, target, read, visit.headers(target))
-        if isinstance(found, Fetched):
+        read = partial(judge, config, site, target, visit)
+        found = await _ask(web, target, read, {**headers, **visit.headers(target)}, method)
+        if not isinstance(found, URL):
             return found
         step = (found, visit.cookies(found))
         if step in seen:
@@ -244,6 +281,7 @@ async def _ask(
     url: URL,
     read: Callable[[aiohttp.ClientResponse], Awaitable[Answer]],
     headers: Mapping[str, str] | None = None,
+    method: str = "GET",
 ) -> Answer:
     """What ``read`` makes of the answer to one request; whatever goes wrong with either is a RefusedError."""
     config = web.config
@@ -254,7 +292,9 @@ async def _ask(
             async with asyncio.timeout(config.first_byte_timeout_s):
                 if proxy:
                     await web.resolver.check(_host_of(url), url.port or 0)
-                response = await session.get(_public(url), allow_redirects=False, proxy=proxy, headers=headers)
+                response = await session.request(
+                    method, _public(url), allow_redirects=False, proxy=proxy, headers=headers
+                )
         except aiohttp.ConnectionTimeoutError:
             raise RefusedError("connect_timeout", _host_of(url), transient=True) from None
         except TimeoutError:

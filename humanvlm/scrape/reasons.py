@@ -21,6 +21,9 @@ LASTING_REASONS = frozenset(
      "sha256_mismatch", "too_large", "too_many_redirects", "truncated_image", "unstorable_size", "unsupported_format",
      "url_too_long"]
 )  # fmt: skip
+# What is said of a stored picture when it is not to be used any more.
+WITHDRAWN = frozenset(["http_404", "http_410", "http_451", "robots_disallow"])
+OPT_OUT = "opt_out_"
 ALL, TRANSIENT = "all", "transient"
 
 _STATUS = re.compile(r"http_[1-9][0-9]{2}")
@@ -57,6 +60,11 @@ class RefusedError(Exception):
         self.status = status
         self.transient = transient
         self.retry_after_s = retry_after_s
+
+
+def withdrawn(reason: str) -> bool:
+    """Whether a reason is the word of a site, or the absence of its picture, rather than a failure to ask."""
+    return reason in WITHDRAWN or reason.startswith(OPT_OUT)
 
 
 def reasons_named(text: str) -> tuple[str, ...]:

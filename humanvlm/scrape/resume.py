@@ -26,6 +26,7 @@ from humanvlm.scrape import store
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.plan import Plan, Slice, load_plan, save_plan
 from humanvlm.scrape.reasons import RefusedError, retriable
+from humanvlm.scrape.recheck import withdrawals
 from humanvlm.scrape.reconcile import PICTURE, REMOVED, STALE, Hashes, Known, Reconciled, reconciled
 from humanvlm.scrape.revise import Revision, mend, revise
 from humanvlm.scrape.settings import LIMITS, METADATA, changed, check_stored, matter, needs_download, settings
@@ -36,10 +37,12 @@ log = logging.getLogger("humanvlm")
 
 @dataclass(frozen=True)
 class Work:
-    """plan: what to fetch. outdated: whether finished shards are to be written again once it is."""
+    """plan: what to fetch. outdated: whether finished shards are to be written again once it is. recheck: whether their
+    sites are asked again before."""
 
     plan: Plan
     outdated: bool
+    recheck: bool
 
     def left(self, done: Mapping[int, ShardResult]) -> list[Slice]:
         """Slices without a finished shard."""
@@ -78,10 +81,10 @@ def prepare(run: StageRun, index: Path, tombstones: Tombstones) -> Work:
     _check_store(run)
     mend(run.out)
     fingerprint = run.mark.read_text()
-    if not run.retry and state.exists():
-        known = json.loads(state.read_text())
-        if known["fingerprint"] == fingerprint:
-            return Work(load_plan(folder), known["outdated"])
+    before = json.loads(state.read_text()) if state.exists() else {}
+    recheck = run.recheck or before.get("recheck", False)
+    if not run.retry and before.get("fingerprint") == fingerprint and before.get("recheck", False) == recheck:
+        return Work(load_plan(folder), before["outdated"], recheck)
     fields = tuple(further_fields(index).values())
     _adopt(run, state, fields)
     done = store.read_records(run.out)
@@ -91,12 +94,13 @@ def prepare(run: StageRun, index: Path, tombstones: Tombstones) -> Work:
     with reconciled(index, run.config.rows_per_shard, run.work, finished.known, first) as found:
         _check_gone(run, finished, found)
         outdated = bool(found.changed or found.removed or finished.stale or finished.outdated)
-        work = Work(found.plan, outdated or bool(run.retry))
+        work = Work(found.plan, outdated or bool(run.retry), recheck)
     run.former.unlink(missing_ok=True)  # nothing was changed up to here
     store.remove_unrecorded(run.out, done)
     state.unlink(missing_ok=True)
     save_plan(work.plan, folder)
-    write_json(state, {"fingerprint": fingerprint, "outdated": work.outdated, "settings": settings(run.config)})
+    known = {"fingerprint": fingerprint, "outdated": work.outdated, "recheck": recheck}
+    write_json(state, known | {"settings": settings(run.config)})
     return work
 
 
@@ -117,7 +121,7 @@ def settle(run: StageRun, index: Path, tombstones: Tombstones) -> None:
     rest = [
         Revision(run.out, number, {}, frozenset(), config, tuple(fields.values()), tombstones)
         for number in sorted(todo)
-        if finished.outdated
+        if finished.outdated or withdrawals(run.out, number)
     ]
     left += sum(engine.map_shards(revise, rest, fork=True))
     if left:

@@ -20,6 +20,7 @@ from humanvlm.data.shards import ShardError, file_sizes, open_shard, read_rows, 
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.scrape import store
 from humanvlm.scrape.reasons import RefusedError
+from humanvlm.scrape.recheck import withdrawals
 from humanvlm.scrape.reconcile import salt
 from humanvlm.scrape.settings import ENCODINGS, changed, derived, matter, needs_download, settings
 from humanvlm.scrape.urls import IndexRow
@@ -28,7 +29,8 @@ from humanvlm.scrape.urls import IndexRow
 @dataclass(frozen=True)
 class Revision:
     """What a finished shard becomes. rows: of the index, by the places (kept rows first) of the rows that have their
-    metadata. removed: places of rows that leave. config, fields, tombstones: those of this crawl."""
+    metadata. removed: places of rows that leave. config, fields, tombstones: those of this crawl. What was answered
+    when sites were asked again is read from its journal (``recheck``)."""
 
     out: Path
     number: int
@@ -51,10 +53,11 @@ def revise(task: Revision) -> int:
     kept = open_shard(main).metadata.num_rows
     files = list(store.read_record(task.out, task.number).files)
     staged = _staged(task.out)
+    gone = withdrawals(task.out, task.number)
     left: list[int] = []
     dropped: list[dict[str, Any]] = []
-    if _concerns_pictures(task, main, kept, keys):
-        rows = _kept_rows(task, main, keys, dropped, left)
+    if gone or _concerns_pictures(task, main, kept, keys):
+        rows = _kept_rows(task, main, keys, gone, dropped, left)
         files[0] = write_shard(staged / main.name, rows, store.schema_with(task.fields))
         main = staged / main.name
     if dropped or _concerns_drops(task, drops, kept):
@@ -104,7 +107,12 @@ def _concerns_drops(task: Revision, drops: Path, kept: int) -> bool:
 
 
 def _kept_rows(
-    task: Revision, main: Path, keys: tuple[str, ...], dropped: list[dict[str, Any]], left: list[int]
+    task: Revision,
+    main: Path,
+    keys: tuple[str, ...],
+    gone: Mapping[str, Mapping[str, Any]],
+    dropped: list[dict[str, Any]],
+    left: list[int],
 ) -> Iterator[dict[str, Any]]:
     """The rows that stay; those that are refused now are appended to ``dropped``, places of those that would need a
     download to ``left``."""
@@ -115,6 +123,11 @@ def _kept_rows(
             row |= store.metadata_of(found, task.fields)
         if task.covers(row):
             dropped.append(dropped_row(row["id"], row["url"], Drop(FORGOTTEN), status=None, fetched_at=None))
+            continue
+        if answer := gone.get(row["url"]):
+            drop = Drop(answer["reason"], answer["detail"])
+            asked = {name: answer[name] for name in ("status", "fetched_at")}
+            dropped.append(dropped_row(row["id"], row["url"], drop, **asked))
             continue
         if needs_download(row, keys, task.config):
             left.append(place)

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from humanvlm.data.tombstones import load as load_tombstones
 from humanvlm.inspect.cards import write_card
 from humanvlm.pipeline import engine
 from humanvlm.pipeline.contract import Counts, Outcome, ShardResult, StageError, StageRun
-from humanvlm.scrape import resume, store
+from humanvlm.scrape import recheck, resume, store
 from humanvlm.scrape.addresses import Policy
 from humanvlm.scrape.crawl import Partition, crawl_partition
 from humanvlm.scrape.plan import Slice
@@ -55,13 +55,15 @@ def make(run: StageRun) -> Outcome:
         crawling = engine.map_shards(crawl_partition, partitions, len(partitions), fork=True)
         with watching(run.out, sum(part.rows for part in slices), clock):
             done = list(crawling)
+    seconds = time.monotonic() - clock
     fetched = sum(progress.rows for progress in done)
     if mended := sum(progress.mended for progress in done):
         log.info("raw_scrape: %d answers with malformed heads were read all the same", mended)
-    if work.outdated:
+    rechecked = _recheck(run, work) if work.recheck else {}
+    if work.outdated or rechecked.get("withdrawn"):
         resume.settle(run, index, tombstones)
     results = store.read_records(run.out)
-    return _outcome(run, list(results.values()), work.plan.total, fetched / max(time.monotonic() - clock, 1e-9))
+    return _outcome(run, list(results.values()), work.plan.total, fetched / max(seconds, 1e-9), rechecked)
 
 
 @contextmanager
@@ -79,22 +81,46 @@ def local_server(config: RawScrape) -> Iterator[Policy]:
 def plan_partitions(
     run: StageRun, index: Path, slices: Sequence[Slice], policy: Policy, tombstones: Any
 ) -> list[Partition]:
-    """Deal the slices out to processes, which together keep within the connection limits."""
+    """Deal the slices out to processes."""
     workers = engine.default_workers()
     count = max(1, min(workers, len(slices), -(-sum(part.rows for part in slices) // MIN_PARTITION_ROWS)))
-    config: RawScrape = run.config
-    limits = {"concurrency": max(1, config.concurrency // count), "per_host": max(1, config.per_host // count)}
+    config = share(run.config, count)
     decoders = max(1, workers // count)
     sources = load_sources(index.parent)
     return [
-        Partition(
-            n, slices[n::count], index, run.out, config.model_copy(update=limits), policy, tombstones, decoders, sources
-        )
+        Partition(n, slices[n::count], index, run.out, config, policy, tombstones, decoders, sources)
         for n in range(count)
     ]
 
 
-def _outcome(run: StageRun, results: Sequence[ShardResult], total: int, rows_per_s: float) -> Outcome:
+def _recheck(run: StageRun, work: resume.Work) -> dict[str, Any]:
+    """Ask the sites of the pictures that were there before this run, and count the answers."""
+    fresh = {part.number for part in work.plan.slices}
+    numbers = [number for number in store.read_records(run.out) if number not in fresh]
+    log.info("raw_scrape: asking again about the pictures of %d shards", len(numbers))
+    with local_server(run.config) as policy:
+        count = max(1, min(engine.default_workers(), len(numbers)))
+        config = share(run.config, count)
+        parts = [recheck.Recheck(numbers[n::count], run.out, config, policy) for n in range(count)]
+        for _ in engine.map_shards(recheck.recheck_shards, parts, count, fork=True):
+            pass
+    found = recheck.summary(run.out)
+    log.info(
+        "raw_scrape: asked about %d pictures; withdrawn %s; unanswered, and kept, %s",
+        *(found[name] for name in ("asked", "withdrawn", "unanswered")),
+    )
+    return found
+
+
+def share(config: RawScrape, count: int) -> RawScrape:
+    """The settings of one of so many processes, which together keep within the connection limits."""
+    limits = {"concurrency": max(1, config.concurrency // count), "per_host": max(1, config.per_host // count)}
+    return config.model_copy(update=limits)
+
+
+def _outcome(
+    run: StageRun, results: Sequence[ShardResult], total: int, rows_per_s: float, rechecked: Mapping[str, Any]
+) -> Outcome:
     counts = sum((result.counts for result in results), Counts())
     if counts.rows_in != total:
         raise StageError(
@@ -112,4 +138,5 @@ def _outcome(run: StageRun, results: Sequence[ShardResult], total: int, rows_per
     }
     card = write_card(run.out, "Image-text pairs, as crawled", CARD)
     files = [file for result in results for file in result.files]
-    return Outcome(counts, [*files, ShardFile.of(run.out, MANIFEST), card], metrics, shown.plots, shown.info)
+    info = {**shown.info, **({"recheck": rechecked} if rechecked else {})}
+    return Outcome(counts, [*files, ShardFile.of(run.out, MANIFEST), card], metrics, shown.plots, info)

@@ -225,6 +225,11 @@ def test_the_projects_own_definitions() -> None:
     assert {key.to_user_string() for key in graph.materializable_asset_keys} == set(load_graph(REPO).stages)
     pools = {pool for key in graph.materializable_asset_keys for pool in graph.get(key).pools or ()}
     assert pools == {"dvc"}
+    schedule = defs.resolve_schedule_def("monthly_recheck")
+    assert (schedule.cron_schedule, schedule.job_name) == ("0 4 1 * *", "recheck_consent")
+    job = defs.resolve_job_def("recheck_consent")
+    assert job.run_tags["humanvlm/recheck-consent"] == "true"
+    assert {key.to_user_string() for key in job.asset_layer.executable_asset_keys} == {"raw_scrape"}
     schedule = defs.resolve_schedule_def("weekly_reevaluation")
     assert (schedule.cron_schedule, schedule.job_name) == ("0 3 * * 1", "reevaluate")
     job = defs.resolve_job_def("reevaluate")

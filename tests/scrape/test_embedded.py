@@ -73,6 +73,14 @@ def webp(*chunks: tuple[bytes, bytes]) -> bytes:
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+def gif(store: bytes) -> bytes:
+    """A GIF with an application extension that holds a manifest store in blocks of at most 255 bytes."""
+    data = picture("GIF")
+    pieces = [store[at : at + 255] for at in range(0, len(store), 255)]
+    made = b"".join(bytes([len(piece)]) + piece for piece in pieces)
+    return data[:-1] + b"\x21\xff\x0bC2PA_GIF\1\0\0" + made + b"\0" + data[-1:]
+
+
 def box(kind: bytes, *contents: bytes) -> bytes:
     body = b"".join(contents)
     return struct.pack(">I4s", 8 + len(body), kind) + body
@@ -182,6 +190,7 @@ def test_an_assertion_that_forbids_training_is_heeded(
         jpeg(*app11(store, 61)),
         png((b"caBX", store)),
         webp((b"C2PA", store)),
+        gif(store),
     ):
         assert reason(data) == ("opt_out_c2pa" if expected else "ok")
     assert reason(png((b"caBX", store)), respect_picture_metadata=False) == "ok"

@@ -13,7 +13,7 @@ import pytest
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.fetch import Fetched, fetch, open_client
+from humanvlm.scrape.fetch import Fetched, fetch, look, open_client
 from humanvlm.scrape.reasons import RefusedError
 
 from .conftest import jpeg
@@ -402,3 +402,33 @@ def test_any_answer_ends_as_a_picture_or_a_reason(web: Web) -> None:
     assert len(results) == 600
     assert len({result.reason for result in results if isinstance(result, RefusedError)}) > 3
     assert sum(isinstance(result, Fetched) for result in results) > 60
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/ok/a.jpg", "ok"),  # with a body after the head, which HEAD does not have
+        ("/endless", "ok"),
+        ("/announced", "ok"),
+        ("/chunks/garbage", "ok"),
+        ("/status/404", "http_404"),
+        ("/status/410", "http_410"),
+        ("/status/503", "http_503"),
+        ("/head/garbage", "bad_response"),
+        ("/head/closed", "connect_error"),
+        ("/loop/a", "redirect_loop"),
+        ("/to?url=http://10.0.0.1/x", "private_address"),
+        ("http://nowhere.test/x", "dns_error"),
+        ("not://a/url", "bad_url"),
+    ],
+)
+def test_a_look_reads_heads_alone(web: Web, url: str, expected: str) -> None:
+    async def seen() -> str:
+        async with open_client(config(), Policy(()), web.internet) as client:
+            try:
+                await look(client, f"http://{HOST}{url}" if url.startswith("/") else url)
+            except RefusedError as refusal:
+                return refusal.reason
+            return "ok"
+
+    assert asyncio.run(seen()) == expected
