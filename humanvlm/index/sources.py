@@ -24,7 +24,7 @@ from humanvlm.index.tables import Line, Table, scalar_type
 from humanvlm.index.tars import tar_table
 from humanvlm.index.text_files import text_table
 from humanvlm.shown import shown
-from humanvlm.weights.hub import open_hub
+from humanvlm.weights.hub import is_pinned, open_hub, warn_of_change
 
 KINDS = ((".tar",), (".parquet",), (".jsonl", ".ndjson"), (".csv", ".tsv"), (".json",), (".txt",))
 SUFFIXES = [suffix for kind in KINDS for suffix in kind]
@@ -41,7 +41,7 @@ class Opened:
 
 def open_source(source: str, encoding: str | None = None, *, pictures: bool = False) -> Opened:
     """Open a file, a folder, a pattern (``parts/*.parquet``), an address that fsspec reads (``s3://``, ``https://``),
-    or a dataset id of the hub.
+    or a dataset id of the hub, ``ORG/NAME[@REVISION]``.
 
     Files: txt, csv, tsv, jsonl, json (gzipped or not) and parquet. Folders: of pictures, with their metadata.csv or
     texts beside them; of lists; a saved dataset. encoding: of text files, found by itself when not given. pictures:
@@ -178,8 +178,12 @@ def _hub(name: str) -> Table:
     from datasets import load_dataset
     from datasets.exceptions import DatasetsError
 
+    repository, _, revision = name.partition("@")
+    if not is_pinned(revision):
+        warn_of_change(f"hub dataset {name}", f"{repository}@COMMIT")
     try:
-        return _dataset(name, load_dataset(name, streaming=True, trust_remote_code=False))
+        loaded = load_dataset(repository, revision=revision or None, streaming=True, trust_remote_code=False)
+        return _dataset(name, loaded)
     except (OSError, ValueError, DatasetsError) as error:
         reason = " ".join(str(error).split())[:160]
         remedy = "check the name and the network (HF_ENDPOINT), or set HF_TOKEN when it is private"

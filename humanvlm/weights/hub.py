@@ -67,15 +67,20 @@ def snapshot(name: str) -> Path:
             f"hub model {name!r}: no config.json with *.safetensors in it, and other formats are not read; name a "
             "revision or a conversion that has them"
         )
-    if not (revision and COMMIT.fullmatch(revision)):
-        _warn_of(name, f"{repository}@{folder.name}")
+    if not is_pinned(revision):
+        warn_of_change(f"hub model {name}", f"{repository}@{folder.name}")
     return folder
 
 
+def is_pinned(revision: str | None) -> bool:
+    """Whether a revision is a commit, which nobody can change, not a branch or tag."""
+    return revision is not None and COMMIT.fullmatch(revision) is not None
+
+
 @functools.cache
-def _warn_of(name: str, pinned: str) -> None:
-    """Once a process."""
-    log.warning("hub model %s: not pinned, its owner may change it; name %s to have the same again", name, pinned)
+def warn_of_change(what: str, pinned: str) -> None:
+    """Say, once a process, that something of the hub is not pinned, and what to name instead."""
+    log.warning("%s: not pinned, its owner may change it; name %s to have the same again", what, pinned)
 
 
 def identity(name: str) -> str:
@@ -87,7 +92,7 @@ def identity(name: str) -> str:
     if Path(name).is_dir():
         return hashlib.sha256(json.dumps(file_digests(Path(name))).encode()).hexdigest()
     repository, revision = _split(name)
-    if revision and COMMIT.fullmatch(revision):
+    if revision is not None and is_pinned(revision):
         return revision
     open_hub()
     from huggingface_hub import HfApi, try_to_load_from_cache

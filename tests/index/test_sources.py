@@ -4,7 +4,9 @@ import gzip
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +17,7 @@ from humanvlm.errors import UserError
 from humanvlm.index.build import build_index
 from humanvlm.index.sources import open_source
 from humanvlm.scrape.local_server import serve
+from humanvlm.weights.hub import warn_of_change
 
 LIST = "url,caption\nhttp://a.example/1,one\n"
 
@@ -112,3 +115,28 @@ def test_pictures_come_before_lists(tmp_path: Path) -> None:
     opened = open_source(str(tmp_path))
     assert [line.row for line in opened.tables[0].read(["path"])] == [{"path": "a.png", "text": None}]
     assert opened.skipped == {".csv": 1}
+
+
+@pytest.mark.parametrize(
+    ("source", "revision", "warned"),
+    [
+        ("org/faces", None, True),
+        ("org/faces@main", "main", True),
+        (f"org/faces@{'0a' * 20}", "0a" * 20, False),
+    ],
+)
+def test_a_dataset_of_the_hub_is_read_at_its_revision(
+    source: str, revision: str | None, warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+
+    def load(name: str, **options: Any) -> Any:
+        asked.append((name, options["revision"]))
+        return datasets.Dataset.from_dict({"url": ["http://a.example/1"]})
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    warn_of_change.cache_clear()
+    (table,) = open_source(source).tables
+    assert list(table.columns) == ["url"]
+    assert asked == [("org/faces", revision)]
+    assert ("org/faces@COMMIT to have the same again" in caplog.text) is warned
