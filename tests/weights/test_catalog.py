@@ -1,5 +1,6 @@
 """models.yaml: every declared file is installed, is the declared one, and every default of the params is declared."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -52,6 +53,26 @@ def test_an_entry_that_is_not_pinned_is_refused(changes: dict[str, object]) -> N
     assert entry.pinned == f"{entry.hub}@{entry.revision}"
     with pytest.raises(ValidationError):
         ModelEntry.model_validate(entry.model_dump() | changes)
+
+
+def test_a_malformed_entry_names_its_key() -> None:
+    with pytest.raises(UserError, match=r"models\.yaml: weighty\.revision: String should match"):
+        models._entry(
+            "weighty", model_entry("siglip-base-patch16-224").model_dump(exclude={"name"}) | {"revision": "main"}
+        )
+    with pytest.raises(UserError, match=r"models\.yaml: weighty: .*either a wheel, or a hub id with its revision"):
+        models._entry("weighty", model_entry("open-nsfw").model_dump(exclude={"name", "wheel"}))
+
+
+def test_no_code_of_a_wheel_is_imported(repo: Path) -> None:
+    entries = [entry for entry in model_entries().values() if entry.wheel]
+    theirs = {entry.part(part).file.partition("/")[0] for entry in entries for part in ("", *entry.parts)}
+    assert "rapidocr" in theirs
+    for path in [*(repo / "humanvlm").rglob("*.py"), *(repo / "orchestration").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            assert not {name.partition(".")[0] for name in names} & theirs, path
 
 
 def test_defaults_are_declared() -> None:

