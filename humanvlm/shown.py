@@ -19,10 +19,13 @@ MASK = "***"
 NESTED = 3  # times that an address may be quoted inside another one's query
 NOISY = ("httpx", "httpx2", "urllib3", "alembic", "mlflow", "matplotlib", "PIL")
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
-# An authority ends where urlsplit ends it (RFC 3986, 3.2): at the first / ? or #.
-ADDRESS = re.compile(r"//([^\s/?#\\\"<>]*)")
-# Unless a password has one of these, unquoted: what follows the first colon is then no port.
-ODD_PASSWORD = re.compile(r"//[^\s/?#\\\"<>@:]+:(?!\d*[/?#])[^\s/?#\"<>@]*[/?#][^\s\"<>@]{0,200}@")
+# An authority ends where urlsplit ends it (RFC 3986, 3.2): at the first / ? or #. JSON may write \/ for a slash.
+ADDRESS = re.compile(r"(\\?/\\?/)([^\s/?#\\\"<>]*)")
+# Unless a password has one of these, or a space, unquoted: what follows the first colon is then no port.
+ODD_PASSWORD = re.compile(
+    r"(\\?/\\?/)[^\s/?#\\\"<>@:\[]+:(?!\d*(?:[\s/?#\\]|$))[^\s/?#\"<>@]+[\s/?#][^\"<>@\r\n]{0,200}@"
+)
+QUOTED = re.compile(r"(?i)(%2f%2f)(?:(?!%2f|%3f|%23)[^\s/?#&\"<>]){1,200}(%40)")  # an address within another
 PAIR = re.compile(r"(?<=[?&#;])([^\s?&#;=\"<>]{1,200})=([^\s&#;\"<>]+)")
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # Names of query fields: these words, or these anywhere in the name.
@@ -30,17 +33,17 @@ SECRET_WORDS = frozenset(("auth", "code", "hmac", "jwt", "key", "pass", "pwd", "
 SECRET_PARTS = re.compile(r"(?i)token|secret|passw|signature|credential|authoriz|session|(api|access|private)[-_]?key")
 # Names of settings and headers: where "key" and "token" are words of a model's, too.
 SETTING_NAME = (
-    r"[\w-]{0,40}(?:passwo?r?d|pwd|secret(?:[-_]?key)?|(?:api|access|private)[-_]?key"
-    r"|(?:access|auth|hf|id|refresh|session)[-_]?token)"
+    r"passwo?r?d|pwd|secret(?:[-_]?key)?|(?:api|access|private)[-_]?key|(?:access|auth|hf|id|refresh|session)[-_]?token"
 )
-HEADER_NAME = r"(?:proxy-)?authorization|(?:set-)?cookie"
+HEADER_NAME = r"(?:proxy-)?authorization|(?:set-)?cookie|x-[a-z-]{0,30}(?:key|token)"
 HEADER = re.compile(rf"(?i)\b({HEADER_NAME})([\"']?\s*[:=]\s*(?:b?[\"'])?)[^\"'\r\n]+")
 BEARER = re.compile(r"\b([Bb]earer|Basic)(\s+)(?=\S*[0-9=])[\w.~+/=-]{8,}")
 SETTING = re.compile(
-    rf"(?i)(?<![\w-])({SETTING_NAME})"
-    r"(?:([\"']?\s*[:=]\s*b?[\"'])(?:\\.|[^\"'\\\r\n])+|(=)[^\s\"'&;]+)"
+    rf"(?i)({SETTING_NAME})"
+    r"(?:([\"']?\s*[:=]\s*b?[\"'])(?:\\.|[^\"'\\\r\n])+|(\s*=\s*)[^\s\"'&;]+)"
 )
-SETTING_KEY = re.compile(rf"(?i){SETTING_NAME}|{HEADER_NAME}")
+SETTING_KEY = re.compile(rf"(?i)[\w-]{{0,40}}(?:{SETTING_NAME})|{HEADER_NAME}")
+HINTS = ("authoriz", "basic", "bearer", "cookie", "key", "pass", "pwd", "secret", "token")  # without them there is none
 MARKS = ".,:!?)]}'"
 JOINERS = "\u200c\u200d"  # of scripts and emoji
 MARKUP = re.compile(r"[\\`*\[\]|~<>&@]|:(?=//)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|\A[#+=-]")
@@ -49,15 +52,22 @@ MARKUP = re.compile(r"[\\`*\[\]|~<>&@]|:(?=//)|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]
 def masked(text: str, nested: int = NESTED) -> str:
     """The text with *** for what only its owner should know: user and password of addresses, tokens and signatures in
     their queries and fragments (and in addresses quoted there), credentials in headers and settings."""
-    text = ADDRESS.sub(_address, ODD_PASSWORD.sub(f"//{MASK}@", text))
-    text = PAIR.sub(lambda found: _pair(found, nested), text)
+    if "/" in text:
+        text = ADDRESS.sub(_address, ODD_PASSWORD.sub(rf"\1{MASK}@", text))
+    if "%" in text:
+        text = QUOTED.sub(rf"\1{MASK}\2", text)
+    if "=" in text:
+        text = PAIR.sub(lambda found: _pair(found, nested), text)
+    folded = text.lower()
+    if not any(hint in folded for hint in HINTS):
+        return text
     text = SETTING.sub(rf"\1\2\3{MASK}", HEADER.sub(rf"\1\2{MASK}", text))
     return BEARER.sub(rf"\1\2{MASK}", text)
 
 
 def _address(found: re.Match[str]) -> str:
-    _, at, host = found[1].rpartition("@")
-    return f"//{MASK}@{host}" if at else found[0]
+    _, at, host = found[2].rpartition("@")
+    return f"{found[1]}{MASK}@{host}" if at else found[0]
 
 
 def _pair(found: re.Match[str], nested: int) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from humanvlm.shown import fenced, masked
+from humanvlm.shown import fenced, masked, shown
 from orchestration.dvc_graph import Graph, StageNode, code_version, load_graph, read_lock
 from orchestration.process import Finished, environment, stream
 
@@ -53,7 +53,9 @@ def _run_outside_dvc(
     except dg.DagsterExecutionInterruptedError:
         raise
     except dg.DagsterError as error:
-        raise dg.Failure(f"{node.name}: its launcher died ({error}); materialize again to resume") from error
+        raise dg.Failure(
+            f"{node.name}: its launcher died ({shown(str(error))}); materialize again to resume"
+        ) from error
     message = run.get_custom_messages()[-1]
     finished = Finished(message["code"], tuple(message["tail"]))
     if finished.code:

@@ -32,6 +32,12 @@ HIDDEN = [
     ("http://u:p@ss@h/", f"http://{MASK}@h/"),
     ("http://u:pa/ss?w#@h/p", f"http://{MASK}@h/p"),
     ("a.jpg,http://u:p@b,https://c:d@e/x", f"a.jpg,http://{MASK}@b,https://{MASK}@e/x"),
+    ("http://me:my pass@h/x", f"http://{MASK}@h/x"),
+    (r"{\"url\": \"https:\/\/u:p@h\/x\"}", rf"{{\"url\": \"https:\/\/{MASK}@h\/x\"}}"),
+    ("GET /fetch/https%3A%2F%2Fu%3Ap%40h%2Fx", f"GET /fetch/https%3A%2F%2F{MASK}%40h%2Fx"),
+    ("AccountName=x;AccountKey=abc==;Suffix=y", f"AccountName=x;AccountKey={MASK};Suffix=y"),
+    ("aws_secret_access_key = abc", f"aws_secret_access_key = {MASK}"),
+    ("redis://:pw@h:6379", f"redis://{MASK}@h:6379"),
     ("//u:p@h/x", f"//{MASK}@h/x"),
     ("s3://b/k?X-Amz-Signature=ab&X-Amz-Date=1): no", f"s3://b/k?X-Amz-Signature={MASK}&X-Amz-Date=1): no"),
     ("http://h/?AWSAccessKeyId=A&Expires=1&size=3", f"http://h/?AWSAccessKeyId={MASK}&Expires=1&size=3"),
@@ -44,6 +50,8 @@ HIDDEN = [
     ("{'Authorization': 'Bearer a b', 'Accept': '*/*'}", f"{{'Authorization': '{MASK}', 'Accept': '*/*'}}"),
     ('{"Authorization": "Bearer cut', f'{{"Authorization": "{MASK}'),
     ("sent Bearer sk-abc12345678 twice", f"sent Bearer {MASK} twice"),
+    ("X-Api-Key: abc", f"X-Api-Key: {MASK}"),
+    ("x-amz-security-token=abc", f"x-amz-security-token={MASK}"),
     ("host=db password=hunter2 x=1", f"host=db password={MASK} x=1"),
     ("MLFLOW_TRACKING_PASSWORD='a b'", f"MLFLOW_TRACKING_PASSWORD='{MASK}'"),
     ('{"api_key": "a\\"b"}', f'{{"api_key": "{MASK}"}}'),
@@ -52,7 +60,7 @@ PLAIN = [
     "list.csv line 3, why?",
     "http://127.0.0.1:8080/img@2x.jpg",
     "https://medium.com/@user?page=2&keywords=a",
-    "http://[::1]:80/x, http://h:",
+    "http://[::1]:80/x, http://h: and http://h:80 or write to me@h",
     "environment variable OPENAI_API_KEY: no key: it holds more than printable ASCII",
     "max_new_tokens=64 pad_token=<pad>",
     "//[bad",
@@ -155,6 +163,9 @@ def test_log_lines_and_tracebacks(capsys: pytest.CaptureFixture[str], monkeypatc
     assert re.search(r"\n  File .*test_shown\.py", said)
 
 
-@pytest.mark.parametrize("text", ["//a//u:p@", "http://u:p/", "?a=%2525", "'password", "secret='\\a", "cookie : "])
+LONG = ["//a//u:p@", "//u:x y", "%2f%2fa", "http://u:p/", "?a=%2525", "'password", "secret='\\a", "cookie : ", "x-key"]
+
+
+@pytest.mark.parametrize("text", LONG)
 def test_a_long_text_is_gone_through_once(text: str) -> None:
     assert masked(text * 20_000)  # quadratic, each of these would take minutes

@@ -15,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from humanvlm.errors import UserError
+from humanvlm.shown import log_to_stderr
 from humanvlm.weights.catalog import OWN
 
 log = logging.getLogger("humanvlm")
@@ -113,8 +114,10 @@ def _results(pool: ProcessPoolExecutor, futures: Mapping[Future[Result], int]) -
 def _start_worker() -> None:
     """One thread a worker, because the pool already uses every core; and no worker outlives its parent.
 
-    An orphan would go on writing the shard that the next run of the command writes too.
+    An orphan would go on writing the shard that the next run of the command writes too. Its
+    warnings are shown as the command shows its own.
     """
+    log_to_stderr("WARNING")
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
         os.environ[name] = "1"

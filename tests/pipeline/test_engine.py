@@ -1,5 +1,6 @@
 """The engine: every task once, errors pass through, a dead worker is one clear error."""
 
+import logging
 import os
 import signal
 import threading
@@ -99,3 +100,14 @@ def test_workers_come_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUMANVLM_WORKERS", "none")
     with pytest.raises(UserError, match="HUMANVLM_WORKERS"):
         default_workers()
+
+
+def warn(value: int) -> int:
+    logging.getLogger("humanvlm").warning("%d: http://me:word@h said \x1b[2J", value)
+    return value
+
+
+def test_what_a_worker_warns_of_is_as_it_may_be_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    assert sorted(map_shards(warn, [1, 2], 2)) == [1, 2]
+    said = capfd.readouterr().err
+    assert said.count(r"http://***@h said \x1b[2J") == 2
