@@ -132,12 +132,12 @@ def _entry(name: str, values: Mapping[str, Any]) -> ModelEntry:
 
 
 def _replaced(entries: Mapping[str, ModelEntry], name: str, path: str, sha256: str) -> ModelEntry:
-    """An entry whose main file is the user's. Its licence is theirs to know."""
+    """An entry whose main file is the user's. Its licence is theirs to know; cards need not show where it is."""
     if name not in entries or entries[name].wheel is None:
         known = ", ".join(sorted(key for key, entry in entries.items() if entry.wheel))
         raise ModelError(f"weights: {name!r} has no file to replace; humanvlm/weights/models.yaml has: {known}")
     changes = {"own": Path(path), "sha256": sha256, "licence": Licence(code=NOT_STATED, weights=NOT_STATED)}
-    return entries[name].model_copy(update={**changes, "note": f"{path}, in place of the declared file."})
+    return entries[name].model_copy(update={**changes, "note": f"{Path(path).name}, in place of the declared file."})
 
 
 def use_own_files(own: Mapping[str, tuple[str, str]]) -> None:

