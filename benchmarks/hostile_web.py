@@ -2,7 +2,7 @@
 
 One server answers for all names, by the ``Host`` of a request. ``KINDS`` names what hostile hosts do; each has a few
 hosts, and the names of ``silent`` are never answered. Runs as a process of its own, so that its memory and CPU are not
-counted with the crawl's; ``/figures`` says how often it was asked for what.
+counted with the crawl's; ``/figures`` says what the third party and those inside were asked for.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ import json
 import struct
 import sys
 import zlib
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import numpy as np
@@ -85,14 +84,20 @@ def bombs() -> dict[str, bytes]:
 
 
 class Web:
-    """The server. asked: requests by host and what was asked for. most_at_once: of pictures of the third party."""
+    """The server. most_at_once: requests of pictures of the third party; trespasses: those inside."""
 
     def __init__(self, canary: int) -> None:
         """canary: a port of 127.0.0.1 that nobody should come to."""
         self.canary = canary
         self.picture = photograph()
         self.bombs = bombs()
-        self.asked: Counter[str] = Counter()
+        self.lies = (
+            JPEG + b"Content-Length: 1000000000000\r\n\r\n" + self.picture,
+            JPEG + b"Content-Length: 7\r\nContent-Length: 9\r\n\r\n<html>",
+            JPEG + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(64 << 20)),
+            b"Content-Type: text/html\r\n\r\n<html>no picture</html>",
+            JPEG + b"\r\n" + self.picture[:500],
+        )
         self.third = self.most_at_once = self.trespasses = 0
         stars = b"allow:*" + b"a" * 40 + b"b" + b"a" * 40 + b"\n"
         self.robots = {
@@ -108,7 +113,6 @@ class Web:
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 path = request.split(" ")[1]
                 host = next(line[6:] for line in request.split("\r\n") if line.lower().startswith("host: "))
-                self.asked[f"{host} {path.partition('?')[0]}"] += 1
                 await self.answer(host, path, out)
                 await out.drain()
         out.close()
@@ -182,14 +186,7 @@ class Web:
         await self.repeat(out, starts[which], pieces[which], 0.02)
 
     async def do_lies(self, path: str, out: asyncio.StreamWriter) -> None:
-        lies = (
-            JPEG + b"Content-Length: 1000000000000\r\n\r\n" + self.picture,
-            JPEG + b"Content-Length: 7\r\nContent-Length: 9\r\n\r\n<html>",
-            JPEG + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(bytes(64 << 20)),
-            b"Content-Type: text/html\r\n\r\n<html>no picture</html>",
-            JPEG + b"\r\n" + self.picture[:500],
-        )
-        out.write(OK + lies[len(path) % len(lies)])
+        out.write(OK + self.lies[sum(path.encode()) % len(self.lies)])
         out.close()
 
     async def do_bombs(self, path: str, out: asyncio.StreamWriter) -> None:

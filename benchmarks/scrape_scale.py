@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -38,8 +38,10 @@ from humanvlm.data.atomic_io import atomic_file
 from humanvlm.index.build import SCHEMA
 from humanvlm.pipeline.runner import run_stage
 from humanvlm.scrape import stage
+from humanvlm.scrape.addresses import parse_url
 from humanvlm.scrape.crawl import Partition, crawl
 from humanvlm.scrape.fetch import Fetched
+from humanvlm.scrape.hosts import Turn
 from humanvlm.scrape.progress import Progress
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.reconcile import PICTURE, Known, id_hashes, reconciled, salt, state, url_hashes
@@ -152,9 +154,11 @@ def simulated_partition(partition: Partition) -> Progress:
     return asyncio.run(crawl(partition, answer))
 
 
-async def answer(url: str, pause: Callable[[float], None]) -> Fetched:
+async def answer(url: str, turn: Turn) -> Fetched:
     """A picture or a failure, by the URL alone."""
+    await turn.take(parse_url(url).raw_host or "", 0)
     await asyncio.sleep(LATENCY_S)
+    turn.answered()
     lot = zlib.crc32(url.encode()) % 1000
     for reason, share in FAILURES.items():
         lot -= share

@@ -1,6 +1,7 @@
 """A crawl of healthy hosts beside a hostile web, and the same healthy rows without it: what the hostile hosts cost.
 
-Names lead to public addresses, and these to one server on loopback (``hostile_web.py``): the crawl runs as on the open
+Names lead to public addresses, and these to servers on loopback (``hostile_web.py``), one of the healthy hosts and one
+of all others: the crawl runs as on the open
 web, with its usual settings, and no packet leaves the machine. Some names are never answered: a stand-in for the
 system's resolver sleeps, as that does. Both crawls run one after the other. Printed are the healthy rows that were
 kept, which have to be all; when the last of them was, and the ratio of that to the crawl without hostile hosts, at most
@@ -19,7 +20,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ MANY_HOSTS = {"subdomains": 200, "silent": 40}  # of one registered domain each
 ROWS_PER_SHARD = 500
 SAMPLE_S = 0.25
 MAX_RATIO = 1.2
-BACK = "93.184."  # addresses that lead to the server
+HOSTILE, HEALTHY = "93.184.", "93.185."  # addresses that lead to the servers
 
 # The crawl as users run it, but for who looks names up, where sockets lead to, and a note on each row that was kept.
 COMMAND = """
@@ -50,12 +51,13 @@ import json, os, socket, sys, time
 import humanvlm.scrape.crawl as crawl
 import humanvlm.scrape.stage as stage
 stage.MIN_PARTITION_ROWS = 500
-port, notes = int(sys.argv.pop(1)), sys.argv.pop(1)
+ports = {{"{hostile}": int(sys.argv.pop(1)), "{healthy}": int(sys.argv.pop(1))}}
+notes = sys.argv.pop(1)
 connect, look_up, fetch = socket.socket.connect, socket.getaddrinfo, crawl.fetch
 
 def routed(self, address):
-    if isinstance(address, tuple) and address[0].startswith("{back}"):
-        address = "127.0.0.1", port
+    if isinstance(address, tuple) and address[0][:7] in ports:
+        address = "127.0.0.1", ports[address[0][:7]]
     elif isinstance(address, tuple) and not address[0].startswith("127."):
         raise OSError(101, "Network is unreachable")
     return connect(self, address)
@@ -66,8 +68,9 @@ def resolved(host, port, *options, **named):
     if ".silent" in host:
         time.sleep(10)
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+    back = "{healthy}" if ".healthy." in host else "{hostile}"
     number = sum(host.encode())
-    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"{back}{{number % 250}}.{{number % 200 + 1}}", port))]
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"{{back}}{{number % 250}}.{{number % 200 + 1}}", port))]
 
 async def noted(client, url, *options):
     start = time.time()
@@ -104,12 +107,13 @@ def main() -> None:
     options = parser.parse_args()
     healthy, hostile = rows_of(options.rows)
     interval = options.seconds * HEALTHY_HOSTS / len(healthy)
-    with tempfile.TemporaryDirectory() as folder, served() as port:
-        alone = crawled(Path(folder, "alone"), healthy, port, interval)
+    with tempfile.TemporaryDirectory() as folder, served() as hostile_port, served() as port:
+        ports = hostile_port, port
+        alone = crawled(Path(folder, "alone"), healthy, ports, interval)
         show("alone", alone, len(healthy))
-        beside = crawled(Path(folder, "beside"), mixed(healthy, hostile), port, interval)
+        beside = crawled(Path(folder, "beside"), mixed(healthy, hostile), ports, interval)
         show("beside", beside, len(healthy))
-        inside = asked_for(port)
+        inside = asked_for(hostile_port)
     ratio = beside.last_s / alone.last_s
     print(f"hostile rows: {dict(beside.reasons)}")
     print(f"requests inside: {inside['trespasses']}; at once at the third party: {inside['third_party_at_once']}")
@@ -140,7 +144,7 @@ def mixed(healthy: list[str], hostile: list[str]) -> list[str]:
     return urls
 
 
-def crawled(project: Path, urls: list[str], port: int, interval_s: float) -> Figures:
+def crawled(project: Path, urls: list[str], ports: Sequence[int], interval_s: float) -> Figures:
     """What the command makes of the URLs."""
     (project / "data").mkdir(parents=True)
     (project / "notes").mkdir()
@@ -149,7 +153,14 @@ def crawled(project: Path, urls: list[str], port: int, interval_s: float) -> Fig
     params = yaml.safe_load(profile_path("cpu").read_text(encoding="utf-8"))
     params["raw_scrape"] = {"rows_per_shard": ROWS_PER_SHARD, "host_interval_s": interval_s}
     (project / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    command = [sys.executable, "-c", COMMAND.format(back=BACK), str(port), str(project / "notes"), "raw_scrape"]
+    command = [
+        sys.executable,
+        "-c",
+        COMMAND.format(hostile=HOSTILE, healthy=HEALTHY),
+        *map(str, ports),
+        str(project / "notes"),
+        "raw_scrape",
+    ]
     start = time.time()
     with (project / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -165,7 +176,14 @@ def crawled(project: Path, urls: list[str], port: int, interval_s: float) -> Fig
     noted = [json.loads(line) for file in (project / "notes").iterdir() for line in file.read_text().splitlines()]
     times = [(end - start, end - begun) for url, begun, end in noted if ".healthy." in url]
     kept, reasons = outcomes(project / "artifacts" / "raw_scrape")
-    return Figures(kept, max(last for last, _ in times), max(took for _, took in times), seconds, peak, reasons)
+    return Figures(
+        kept,
+        max((last for last, _ in times), default=0),
+        max((took for _, took in times), default=0),
+        seconds,
+        peak,
+        reasons,
+    )
 
 
 def outcomes(out: Path) -> tuple[int, dict[str, int]]:

@@ -52,6 +52,14 @@ class RawScrape(Section):
     max_retry_after_s: Annotated[
         float, Field(ge=0, description="longest a host's Retry-After makes the crawl wait for it, seconds")
     ] = 60.0
+    max_host_timeouts: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="requests of a host in a row that are not answered in time while others are, after which its "
+            "other rows are not asked for (host_unresponsive); 0: never",
+        ),
+    ] = 10
     max_redirects: Annotated[int, Field(ge=0, description="redirects followed from one URL")] = 5
     user_agent: Annotated[str, Field(description="who the crawl says it is, with a way to reach you")] = (
         "humanvlm/0.1 (dataset research; contact: set raw_scrape.user_agent)"

@@ -5,22 +5,21 @@ URLs come from the web, and so do redirects and DNS answers. All of them may poi
 resolver, are checked before each request.
 """
 
-import asyncio
 import re
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, lru_cache
 from urllib.parse import urljoin
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
+from humanvlm.scrape.names import SharedResolver, SystemResolver
 from humanvlm.scrape.ranges import is_metadata, is_public, refusal_of
 from humanvlm.scrape.reasons import RefusedError, without_credentials
 
 MAX_URL = 8192  # octets as asked for; what servers and proxies take at most
-MAX_CHECKED = 10_000  # names
 # Other protocols' ports, to which an HTTP request may mean something (https://fetch.spec.whatwg.org/#port-blocking).
 BLOCKED_PORTS = frozenset(
     [0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109,
@@ -138,6 +137,11 @@ def _without_dots(path: str) -> str:
     return "/" + "/".join(kept)
 
 
+def looks_literal(host: str) -> bool:
+    """Whether a host is an address, or is taken for one."""
+    return ":" in host or host.replace(".", "").isdigit()
+
+
 def check_target(url: URL, policy: Policy, source: URL | None = None) -> None:
     """Raises RefusedError when a URL is not to be asked for, by what it says itself: blocked_port, bad_url, and those
     of literal addresses that are not public.
@@ -148,11 +152,10 @@ def check_target(url: URL, policy: Policy, source: URL | None = None) -> None:
     127.0.0.1: anything that looks like an address must be a well-formed one.
     """
     host = url.raw_host or ""
-    looks_literal = ":" in host or host.replace(".", "").isdigit()
     inside = policy.is_inside(url)
     led = inside and source is not None and not policy.is_inside(source)
     try:
-        if looks_literal and (is_metadata(host) or ((led or not inside) and not is_public(host))):
+        if looks_literal(host) and (is_metadata(host) or ((led or not inside) and not is_public(host))):
             raise RefusedError(refusal_of(host), host)
     except ValueError:
         raise RefusedError("bad_url", f"malformed address {host}") from None
@@ -170,37 +173,13 @@ def _may_be_asked(address: str, private: bool) -> bool:
     return not is_metadata(address) if private else is_public(address)
 
 
-class SystemResolver(AbstractResolver):
-    """Looks names up as the system does, in the threads of the loop's default executor.
-
-    The loop's own ``getaddrinfo`` is not used: uvloop's has two at a time (half of libuv's threads), and a few names
-    whose servers do not answer would hold up all others.
-    """
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Addresses of a name. Raises OSError when there are none."""
-        look_up = partial(socket.getaddrinfo, host, port, family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
-        found = await asyncio.get_running_loop().run_in_executor(None, look_up)
-        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return [
-            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=flags)
-            for kind, _, protocol, _, address in found
-        ]
-
-    async def close(self) -> None:
-        pass
-
-
 class GuardedResolver(AbstractResolver):
     """Resolves local hosts to this run's own server, and other hosts to their public addresses only."""
 
     def __init__(self, policy: Policy, resolver: AbstractResolver | None = None, timeout_s: float = 5.0) -> None:
+        """timeout_s: of one look-up."""
         self.policy = policy
-        self.resolver = resolver or SystemResolver()
-        self.timeout_s = timeout_s
-        self._checked: dict[tuple[str, int], PrivateAddressError | None] = {}
+        self.resolver = SharedResolver(resolver or SystemResolver(), timeout_s)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -213,38 +192,12 @@ class GuardedResolver(AbstractResolver):
                     hostname=host, host="127.0.0.1", port=self.policy.port, family=socket.AF_INET, proto=0, flags=flags
                 )
             ]
-        try:
-            async with asyncio.timeout(self.timeout_s):
-                found = await self.resolver.resolve(host, port, family)
-        except TimeoutError:
-            raise OSError(f"{host} was not looked up within {self.timeout_s:g} s") from None
+        found = await self.resolver.resolve(host, port, family)
         private = self.policy.may_be_private(host, port)
         allowed = [answer for answer in found if _may_be_asked(answer["host"], private)]
         if found and not allowed:
             raise PrivateAddressError(host, found[0]["host"])
         return allowed
-
-    async def check(self, host: str, port: int) -> None:
-        """Whether a proxy may be asked about a host; a name that only the proxy can look up passes.
-
-        Raises PrivateAddressError.
-        """
-        if len(self._checked) >= MAX_CHECKED:
-            self._checked.clear()
-        key = host, port
-        if key not in self._checked:
-            self._checked[key] = await self._private(host, port)
-        if found := self._checked[key]:
-            raise found
-
-    async def _private(self, host: str, port: int) -> PrivateAddressError | None:
-        try:
-            await self.resolve(host, port)
-        except PrivateAddressError as error:
-            return error
-        except OSError:
-            pass
-        return None
 
     async def close(self) -> None:
         await self.resolver.close()

@@ -10,6 +10,7 @@ from humanvlm.data.jpeg import skeleton
 from humanvlm.scrape.reasons import RefusedError
 
 MAX_MEMBERS = 16  # of a gzip body: each leaves a copy of what follows it
+MAX_CODINGS = 8  # of one body
 GRACE_S = 0.5  # after all that was announced, for the end of a connection that is to end
 
 
@@ -56,9 +57,12 @@ def unpacked(data: bytes, encodings: str, most: int) -> bytes:
 
     Names of none (``identity``, ``chunked``, ``none``) are passed over. A body that is a picture, or has no sign of the
     coding that its head names, is left as it is. Raises RefusedError (bad_response) for other codings than gzip and
-    deflate, none of which was asked for, and for damaged data.
+    deflate, none of which was asked for, for more than a few, and for damaged data.
     """
-    for name in reversed([name.strip().lower() for name in encodings.split(",")]):
+    names = [name.strip().lower() for name in encodings.split(",")]
+    if len(names) > MAX_CODINGS:
+        raise RefusedError("bad_response", f"packed {len(names)} times")
+    for name in reversed(names):
         if is_picture(data):
             break
         if name in ("gzip", "x-gzip") and data.startswith(b"\x1f\x8b"):

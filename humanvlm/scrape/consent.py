@@ -165,6 +165,7 @@ class Consent:
         self._clock = clock
         self._small: Kept[URL, _Site] = Kept(MAX_KEPT_BYTES - MAX_LARGE_BYTES)
         self._large: Kept[URL, _Site] = Kept(MAX_LARGE_BYTES)
+        self._reading = asyncio.Semaphore(config.concurrency)  # origins
         self._loading: dict[URL, asyncio.Task[_Site]] = {}
         # What takes long is done here, one at a time: it costs time and memory, and only those wait who ask for it.
         self._beside = ThreadPoolExecutor(1, "consent")

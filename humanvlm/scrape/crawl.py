@@ -8,6 +8,7 @@ import asyncio
 import gc
 import json
 import socket
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -24,8 +25,9 @@ from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.errors import UserError
 from humanvlm.scrape import store
-from humanvlm.scrape.addresses import Policy, parse_url
-from humanvlm.scrape.fetch import Fetched, crawl_delay, fetch, open_client
+from humanvlm.scrape.addresses import Policy
+from humanvlm.scrape.fetch import Fetched, fetch, open_client
+from humanvlm.scrape.hosts import Hosts, Turn
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.local import check_sources, take
 from humanvlm.scrape.picture import Picture, prepare
@@ -36,12 +38,10 @@ from humanvlm.scrape.settings import settings
 from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
 MAX_OPEN_SHARDS = 4
-MAX_HOST_LIMITERS = 20_000
-MAX_NAME_LOOKUPS = 16
 TAKEN_AT_ONCE = 16  # pictures from files here, in memory
 PROGRESS_INTERVAL_S = 1.0
-Download = Callable[[str, Callable[[float], None]], Awaitable[Fetched]]
-Delay = Callable[[str], Awaitable[float]]
+SWITCH_S = 0.0005  # after which a thread that computes lets the event loop go on
+Download = Callable[[str, Turn], Awaitable[Fetched]]
 Result = TypeVar("Result")
 
 
@@ -61,52 +61,6 @@ class Partition:
     sources: Mapping[str, Path] = field(default_factory=dict)
 
 
-class HostLimiter:
-    """The turn-taking of one host: so many requests at a time, starts some time apart, and pauses it asked for."""
-
-    def __init__(self, at_once: int) -> None:
-        self._turns = asyncio.Semaphore(at_once)
-        self._free_at = 0.0
-
-    async def acquire(self, interval_s: float) -> None:
-        """Wait for a turn, to be held until ``release``. interval_s: least time between the starts of two requests."""
-        await self._turns.acquire()
-        try:
-            while (wait := self._free_at - time.monotonic()) > 0:
-                await asyncio.sleep(wait)
-        except BaseException:
-            self._turns.release()
-            raise
-        if interval_s:
-            self._free_at = time.monotonic() + interval_s
-
-    def release(self) -> None:
-        self._turns.release()
-
-    def pause(self, seconds: float) -> None:
-        self._free_at = max(self._free_at, time.monotonic() + seconds)
-
-    @property
-    def idle(self) -> bool:
-        return not self._turns.locked() and self._free_at <= time.monotonic()
-
-
-class HostLimiters:
-    """Those of all hosts, of which idle ones are forgotten. at_once: requests in flight to one host."""
-
-    def __init__(self, at_once: int) -> None:
-        self._at_once = at_once
-        self._known: dict[str, HostLimiter] = {}
-
-    def of(self, host: str) -> HostLimiter:
-        limiter = self._known.get(host)
-        if limiter is None:
-            if len(self._known) >= MAX_HOST_LIMITERS:
-                self._known = {name: limiter for name, limiter in self._known.items() if not limiter.idle}
-            limiter = self._known[host] = HostLimiter(self._at_once)
-        return limiter
-
-
 @dataclass
 class Shard:
     """A shard under way. repeated: row numbers that another row's URL stands for."""
@@ -119,14 +73,16 @@ class Shard:
 
 def crawl_partition(partition: Partition) -> Progress:
     """Download the partition's slices and write their shards. Raises UserError when the disk is full."""
-    thresholds = gc.get_threshold()
+    thresholds, switching = gc.get_threshold(), sys.getswitchinterval()
     # Thousands of rows wait at any time: looking through them all for cycles, again and again, took a quarter of the
     # time, and there is next to none.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+    sys.setswitchinterval(SWITCH_S)
     try:
         return run_loop(_over_http(partition))
     finally:
+        sys.setswitchinterval(switching)
         gc.set_threshold(*thresholds)
         gc.unfreeze()
 
@@ -142,26 +98,20 @@ def run_loop(crawl: Coroutine[Any, Any, Result]) -> Result:
 
 
 async def _over_http(partition: Partition) -> Progress:
-    # Looking a name up blocks a thread.
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(MAX_NAME_LOOKUPS))
     async with open_client(partition.config, partition.policy) as client:
-        progress = await crawl(partition, partial(fetch, client), partial(crawl_delay, client))
+        progress = await crawl(partition, partial(fetch, client), client.hosts)
         progress.mended = client.web.mended
         return progress
 
 
-async def _no_delay(url: str) -> float:
-    return 0.0
-
-
-async def crawl(partition: Partition, download: Download, delay: Delay = _no_delay) -> Progress:
+async def crawl(partition: Partition, download: Download, hosts: Hosts | None = None) -> Progress:
     """Run a partition.
 
-    download: one URL to its bytes, or RefusedError; it may pause the URL's host for some seconds. delay: least seconds
-    between two requests that a URL's site asks for, or RefusedError when it wants none.
+    download: one URL to its bytes, or RefusedError; it takes turns of hosts, and leaves the last one to the crawl.
+    hosts: those whose turns these are.
     """
     with ThreadPoolExecutor(partition.decoders) as decoders, ThreadPoolExecutor(1) as writer:
-        crawl = _Crawl(partition, download, delay, decoders, writer)
+        crawl = _Crawl(partition, download, hosts or Hosts(partition.config), decoders, writer)
         return await crawl.run()
 
 
@@ -170,23 +120,20 @@ class _Crawl:
         self,
         partition: Partition,
         download: Download,
-        delay: Delay,
+        hosts: Hosts,
         decoders: Executor,
         writer: Executor,
     ) -> None:
         self.partition = partition
         self.config = partition.config
         self.download = download
-        self.delay = delay
+        self.hosts = hosts
         self.decoders = decoders
         self.writer = writer
         self.taking = asyncio.Lock()
-        self.slots = asyncio.Semaphore(partition.config.concurrency)
-        self.consent_checks = asyncio.Semaphore(partition.config.concurrency)
-        self.limiters = HostLimiters(partition.config.per_host)
         self.progress = Progress()
         self.open = 0
-        self.runnable = 0  # rows that have their host's turn, or may have it at once
+        self.left = 0  # rows of open shards without an outcome
         self.changed = asyncio.Event()
 
     async def run(self) -> Progress:
@@ -197,7 +144,7 @@ class _Crawl:
                     await self._wait_for_room()
                     self.open += 1
                     shard = await asyncio.to_thread(self._open, part)
-                    self.runnable += len(shard.todo)
+                    self.left += len(shard.todo)
                     shards.create_task(self._shard(shard))
         except BaseExceptionGroup as group:
             raise first_of(group) from None
@@ -207,9 +154,14 @@ class _Crawl:
         return self.progress
 
     async def _wait_for_room(self) -> None:
-        while self.open >= MAX_OPEN_SHARDS or (self.open and self.runnable > 2 * self.config.concurrency):
+        while self.open >= MAX_OPEN_SHARDS or (self.open and self._busy > 2 * self.config.concurrency):
             self.changed.clear()
             await self.changed.wait()
+
+    @property
+    def _busy(self) -> int:
+        """Rows that are under way, or may be at once."""
+        return self.left - self.hosts.waiting
 
     def _open(self, part: Slice) -> Shard:
         """Read the slice's rows; those in the journal, duplicated or forgotten are not downloaded."""
@@ -272,28 +224,17 @@ class _Crawl:
         return fields, {number: store.metadata_of(row, fields) for number, row in zip(numbers, rows, strict=True)}
 
     async def _row(self, shard: Shard, number: int, row: IndexRow) -> None:
-        waiting = False
+        turn = Turn(self.hosts)
         try:
-            limiter = self.limiters.of(parse_url(row.url).raw_host or "")
-            async with self.consent_checks:
-                delay = max(self.config.host_interval_s, await self.delay(row.url))
-            waiting = True
-            self.runnable -= 1
-            await limiter.acquire(delay)
-            try:
-                self.runnable += 1
-                waiting = False
-                async with self.slots:
-                    fetched = await self.download(row.asked, limiter.pause)
-                    self.progress.bytes += len(fetched.data)
-                    await self._keep(shard, number, row, fetched)
-                    self.progress.add(None)
-            finally:
-                limiter.release()
+            fetched = await self.download(row.asked, turn)
+            self.progress.bytes += len(fetched.data)
+            await self._keep(shard, number, row, fetched)
+            self.progress.add(None)
         except RefusedError as refusal:
             self._refused(shard, number, row, refusal)
-        if not waiting:
-            self.runnable -= 1
+        finally:
+            turn.leave()
+        self.left -= 1
         self.changed.set()
 
     async def _take(self, shard: Shard, rows: Mapping[int, IndexRow]) -> None:
@@ -313,7 +254,7 @@ class _Crawl:
             self.progress.add(None)
         except RefusedError as refusal:
             self._refused(shard, number, row, refusal)
-        self.runnable -= 1
+        self.left -= 1
         self.changed.set()
 
     def _refused(self, shard: Shard, number: int, row: IndexRow, refusal: RefusedError) -> None:

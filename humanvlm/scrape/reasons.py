@@ -9,8 +9,8 @@ from humanvlm.errors import UserError
 # Reasons that may be gone another day: what `--retry-failed` asks for again.
 TRANSIENT_REASONS = frozenset(
     ["ai_txt_unreachable", "bad_response", "connect_error", "connect_timeout", "dns_error", "file_missing",
-     "file_unreadable", "first_byte_timeout", "http_408", "http_425", "http_429", "incomplete_body", "proxy_error",
-     "robots_unreachable", "tdmrep_unreachable", "timeout", "tls_error"]
+     "file_unreadable", "first_byte_timeout", "host_unresponsive", "http_408", "http_425", "http_429",
+     "incomplete_body", "proxy_error", "robots_unreachable", "tdmrep_unreachable", "timeout", "tls_error"]
 )  # fmt: skip
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(

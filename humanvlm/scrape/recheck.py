@@ -18,9 +18,9 @@ from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.places import SCHEME
 from humanvlm.data.shards import read_rows
 from humanvlm.scrape import store
-from humanvlm.scrape.addresses import Policy, parse_url
-from humanvlm.scrape.crawl import HostLimiters, first_of, run_loop
-from humanvlm.scrape.fetch import Client, crawl_delay, look, open_client
+from humanvlm.scrape.addresses import Policy
+from humanvlm.scrape.crawl import first_of, run_loop
+from humanvlm.scrape.fetch import Client, look, open_client
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.reasons import RefusedError, withdrawn
 
@@ -86,9 +86,7 @@ class _Recheck:
     def __init__(self, task: Recheck, client: Client) -> None:
         self.task = task
         self.client = client
-        self.slots = asyncio.Semaphore(task.config.concurrency)
         self.open = asyncio.Semaphore(MAX_OPEN_SHARDS)
-        self.limiters = HostLimiters(task.config.per_host)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as shards:
@@ -113,24 +111,7 @@ class _Recheck:
     async def _row(self, journal: Journal, place: int, url: str) -> None:
         answer: dict[str, Any] = {"url": url, "reason": None}
         try:
-            await self._look(url)
+            await look(self.client, url)
         except RefusedError as refusal:
             answer |= {"reason": refusal.reason, "detail": refusal.detail, "status": refusal.status}
         journal.append(place, answer | {"fetched_at": int(time.time())})
-
-    async def _look(self, url: str) -> None:
-        """Raises RefusedError."""
-        config = self.task.config
-        limiter = self.limiters.of(parse_url(url).raw_host or "")
-        async with self.slots:
-            delay = max(config.host_interval_s, await crawl_delay(self.client, url))
-        await limiter.acquire(delay)
-        try:
-            async with self.slots:
-                await look(self.client, url)
-        except RefusedError as refusal:
-            if refusal.retry_after_s is not None:
-                limiter.pause(min(refusal.retry_after_s, config.max_retry_after_s))
-            raise
-        finally:
-            limiter.release()

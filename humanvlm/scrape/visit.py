@@ -1,6 +1,10 @@
-"""What one fetch carries from redirect to redirect, and forgets at its end: credentials and cookies."""
+"""What one fetch carries from redirect to redirect, and forgets at its end: credentials, cookies, and its time."""
 
+import asyncio
+import time
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 from yarl import URL
@@ -41,6 +45,23 @@ class Visit:
             return ""
         text = "; ".join(f"{name}={morsel.value}" for name, morsel in self._jar.filter_cookies(url).items())
         return text if len(text) <= MAX_COOKIES else ""
+
+
+class Allowance:
+    """Seconds that a row may take for asking; what it waits for others does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+
+    @asynccontextmanager
+    async def spent(self) -> AsyncIterator[None]:
+        """Raises TimeoutError when nothing is left before the block ends."""
+        start = time.monotonic()
+        try:
+            async with asyncio.timeout(max(self.left, 0)):
+                yield
+        finally:
+            self.left -= time.monotonic() - start
 
 
 def _basic(url: URL) -> str:

@@ -1,13 +1,9 @@
 import asyncio
 import contextlib
 import socket
-import time
-from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
-from typing import Any
 
 import pytest
-import uvloop
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +13,6 @@ from humanvlm.scrape.addresses import (  # fmt: skip
     GuardedResolver,
     Policy,
     PrivateAddressError,
-    SystemResolver,
     check_target,
     joined,
     parse_url,
@@ -164,45 +159,6 @@ class Answers(AbstractResolver):
 
     async def close(self) -> None:
         pass
-
-
-class Silent(Answers):
-    async def resolve(self, *arguments: object) -> list[ResolveResult]:
-        await asyncio.sleep(3600)
-        return []
-
-
-def test_a_name_server_that_does_not_answer_is_not_waited_for() -> None:
-    with pytest.raises(OSError, match=r"a\.test was not looked up within 0\.01 s"):
-        asyncio.run(GuardedResolver(Policy(), Silent(), timeout_s=0.01).resolve("a.test"))
-
-
-def test_a_name_whose_servers_are_slow_does_not_hold_up_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def look_up(host: str, *arguments: object, **named: object) -> list[Any]:
-        time.sleep(0.3)
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-
-    async def all_of_them() -> float:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(8))
-        resolver, start = SystemResolver(), time.monotonic()
-        found = await asyncio.gather(*(resolver.resolve(f"{number}.test", 80) for number in range(8)))
-        assert {(answer["hostname"], answer["host"], answer["port"]) for answers in found for answer in answers} == {
-            (f"{number}.test", "8.8.8.8", 80) for number in range(8)
-        }
-        return time.monotonic() - start
-
-    for runner in (asyncio.run, uvloop.run):
-        assert runner(all_of_them()) < 1.2
-
-
-def test_the_system_knows_literal_addresses() -> None:
-    for host, family in (("127.0.0.1", socket.AF_INET), ("127.1", socket.AF_INET)):
-        (found,) = asyncio.run(SystemResolver().resolve(host, 80))
-        assert (found["host"], found["port"], found["family"]) == ("127.0.0.1", 80, family)
-    with pytest.raises(ValueError, match="too long"):
-        asyncio.run(SystemResolver().resolve("a" * 70 + ".test"))
 
 
 def resolve(policy: Policy, host: str, *answers: str) -> list[tuple[str, int]]:

@@ -6,14 +6,16 @@ import random
 import time
 import tracemalloc
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.fetch import Fetched, fetch, look, open_client
+from humanvlm.scrape.fetch import Client, Fetched, fetch, look, open_client
+from humanvlm.scrape.hosts import Hosts, Turn
 from humanvlm.scrape.reasons import RefusedError
 
 from .conftest import jpeg
@@ -27,8 +29,16 @@ def config(**changes: Any) -> RawScrape:
     return RawScrape(**({"timeout_s": 5.0, "retries": 0, "max_bytes": 1_000_000} | changes))
 
 
-def ignore(seconds: float) -> None:
-    pass
+class Noted(Turn):
+    """A turn that notes which pauses a host asks for."""
+
+    def __init__(self, hosts: Hosts, pauses: list[float]) -> None:
+        super().__init__(hosts)
+        self.pauses = pauses
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        super().pause(seconds)
 
 
 class Web:
@@ -39,12 +49,15 @@ class Web:
         self.internet = internet
         self.hits = faults.hits
 
-    def get(self, urls: Sequence[str], settings: RawScrape, pause: Callable[[float], None] = ignore) -> list[Outcome]:
-        async def one(client: Any, url: str) -> Outcome:
+    def get(self, urls: Sequence[str], settings: RawScrape, pauses: list[float] | None = None) -> list[Outcome]:
+        async def one(client: Client, url: str) -> Outcome:
+            turn = Noted(client.hosts, [] if pauses is None else pauses)
             try:
-                return await fetch(client, f"http://{HOST}{url}" if url.startswith("/") else url, pause)
+                return await fetch(client, f"http://{HOST}{url}" if url.startswith("/") else url, turn)
             except RefusedError as refusal:
                 return refusal
+            finally:
+                turn.leave()
 
         async def all_of_them() -> list[Outcome]:
             async with open_client(settings, Policy(settings.allow_private_hosts), self.internet) as client:
@@ -52,8 +65,8 @@ class Web:
 
         return asyncio.run(all_of_them())
 
-    def reason(self, url: str, pause: Callable[[float], None] = ignore, **changes: Any) -> str:
-        (result,) = self.get([url], config(**changes), pause)
+    def reason(self, url: str, pauses: list[float] | None = None, **changes: Any) -> str:
+        (result,) = self.get([url], config(**changes), pauses)
         return result.reason if isinstance(result, RefusedError) else "ok"
 
 
@@ -199,7 +212,7 @@ def test_each_further_attempt_waits_longer(web: Web) -> None:
 def test_retry_after_is_waited_for_and_passed_on(web: Web) -> None:
     pauses: list[float] = []
     start = time.monotonic()
-    assert web.reason("/flaky/1?after=1", pauses.append, retries=1) == "ok"
+    assert web.reason("/flaky/1?after=1", pauses, retries=1) == "ok"
     assert time.monotonic() - start >= 1
     assert pauses == [1]
 
@@ -212,7 +225,7 @@ def test_retry_after_is_waited_for_and_passed_on(web: Web) -> None:
 def test_a_wait_past_the_limit_is_given_up_at_once(web: Web, status: int, after: str, pause: float) -> None:
     pauses: list[float] = []
     start = time.monotonic()
-    assert web.reason(f"/status/{status}?after={after}", pauses.append, retries=3) == f"http_{status}"
+    assert web.reason(f"/status/{status}?after={after}", pauses, retries=3) == f"http_{status}"
     assert time.monotonic() - start < 2
     assert pauses == [pause]
     assert web.hits[f"/status/{status}"] == 1
@@ -221,8 +234,52 @@ def test_a_wait_past_the_limit_is_given_up_at_once(web: Web, status: int, after:
 def test_only_who_is_busy_or_asked_too_often_may_make_the_crawl_wait(web: Web) -> None:
     pauses: list[float] = []
     for url in ("/status/404?after=9", "/status/500?after=9", "/status/429?after=soon", "/status/429"):
-        web.reason(url, pauses.append)
+        web.reason(url, pauses)
     assert pauses == []
+
+
+def test_a_third_party_is_asked_as_it_wishes_whoever_leads_to_it(web: Web) -> None:
+    robots = b"User-agent: *\nCrawl-delay: 0.1\n"
+    with serve_faults(jpeg(), {"robots": robots}, {"/robots.txt": "/body/robots"}) as third:
+        web.internet.add("third.test", 80, third.port)
+        start = time.monotonic()
+        results = web.get([f"/to?url=http://third.test/ok/{n}" for n in range(6)], config())
+        assert {type(result) for result in results} == {Fetched}
+        assert time.monotonic() - start > 5 * 0.1
+    assert third.most_at_once == 1
+
+
+def test_no_more_than_a_hosts_share_is_asked_of_it_at_once_through_redirects(web: Web) -> None:
+    with serve_faults(jpeg()) as third:
+        web.internet.add("third.test", 80, third.port)
+        urls = [f"/to?url=http://third.test/slowly/{n}" for n in range(20)]
+        results = web.get(urls, config(per_host=3))
+        assert {type(result) for result in results} == {Fetched}
+    assert third.most_at_once == 3
+    assert web.faults.most_at_once <= 3
+
+
+def test_two_hosts_that_lead_to_each_other_do_not_wait_for_each_other(web: Web) -> None:
+    web.internet.add("other.test", 80, web.faults.port)
+    urls = [
+        f"http://{a}/to?url=http://{b}/slowly/{n}"
+        for n in range(9)
+        for a, b in ((HOST, "other.test"), ("other.test", HOST))
+    ]
+    results = web.get(urls, config(per_host=1, concurrency=2))
+    assert {type(result) for result in results} == {Fetched}
+
+
+def test_a_host_that_does_not_answer_is_given_up_while_others_answer(web: Web) -> None:
+    web.internet.add("tarpit.test", 80, web.faults.port)
+    tarpit = [f"http://tarpit.test/head/silence?{n}" for n in range(12)]
+    times: dict[str, Any] = {"first_byte_timeout_s": 0.2, "max_host_timeouts": 3, "per_host": 2}
+    results = web.get([*tarpit, *(f"/slowly/{n}" for n in range(40))], config(**times))
+    reasons = Counter(result.reason if isinstance(result, RefusedError) else "ok" for result in results)
+    assert reasons["ok"] == 40
+    assert reasons["host_unresponsive"] == 12 - reasons["first_byte_timeout"] > 6
+    alone = web.get(tarpit[:6], config(**times))
+    assert {getattr(result, "reason", "") for result in alone} == {"first_byte_timeout"}
 
 
 def test_what_was_compressed_unasked_is_bounded_too(web: Web) -> None:

@@ -22,8 +22,8 @@ import yaml
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.data.shards import read_folder, read_rows
 from humanvlm.pipeline.runner import run_stage
-from humanvlm.scrape import addresses, fetch
-from humanvlm.scrape.crawl import HostLimiter
+from humanvlm.scrape import addresses, names
+from humanvlm.scrape.hosts import HostLimiter
 
 from .certificates import authority, server_context, sign
 from .conftest import bomb_png, jpeg
@@ -242,7 +242,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_fault_ends_in_its_own_reason_and_in_time(
     here: Path, internet: Internet, web: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "DNS_TTL_S", 0)  # every request looks its name up again
+    monkeypatch.setattr(names, "FOUND_S", 0)  # every request looks its name up again
     expected = {
         (f"http://{SITE}{row}" if row.startswith("/") else row).replace("{port}", str(web.port)): reason
         for row, reason in ROWS.items()
@@ -358,7 +358,7 @@ def test_a_crawl_delay_is_kept(here: Path, internet: Internet, monkeypatch: pyte
     intervals: list[float] = []
     acquire = HostLimiter.acquire
 
-    async def noted(limiter: HostLimiter, interval_s: float) -> None:  # that it waits so long is test_crawl.py's
+    async def noted(limiter: HostLimiter, interval_s: float) -> None:  # that it waits so long is test_hosts.py's
         intervals.append(interval_s)
         await acquire(limiter, 0)
 

@@ -139,10 +139,10 @@ def test_killed_it_goes_on_and_asks_nobody_twice(
     calls: list[str] = []
 
     async def dying(client: Any, url: str) -> None:
+        await look(client, url)
         calls.append(url)
         if len(calls) > 7:
             raise UserError("no space left")
-        await look(client, url)
 
     monkeypatch.setattr(recheck, "look", dying)
     write_params(here, concurrency=1)

@@ -23,6 +23,7 @@ from humanvlm.pipeline.contract import RefusalError, StageError
 from humanvlm.scrape import crawl as crawling
 from humanvlm.scrape.crawl import Partition, crawl
 from humanvlm.scrape.fetch import Fetched
+from humanvlm.scrape.hosts import Turn
 from humanvlm.scrape.journal import Journal
 from humanvlm.scrape.picture import prepare
 from humanvlm.scrape.progress import Progress
@@ -96,7 +97,7 @@ class Crawls(RuleBasedStateMachine):
     async def over_web(self, partition: Partition) -> Progress:
         return await crawl(partition, self.download)
 
-    async def download(self, url: str, pause: Callable[[float], None]) -> Fetched:
+    async def download(self, url: str, turn: Turn) -> Fetched:
         self.tick()
         self.requests[url] += 1
         self.in_flight.add(url)

@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from humanvlm.scrape.crawl import HostLimiter
+from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.scrape.hosts import FIRST_AT_ONCE, HostLimiter, Hosts, Turn
+from humanvlm.scrape.reasons import RefusedError
 
 STEP_S = 0.03
 EARLY_S = 0.002  # by which a sleep may end before its time
@@ -47,7 +49,13 @@ def test_so_many_at_once_and_no_more(at_once: int) -> None:
             done += 1
 
     async def run() -> None:
+        nonlocal most, done
         limiter = HostLimiter(at_once)
+        await asyncio.gather(*(visit(limiter) for _ in range(20)))
+        assert (most, done) == (min(at_once, FIRST_AT_ONCE), 20)  # it has not answered yet
+        done = 0
+        for _ in range(2):
+            limiter.answered()
         await asyncio.gather(*(visit(limiter) for _ in range(20)))
 
     asyncio.run(run())
@@ -107,3 +115,50 @@ def test_who_gives_up_waiting_leaves_the_turn_to_others() -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
     assert len(starts(work)) == 1
+
+
+def test_a_row_has_one_turn_and_one_slot_and_none_while_it_waits() -> None:
+    async def run() -> None:
+        hosts = Hosts(RawScrape(concurrency=1, per_host=1))
+        first, second = Turn(hosts), Turn(hosts)
+        await first.take("a.test", 0)
+        await first.take("a.test", 0)
+        waiting = asyncio.create_task(second.take("b.test", 0))
+        await asyncio.sleep(0.01)
+        assert not waiting.done()  # for the slot
+        moving = asyncio.create_task(first.take("b.test", 0))
+        await waiting
+        assert hosts.limiter("a.test").idle
+        assert not moving.done()
+        second.leave()
+        await moving
+        first.leave()
+        first.leave()
+        assert hosts.slots._value == 1
+        assert hosts.limiter("b.test").idle
+
+    asyncio.run(run())
+
+
+def test_a_host_is_given_up_only_while_others_answer() -> None:
+    async def run() -> None:
+        hosts = Hosts(RawScrape(max_host_timeouts=2))
+        turn, other = Turn(hosts), Turn(hosts)
+        await turn.take("a.test", 0)
+        for _ in range(5):
+            turn.timed_out()
+        await turn.take("a.test", 0)
+        await other.take("b.test", 0)
+        other.answered()
+        turn.timed_out()
+        turn.answered()
+        turn.timed_out()
+        await turn.take("a.test", 0)
+        other.answered()
+        turn.timed_out()
+        with pytest.raises(RefusedError, match="host_unresponsive"):
+            await turn.take("a.test", 0)
+        with pytest.raises(RefusedError, match="host_unresponsive"):
+            await Turn(hosts).take("a.test", 0)
+
+    asyncio.run(run())
