@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from humanvlm.scrape.reasons import RefusedError
 
 MAX_TEXT = 8 << 20  # bytes that the packed texts of one PNG are unpacked to
+MAX_SEGMENTS = 4096  # of one JPEG that are looked through; the largest pieces of metadata need some hundreds
 MAX_ASSERTIONS = 64  # of one picture that are read
 MAX_ASSERTION = 16 << 10  # bytes that are read of one
 
@@ -58,7 +59,9 @@ def _jpeg_parts(data: bytes) -> Iterator[bytes]:
     """The XMP and the JUMBF boxes of a JPEG that need more than one segment (XMP part 3, 1.1.3; ISO/IEC 19566-5, D)."""
     parts: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
     at = 2
-    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] not in (b"\xda", b"\xd9", b""):
+    for _ in range(MAX_SEGMENTS):
+        if data[at : at + 1] != b"\xff" or data[at + 1 : at + 2] in (b"\xda", b"\xd9", b""):
+            break
         if data[at + 1] == 0xFF:  # fill
             at += 1
             continue

@@ -232,6 +232,20 @@ def test_little_is_read_of_assertions_with_lying_lengths(monkeypatch: pytest.Mon
     assert max(read) <= embedded.MAX_ASSERTION
 
 
+def test_so_many_segments_of_a_jpeg_are_looked_through() -> None:
+    wanted = app11(manifest())
+    for others, expected in ((embedded.MAX_SEGMENTS // 2, "opt_out_c2pa"), (embedded.MAX_SEGMENTS, "ok")):
+        data = jpeg(*[(0xEF, b"")] * others, *app11(manifest(), 50))
+        try:
+            check_metadata(data, "JPEG")
+            found = "ok"
+        except RefusedError as refusal:
+            found = refusal.reason
+        assert found == expected
+    with pytest.raises(RefusedError):  # what is in one piece is found anywhere
+        check_metadata(jpeg(*[(0xEF, b"")] * embedded.MAX_SEGMENTS, *wanted), "JPEG")
+
+
 def test_texts_of_a_png_are_unpacked_within_a_bound() -> None:
     packed = zlib.compress(bytes(16 << 20))
     chunks = [(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + packed)] * 50
