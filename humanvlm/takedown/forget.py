@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,14 @@ from humanvlm.data.columns import ALSO_AT
 from humanvlm.data.dropped import dropped_path, write_dropped
 from humanvlm.data.seals import key_path
 from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shard, read_rows, store_of
-from humanvlm.data.tombstones import FORGOTTEN, Tombstones, host_hashes, url_hash
+from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
 from humanvlm.takedown import remaining as copies
 from humanvlm.takedown.artifacts import Artifact, find_artifacts
 from humanvlm.takedown.pictures import find_pictures
+from humanvlm.takedown.rows import closure, covers, journal_rows, keys_of, look_alikes
 
-KEYS = ("id", "url", "final_url", "sha256", "source_sha256", ALSO_AT)
 WAS_KEPT = "was kept"
 KEEP = "without it the list is of no use: keep it out of git, back it up, and give it to whoever runs this project"
 
@@ -98,77 +98,6 @@ def _complete_changes(folder: Path) -> None:
     mend(folder)
 
 
-def closure(artifacts: Sequence[Artifact], stones: Tombstones) -> tuple[Tombstones, Tombstones]:
-    """The tombstones with the id, URLs and picture of every row that they cover, until no row adds any.
-
-    So a picture stays away under another URL, and a URL with another text. Second: what of them the rows have.
-    """
-    while True:
-        rows = [row for row in _all_rows(artifacts) if covers(stones, row)]
-        met = Tombstones(
-            frozenset(one["id"] for row in rows for one in (row, *_copies(row))),
-            frozenset(url_hash(url) for row in rows for url in _urls(row)),
-            frozenset(row[key] for row in rows for key in ("sha256", "source_sha256") if row.get(key)),
-            frozenset(hash for row in rows for url in _urls(row) for hash in host_hashes(url)),
-        ).sealed(stones.keys)
-        met = replace(met, hosts=met.hosts & stones.hosts)
-        if stones | met == stones:
-            return stones, met
-        stones |= met
-
-
-def _copies(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The other addresses of the very picture, as human_scenes wrote them down."""
-    return [one for one in row.get(ALSO_AT) or () if one["exact"]]
-
-
-def _urls(row: Mapping[str, Any]) -> list[str]:
-    names = (row.get("url"), row.get("final_url"), *(one["url"] for one in _copies(row)))
-    return [name for name in names if name]
-
-
-def look_alikes(artifacts: Sequence[Artifact], stones: Tombstones) -> frozenset[str]:
-    """Ids, not forgotten, of rows that human_scenes dropped as near duplicates of a forgotten one, or kept for it."""
-    scenes = [path for artifact in artifacts if artifact.stage == "human_scenes" for path in artifact.drops()]
-    rows = (row for path in scenes for row in read_rows(path, ("id", "reason", "detail")))
-    pairs = [(row["id"], row["detail"].removeprefix("of ")) for row in rows if row["reason"] == "near_duplicate"]
-    gone = {id: stones.covers(id) for pair in pairs for id in pair}
-    return frozenset(id for pair in pairs if any(gone[one] for one in pair) for id in pair if not gone[id])
-
-
-def covers(stones: Tombstones, row: Mapping[str, Any]) -> bool:
-    """Whether a row is forgotten; of KEYS it may lack any but the id."""
-    return (
-        stones.covers(row["id"], row.get("url"), row.get("sha256"))
-        or stones.covers(url=row.get("final_url"))
-        or stones.covers(sha256=row.get("source_sha256"))
-        or any(stones.covers(one["id"], one["url"]) for one in _copies(row))
-    )
-
-
-def _all_rows(artifacts: Sequence[Artifact]) -> Iterator[dict[str, Any]]:
-    """The KEYS of all rows: kept, dropped, and in the journals of an interrupted crawl."""
-    for artifact in artifacts:
-        if artifact.sharded:
-            for path in (*artifact.shards(), *artifact.drops()):
-                yield from _keys(path)
-            for journal in artifact.journals():
-                yield from _journal_rows(journal)
-
-
-def _keys(path: Path) -> Iterator[dict[str, Any]]:
-    present = open_shard(path).schema_arrow.names
-    return read_rows(path, [name for name in KEYS if name in present])
-
-
-def _journal_rows(path: Path) -> list[dict[str, Any]]:
-    from humanvlm.scrape.journal import Journal
-
-    journal = Journal(path)
-    journal.close()
-    return [dict(entry.row) for entry in journal.entries.values()]
-
-
 def _clean(artifacts: Sequence[Artifact], stones: Tombstones) -> Iterator[str]:
     """Clean the sharded artifacts in their order; yield a line for each that held something."""
     renamed: dict[str, str] = {}
@@ -191,12 +120,12 @@ def _remove_scratch(artifact: Artifact, stones: Tombstones) -> None:
                 work.unlink()
     shutil.rmtree(artifact.folder / ".work" / "also", ignore_errors=True)  # human_scenes writes it anew
     for kept in artifact.folder.parent.glob(f".{artifact.folder.name}.kept/*.parquet"):
-        if any(covers(stones, row) for row in _keys(kept)):
+        if any(covers(stones, row) for row in keys_of(kept)):
             for hashes in kept.parent.glob("*.npy"):
                 hashes.unlink()
             kept.unlink()
     for journal in artifact.journals():
-        if any(row["url"] and covers(stones, row) for row in _journal_rows(journal)):
+        if any(row["url"] and covers(stones, row) for row in journal_rows(journal)):
             journal.unlink()  # the crawl asks for this shard's rows again
 
 
@@ -207,14 +136,14 @@ def remove_rows(artifact: Artifact, stones: Tombstones) -> tuple[int, int]:
     """
     removed = [0, 0]
     store = store_of(artifact.folder)
-    gone_of = {path.name: {row["id"] for row in _keys(path) if covers(stones, row)} for path in artifact.shards()}
+    gone_of = {path.name: {row["id"] for row in keys_of(path) if covers(stones, row)} for path in artifact.shards()}
     for name in sorted(gone_of.keys() | {path.name for path in artifact.drops()}):
         shard, drops = store / name, dropped_path(store, name)
         gone = gone_of.get(name, set())
         if artifact.stage == "raw_scrape":
             removed[1] += _blank(shard, drops, gone, stones)  # first: killed in between, the row is still counted
         elif drops.exists():
-            out = {row["id"] for row in _keys(drops) if covers(stones, row)}
+            out = {row["id"] for row in keys_of(drops) if covers(stones, row)}
             removed[1] += len(out)
             filter_shard(drops, lambda ids, out=out: [id not in out for id in ids])  # type: ignore[misc]
         if gone or _names_forgotten(shard, stones):
