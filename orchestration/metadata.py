@@ -1,27 +1,17 @@
-"""What Dagster shows of an artifact, from its report.json: counts, drops, metrics, plots, a few pictures.
+"""What Dagster shows of an artifact, from its report.json: counts, drops, metrics, and where its plots are.
 
-Pictures are inlined as small data URIs, so the event log stays light and the UI needs no file access.
+No picture is put into the metadata: the event log keeps what it is told for good, and a takedown must be able to
+delete it.
 """
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
-from humanvlm.data.shards import find_shards, open_shard
 from humanvlm.pipeline.contract import read_report
 from humanvlm.shown import markdown, masked, shown
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-MAX_PLOTS = 4
-PLOT_WIDTH = 520
-TILE = 112
-TILES = (6, 2)
 
 
 def describe_artifact(folder: Path) -> dict[str, Any]:
@@ -38,6 +28,7 @@ def describe_artifact(folder: Path) -> dict[str, Any]:
         **{f"metric: {name}": round(float(value), 6) for name, value in report["metrics"].items()},
         "seconds": float(report["timings"]["seconds"]),
         "report": dg.MetadataValue.path(str(folder / "report.json")),
+        "page": f"humanvlm show {folder}",
         "MLflow": _mlflow_hint(),
     }
 
@@ -75,45 +66,5 @@ def _mlflow_hint() -> dg.MetadataValue[Any]:
 
 
 def _pictures(folder: Path, report: Mapping[str, Any]) -> dict[str, dg.MetadataValue[Any]]:
-    pngs = [name for name in report["plots"] if name.endswith(".png") and (folder / name).exists()]
-    pictures = {f"plot: {Path(name).stem}": _plot(folder / name) for name in pngs[:MAX_PLOTS]}
-    shards = find_shards(folder)
-    sheet = _contact_sheet(shards[0]) if shards else None
-    return pictures | ({"samples": sheet} if sheet else {})
-
-
-def _plot(path: Path) -> dg.MetadataValue[Any]:
-    from PIL import Image
-
-    from humanvlm.data.image import decode
-
-    image = decode(path.read_bytes())
-    image.thumbnail((PLOT_WIDTH, PLOT_WIDTH))
-    return _inline(image.convert("P", palette=Image.Palette.ADAPTIVE, colors=64), "PNG", path.stem)
-
-
-def _contact_sheet(shard: Path) -> dg.MetadataValue[Any] | None:
-    """The first pictures of a shard as one sheet; None when its rows hold none."""
-    from PIL import Image, ImageOps
-
-    from humanvlm.inspect.plots import picture_of
-
-    file = open_shard(shard)
-    if "image" not in file.schema_arrow.names or not file.metadata.num_rows:
-        return None
-    columns, rows = TILES
-    cells = next(file.iter_batches(batch_size=columns * rows, columns=["image"])).column(0).to_pylist()
-    sheet = Image.new("RGB", (columns * TILE, -(-len(cells) // columns) * TILE), "white")
-    for index, cell in enumerate(cells):
-        picture = picture_of({"image": cell}, TILE)
-        if picture is not None:  # else its place stays empty
-            tile = ImageOps.pad(picture, (TILE - 4, TILE - 4), color="white")
-            sheet.paste(tile, (index % columns * TILE + 2, index // columns * TILE + 2))
-    return _inline(sheet, "JPEG", "samples", quality=70)
-
-
-def _inline(image: "Image", kind: str, title: str, **options: Any) -> dg.MetadataValue[Any]:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, optimize=True, **options)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return dg.MetadataValue.md(f"![{markdown(title)}](data:image/{kind.lower()};base64,{encoded})")
+    names = [name for name in report["plots"] if (folder / name).exists()]
+    return {f"plot: {markdown(Path(name).stem)}": dg.MetadataValue.path(str(folder / name)) for name in names}

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from humanvlm.pipeline.stages import SHARDED
 
 FORMATS = ("webdataset", "hf", "released")
 LISTING = "export.json"
+NOTED = Path(".state/exports.jsonl")  # folders that were exported to, a JSON string a line
 SPLIT = re.compile(r"\w{1,40}")
 
 
@@ -59,11 +60,40 @@ def export(kind: str, artifact: Path, out: Path, text_column: str | None = None)
     schema = open_shard(shards[0]).schema_arrow.remove_metadata()
     form = form_of(kind, report["stage"], schema, text_column)
     what = {"format": kind, "stage": report["stage"], "text_column": getattr(form, "text", None)}
-    made_from = hashlib.sha256(json.dumps([what, identity(artifact)]).encode()).hexdigest()
+    made_from = _made_from(what, identity(artifact))
+    _note(out)
     if (done := _finished(out, made_from)) is None:
         done = _write_all(form, artifact, out, {**what, "made_from": made_from})
     text = f"; text: {what['text_column']}" if what["text_column"] else ""
     return f"{out}: {done['rows']:,} rows of {artifact} in {len(done['files']):,} files ({kind}{text})"
+
+
+def _made_from(what: Mapping[str, Any], artifact: str) -> str:
+    return hashlib.sha256(json.dumps([what, artifact]).encode()).hexdigest()
+
+
+def _note(out: Path) -> None:
+    """Write down where an export goes, for a takedown to name it."""
+    if out.resolve() not in noted(Path()):
+        NOTED.parent.mkdir(parents=True, exist_ok=True)
+        with NOTED.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(str(out.resolve())) + "\n")
+
+
+def noted(root: Path) -> list[Path]:
+    """Folders that the project at ``root`` exported to."""
+    path = root / NOTED
+    return [Path(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def is_of(out: Path, artifacts: Collection[str]) -> bool:
+    """Whether a folder is a finished export of an artifact with one of these identities."""
+    try:
+        done = json.loads((out / LISTING).read_bytes())
+        what = {name: done[name] for name in ("format", "stage", "text_column")}
+        return any(done["made_from"] == _made_from(what, one) for one in artifacts)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _finished(out: Path, made_from: str) -> dict[str, Any] | None:

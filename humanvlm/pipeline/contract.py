@@ -249,14 +249,21 @@ def identity(folder: Path, parts: Sequence[str] = ()) -> str:
     if not folder.is_dir():
         raise StageError(f"{folder}: no such folder; make it with `humanvlm sample` or `humanvlm index`, or `dvc pull`")
     if (folder / "report.json").exists():
-        listing = [(file["path"], file["sha256"]) for file in read_report(folder)["outputs"]]
-    else:
-        if folder.parent.name == "artifacts":
-            read_report(folder)
-        roots = [folder / part for part in parts] if parts else [folder]
-        found = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
-        files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
-        listing = [(str(path.relative_to(folder)), sha256_file(path)) for path in files]
+        return identity_of(read_report(folder))
+    if folder.parent.name == "artifacts":
+        read_report(folder)
+    roots = [folder / part for part in parts] if parts else [folder]
+    found = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
+    files = sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    return _listed([(str(path.relative_to(folder)), sha256_file(path)) for path in files])
+
+
+def identity_of(report: Mapping[str, Any]) -> str:
+    """What the artifact of a report is."""
+    return _listed([(file["path"], file["sha256"]) for file in report["outputs"]])
+
+
+def _listed(listing: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 

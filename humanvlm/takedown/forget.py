@@ -27,9 +27,10 @@ from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shar
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
-from humanvlm.takedown import remaining as copies
-from humanvlm.takedown.artifacts import Artifact, find_artifacts
+from humanvlm.takedown import derived, dvc_cache, event_log, mlflow_runs
+from humanvlm.takedown.artifacts import Artifact, find_artifacts, made_with
 from humanvlm.takedown.pictures import find_pictures
+from humanvlm.takedown.remaining import remaining
 from humanvlm.takedown.rows import closure, covers, journal_rows, keys_of, look_alikes
 
 WAS_KEPT = "was kept"
@@ -54,7 +55,7 @@ def forget(
     """
     listed = root / tombstones.PATH
     with ExitStack() as locks:
-        artifacts = find_artifacts(root / "artifacts")
+        artifacts = find_artifacts(root)
         for artifact in artifacts:
             locks.enter_context(locked(artifact.folder))
             if artifact.stage == "raw_scrape":
@@ -82,13 +83,29 @@ def forget(
             lines.append(f"in no artifact: {unknown:,} of {len(asked):,} asked for; recorded all the same")
         if stones:
             lines += _clean(artifacts, stones)
-            lines += copies.remove_pages(root)
-            lines += copies.remove_replies(root, stones)
-            for artifact in artifacts:
-                if not artifact.sharded:
-                    lines += copies.remove_records(artifact.folder, stones)
-            lines += copies.remaining(root, stones, sorted(alike), _outdated(artifacts))
+            lines += _clear(root, artifacts, stones, sorted(alike))
     return "\n".join(lines)
+
+
+def _clear(root: Path, artifacts: Sequence[Artifact], stones: Tombstones, alike: Sequence[str]) -> Iterator[str]:
+    """Clear what was made of the rows that went; yield a line for each place, and then for each that is left."""
+    yield from derived.remove_pages(root)
+    yield from derived.remove_replies(root, stones)
+    yield from derived.remove_features(root, stones)
+    yield from event_log.remove_inlined(event_log.log_folder(root))
+    for artifact in artifacts:
+        if not artifact.sharded:
+            yield from derived.remove_records(artifact.folder, stones)
+    outdated, former = made_with(artifacts)
+    yield from derived.blank_pages(outdated)
+    removed, former = dvc_cache.remove_objects(root, stones, former)
+    yield from removed
+    current = frozenset(identity(one.folder) for one in artifacts if one.complete and one not in outdated)
+    removed, left = mlflow_runs.remove_shown(root, former, current)
+    yield from removed
+    names = [artifact.stage for artifact in outdated]
+    left = [*remaining(root, stones, artifacts, alike, names, current), *left]
+    yield from ("may still hold copies:", *(f"  {line}" for line in left)) if left else ()
 
 
 def _complete_changes(folder: Path) -> None:
@@ -277,18 +294,3 @@ def _illustrate(artifact: Artifact, counts: Counts, report: dict[str, Any]) -> N
         report["metrics"] = {**report["metrics"], **described.metrics}
         tables = {**report["info"].get("tables", {}), **described.info["tables"]}
         report["info"] = {**report["info"], "tables": tables}
-
-
-def _outdated(artifacts: Sequence[Artifact]) -> list[str]:
-    """Stages whose artifact, or what it was made from, was made with rows that have been removed since."""
-    former: set[str] = set()
-    outdated = []
-    for artifact in artifacts:
-        if not artifact.complete:
-            continue
-        report = read_report(artifact.folder)
-        former |= set(report.get("formerly", ()))
-        if not former.isdisjoint(report["inputs"].values()):
-            outdated.append(artifact.stage)
-            former.add(identity(artifact.folder))
-    return outdated

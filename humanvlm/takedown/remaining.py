@@ -1,63 +1,91 @@
-"""What else may hold a forgotten sample: cached pages, which are deleted, and the rest, which is named."""
+"""What may still hold a forgotten sample and is not ours to delete: named, with what clears it."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from humanvlm.data.hashing import sha256_file
 from humanvlm.data.places import Place
+from humanvlm.data.shards import open_shard
 from humanvlm.data.tombstones import Tombstones
-from humanvlm.inference.cache import forget_replies, store_folder
+from humanvlm.errors import UserError
+from humanvlm.export import folder as exports
+from humanvlm.takedown import dvc_cache
+from humanvlm.takedown.artifacts import Artifact, project_files
+from humanvlm.takedown.lines import count_lines
+from humanvlm.takedown.rows import covers, keys_of
 
 LISTED = 10
 
 
-def remove_pages(root: Path) -> Iterator[str]:
-    """Delete the cached pages of ``humanvlm show``."""
-    pages = sorted(root.glob(".state/show/*.html"))
-    for page in pages:
-        page.unlink()
-    if pages:
-        yield f"{root / '.state' / 'show'}: {len(pages)} pages removed"
-
-
-def remove_replies(root: Path, stones: Tombstones) -> Iterator[str]:
-    """Delete the kept replies of models that tell of a forgotten picture, and name those that may."""
-    folder = root / store_folder()
-    unknown = 0
-    for path, removed, silent in forget_replies(folder, lambda picture: stones.covers(sha256=picture)):
-        unknown += silent
-        if removed:
-            yield f"{path}: {removed:,} replies removed"
-    if unknown:
-        yield f"{folder}: {unknown:,} replies do not say of which picture they tell; delete their files to be sure"
-
-
-def remove_records(folder: Path, stones: Tombstones) -> Iterator[str]:
-    """Delete the per-sample records of an evaluation that name a forgotten sample, and the page made from them."""
-    records = [path for path in sorted(folder.rglob("*.jsonl")) if count_lines(path, stones)]
-    for path in [*(folder.glob("*.html") if records else ()), *records]:  # the page first: records tell that it is due
-        path.unlink()
-        yield f"{path}: removed; `humanvlm {folder.name}` makes it again"
-
-
-def remaining(root: Path, stones: Tombstones, near_duplicates: Sequence[str], outdated: Sequence[str]) -> list[str]:
-    """Lines that name every copy that is known to be left, or may be, and what clears it."""
-    lines = list(_in_data(root / "data", stones))
+def remaining(
+    root: Path,
+    stones: Tombstones,
+    artifacts: Sequence[Artifact],
+    near_duplicates: Sequence[str],
+    outdated: Sequence[str],
+    current: frozenset[str],
+) -> Iterator[str]:
+    """Every copy that is known to be left, or may be, and what clears it. current: identities of clean artifacts."""
+    yield from _in_data(root / "data", stones)
     if near_duplicates:
         listing = ", ".join(near_duplicates[:LISTED]) + (", ..." if len(near_duplicates) > LISTED else "")
-        lines.append(
-            f"artifacts: {len(near_duplicates):,} near duplicates: {listing}; --near-duplicates takes them too"
-        )
+        yield f"artifacts: {len(near_duplicates):,} near duplicates: {listing}; --near-duplicates takes them too"
     if outdated:
-        lines.append(f"{', '.join(outdated)}: made with forgotten samples; `humanvlm run` or `dvc repro` repeats them")
+        yield f"{', '.join(outdated)}: made with forgotten samples; `humanvlm run` or `dvc repro` repeats them"
+    for folder in (artifact.folder / ".work" for artifact in artifacts if not artifact.sharded):
+        if (folder / "tokens").is_dir():
+            yield f"{folder}: texts of a training under way; delete it to begin anew"
+    yield from _exported(root, current)
+    yield from _elsewhere(root, stones, [artifact.folder for artifact in artifacts])
+    yield from _in_dvc(root)
+
+
+def _exported(root: Path, current: frozenset[str]) -> Iterator[str]:
+    """Exports that are not of an artifact as it is now."""
+    found = {path.parent for path in project_files(root) if path.name == exports.LISTING}
+    for folder in sorted(found | set(exports.noted(root))):
+        if not folder.is_dir():
+            yield f"{folder}: an export was there; copies of it may be elsewhere"
+        elif not exports.is_of(folder, current):
+            yield f"{folder}: an export of before; delete it, or export again to the same folder"
+
+
+def _elsewhere(root: Path, stones: Tombstones, artifacts: Sequence[Path]) -> Iterator[str]:
+    """Files in further folders of the project that hold, show or name a forgotten sample."""
+    apart = [*artifacts, *{path.parent for path in project_files(root) if path.name == exports.LISTING}]
+    for path in project_files(root):
+        if any(path.is_relative_to(folder) for folder in apart):
+            continue
+        if path.suffix == ".html":
+            if b"data:image/" in path.read_bytes():
+                yield f"{path}: a page with pictures; delete it"
+        elif path.suffix == ".parquet":
+            if rows := _rows(path, stones):
+                yield f"{path}: {rows:,} rows; delete them, or make it again"
+        elif path.suffix in (".json", ".jsonl"):
+            if lines := count_lines(path, stones):
+                yield f"{path}: {lines:,} lines; delete them, or make it again"
+        elif path.stat().st_size <= dvc_cache.LARGEST and stones.covers(sha256=sha256_file(path)):
+            yield f"{path}: the picture; delete it"
+
+
+def _rows(path: Path, stones: Tombstones) -> int:
+    """Rows of a table with sample ids, or URLs, that are forgotten."""
+    try:
+        names = open_shard(path).schema_arrow.names
+        return sum(covers(stones, {"id": None, **row}) for row in keys_of(path)) if {"id", "url"} & set(names) else 0
+    except UserError:
+        return 0  # not Parquet
+
+
+def _in_dvc(root: Path) -> Iterator[str]:
     if (root / ".dvc").is_dir():
-        lines.append("DVC's cache: `dvc commit --force`, then `dvc gc --workspace` (with --cloud: remotes too)")
-    if (root / ".state" / "mlflow.db").exists() or os.environ.get("MLFLOW_TRACKING_URI", "none") != "none":
-        lines.append("MLflow: earlier runs hold contact sheets and reports; delete these runs, then `mlflow gc`")
-    return ["may still hold copies:", *(f"  {line}" for line in lines)] if lines else []
+        yield "dvc.lock: names the artifacts of before; `dvc commit --force` records them as they are"
+    if names := dvc_cache.remotes(root):
+        yield f"DVC's remote {', '.join(names)}: after that, `dvc gc --workspace --cloud` for each"
+    if copies := sorted((root / ".dvc" / "tmp" / "exps").glob("*/artifacts")):
+        yield f"{copies[0].parents[1]}: {len(copies):,} copies of the project by `dvc exp`; delete them"
 
 
 def _in_data(data: Path, stones: Tombstones) -> Iterator[str]:
@@ -86,29 +114,3 @@ def _in_data(data: Path, stones: Tombstones) -> Iterator[str]:
         names = {os.path.relpath(picture, folder) for picture in pictures for folder in (data, path.parent)}
         if lines := count_lines(path, stones, names):
             yield f"{path}: {lines:,} lines; delete them, or make it again"
-
-
-def count_lines(path: Path, stones: Tombstones, names: set[str] | None = None) -> int:
-    """Lines of a JSONL file in which some text is a forgotten id, URL or hash, or one of ``names``."""
-    with path.open(encoding="utf-8", errors="replace") as file:
-        return sum(any(_names(text, stones, names or set()) for text in _texts(line)) for line in file)
-
-
-def _names(text: str, stones: Tombstones, names: set[str]) -> bool:
-    return text in names or stones.covers(text, text if "://" in text else None, text)
-
-
-def _texts(line: str) -> Iterator[str]:
-    """All strings in a line of JSON; none when it is not JSON."""
-    try:
-        values: list[Any] = [json.loads(line)]
-    except (ValueError, RecursionError):
-        return
-    while values:
-        value = values.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            values += value.values()
-        elif isinstance(value, list):
-            values += value

@@ -195,12 +195,20 @@ def test_a_new_crawl_does_not_bring_it_back(project: Path) -> None:
         assert text_of(name).encode() not in everything
 
 
+def test_artifacts_in_other_folders_are_cleaned(project: Path) -> None:
+    shutil.copytree("artifacts/human_caption", "runs/tried")
+    assert "runs/tried: 1 kept and 0 dropped rows removed" in forget_url("mirrored")
+    assert url_of("mirrored").encode() not in b"\n".join(contents(Path("runs")))
+    check_files(Path("runs/tried"))
+
+
 def test_older_artifacts_are_cleaned_when_they_come_back(project: Path) -> None:
     """As after ``dvc checkout`` of an earlier version: by human_scenes itself, and by the command without a list."""
-    shutil.copytree("artifacts", "older")
+    older = project.parent / "older"
+    shutil.copytree("artifacts", older)
     forget_url("person")
     shutil.rmtree("artifacts")
-    shutil.move("older", "artifacts")
+    shutil.move(older, "artifacts")
     report = run_stage("human_scenes", Path("params.yaml"), SETTINGS)
     assert report["rows"]["dropped"]["forgotten"] == 2
     assert kept("human_scenes").isdisjoint({"person", "copy"})

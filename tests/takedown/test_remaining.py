@@ -38,7 +38,11 @@ def test_copies_elsewhere_are_removed_or_named(project: Path, monkeypatch: pytes
     assert not page.exists()
     assert sorted(path.name for path in scores.rglob("*.*")) == ["vqa.jsonl"]
     Path(".dvc").mkdir()
-    assert "`dvc gc --workspace`" in forget_url("mirrored")
+    said = forget_url("mirrored")
+    assert "`dvc commit --force`" in said
+    assert "remote" not in said
+    Path(".dvc/config").write_text("['remote \"store\"']\n    url = s3://bucket\n")
+    assert "DVC's remote store: after that, `dvc gc --workspace --cloud`" in forget_url("mirrored")
 
 
 def test_replies_about_a_forgotten_picture_are_removed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,154 @@
+"""Forgotten samples in MLflow: what runs logged that shows one is deleted through its client, the rest is named."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from humanvlm.errors import UserError
+from humanvlm.pipeline.contract import identity_of
+from humanvlm.pipeline.tracking import DEFAULT_URI, EXPERIMENT, failing_in_one_line, mlflow_client, tracking_uri
+from humanvlm.shown import masked
+
+SHOWING = (".png", ".jpg", ".html")
+REGISTERED = "registered_model"
+LISTED = 5
+PAGE = 1000  # runs asked for at a time
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of a stage. inputs: identities of what it was made from; files: what it logged that shows rows."""
+
+    id: str
+    stage: str
+    identity: str | None
+    inputs: frozenset[str]
+    files: tuple[str, ...]
+    fingerprint: str
+    store: Any = field(repr=False)
+    folder: Path | None = None  # of the files, where they are on this machine
+
+
+def store_uri(root: Path) -> str | None:
+    """The tracking store of the project; None when it has none yet."""
+    uri = tracking_uri()
+    if uri not in (None, DEFAULT_URI):
+        return uri
+    database = root / ".state" / "mlflow.db"
+    return f"sqlite:///{database.absolute()}" if database.exists() else None
+
+
+def remove_shown(root: Path, former: frozenset[str], current: frozenset[str]) -> tuple[list[str], list[str]]:
+    """Delete pictures and pages of the runs that made a version which held a forgotten sample, or were made with one.
+
+    former: identities of these versions; current: of the artifacts that are here. Returns lines that say what was
+    deleted, and lines that name what is left: weights, and runs of versions of which nothing is known here.
+    """
+    uri = store_uri(root)
+    if uri is None:
+        return [], []
+    try:
+        with failing_in_one_line(uri):
+            runs = _runs(uri)
+            touched = _touched(runs, former)
+            away = [run for run in touched if run.files and run.folder and not _is_in(run.folder, root)]
+            files = 0
+            for run in touched:
+                for name in run.files if run not in away else ():
+                    run.store.delete_artifacts(name)
+                    files += 1
+            weights = list(_weights(uri, runs, touched))
+    except UserError as error:
+        return [], [f"{error}; then run `humanvlm forget` again: its runs may hold pictures"]
+    unknown = [run for run in runs if run not in touched and run.files and run.identity not in current]
+    left = [
+        *_named(away, f"MLflow at {masked(uri)}: files outside of this project; delete the pictures of runs"),
+        *_named(unknown, f"MLflow at {masked(uri)}: pictures of versions that are not here; look at runs"),
+        *weights,
+    ]
+    count = len(touched) - len(away)
+    return [f"MLflow at {masked(uri)}: {files:,} pictures and pages of {count:,} runs removed"] if files else [], left
+
+
+def _named(runs: Sequence[Run], said: str) -> Iterator[str]:
+    if runs:
+        names = ", ".join(f"{run.id} ({run.stage})" for run in runs[:LISTED])
+        yield f"{said} {names}{f' and {len(runs) - LISTED:,} more' if len(runs) > LISTED else ''}"
+
+
+def _touched(runs: Sequence[Run], former: frozenset[str]) -> list[Run]:
+    """Runs that made or used one of these versions, and what was made with theirs in turn."""
+    while True:
+        touched = [run for run in runs if run.identity in former or run.inputs & former]
+        found = former | {run.identity for run in touched if run.identity}
+        if found == former:
+            return touched
+        former = found
+
+
+def _weights(uri: str, runs: Sequence[Run], touched: Sequence[Run]) -> Iterator[str]:
+    """Runs that trained with a forgotten sample, and model versions that hold what they trained."""
+    yield from _named([run for run in touched if run.stage.endswith("checkpoint")], "weights: trained by MLflow's runs")
+    client = mlflow_client(uri)
+    made = {run.fingerprint for run in touched if run.stage == REGISTERED}  # the run of a version has no inputs
+    for run in (run for run in runs if run.stage == REGISTERED and run.fingerprint in made):
+        for one in client.search_model_versions(f"run_id = '{run.id}'"):
+            yield f"weights: version {one.version} of model {one.name} in MLflow"
+
+
+def _runs(uri: str) -> list[Run]:
+    from mlflow.entities import ViewType
+
+    client = mlflow_client(uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    found: list[Run] = []
+    token = None
+    while experiment:
+        page = client.search_runs([experiment.experiment_id], "", ViewType.ALL, PAGE, page_token=token)
+        found += [_run(run, uri) for run in page]
+        token = page.token
+        if not token:
+            break
+    return found
+
+
+def _run(run: Any, uri: str) -> Run:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    place = run.info.artifact_uri
+    store = get_artifact_repository(place, tracking_uri=uri)
+    files = tuple(_files(store, None))
+    tags = run.data.tags
+    report = _report(store) if "report.json" in files else {}
+    inputs = frozenset(value for name, value in tags.items() if name.startswith("input."))
+    shown = tuple(name for name in files if name.endswith(SHOWING))
+    identity = identity_of(report) if "outputs" in report else None
+    local = urlsplit(place).scheme in ("", "file")
+    folder = Path(unquote(urlsplit(place).path)) if local else None
+    stage, fingerprint = (tags.get(name, "") for name in ("stage", "fingerprint"))
+    return Run(run.info.run_id, stage, identity, inputs, shown, fingerprint, store, folder)
+
+
+def _report(store: Any) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        path = store.download_artifacts("report.json", folder)
+        report = json.loads(Path(path).read_bytes())
+        return report if isinstance(report, dict) else {}
+
+
+def _files(store: Any, folder: str | None) -> Iterator[str]:
+    for entry in store.list_artifacts(folder):
+        if entry.is_dir:
+            yield from _files(store, entry.path)
+        else:
+            yield entry.path
+
+
+def _is_in(folder: Path, root: Path) -> bool:
+    """Artifact locations are absolute: those of a copied project are the original's, and not for the copy to edit."""
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))

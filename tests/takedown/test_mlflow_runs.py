@@ -1,0 +1,91 @@
+"""Which runs lose what they show, and what is named instead."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from humanvlm.pipeline.contract import identity_of
+from humanvlm.pipeline.tracking import experiment_id, mlflow_client
+from humanvlm.takedown.mlflow_runs import remove_shown, store_uri
+
+OUTPUTS = [{"path": "shard-00000.parquet", "sha256": "a" * 64}]
+OLD = identity_of({"outputs": OUTPUTS})
+
+
+def log(client: Any, experiment: str, stage: str, outputs: list[dict[str, str]], *inputs: str) -> str:
+    tags = {
+        "stage": stage,
+        "fingerprint": f"of {stage}",
+        **{f"input.{number}": one for number, one in enumerate(inputs)},
+    }
+    run: str = client.create_run(experiment, tags=tags).info.run_id
+    client.log_dict(run, {"stage": stage, "outputs": outputs}, "report.json")
+    client.log_text(run, "<html>", "pages/replies.html")
+    client.log_text(run, "step,loss", "loss.csv")
+    return run
+
+
+def files(client: Any, run: str) -> set[str]:
+    return {entry.path for folder in ("", "pages") for entry in client.list_artifacts(run, folder) if not entry.is_dir}
+
+
+def test_runs_of_old_versions_and_of_what_was_made_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
+    assert store_uri(tmp_path) is None
+    assert remove_shown(tmp_path, frozenset([OLD]), frozenset()) == ([], [])
+    assert not (tmp_path / ".state").exists()  # looking makes nothing
+    uri = f"sqlite:///{tmp_path}/.state/mlflow.db"
+    client = mlflow_client(uri)
+    experiment = experiment_id(client, uri)
+    trained = [{"path": "weights", "sha256": "b" * 64}]
+    other = [{"path": "shard-00000.parquet", "sha256": "c" * 64}]
+    scenes = log(client, experiment, "human_scenes", OUTPUTS)
+    weights = log(client, experiment, "stage1_checkpoint", trained, OLD)
+    scores = log(client, experiment, "benchmark_scores", [], identity_of({"outputs": trained}))
+    clean, unknown = (log(client, experiment, "raw_scrape", one) for one in (other, [{"path": "x", "sha256": ""}]))
+    register(client, experiment, scores)
+    here = frozenset([identity_of({"outputs": other})])
+    said, left = remove_shown(tmp_path, frozenset([OLD]), here)
+    assert said == [f"MLflow at {uri}: 3 pictures and pages of 4 runs removed"]
+    for run in (scenes, weights, scores):
+        assert files(client, run) == {"report.json", "loss.csv"}
+    for run in (clean, unknown):
+        assert "pages/replies.html" in files(client, run)
+    assert left == [
+        f"MLflow at {uri}: pictures of versions that are not here; look at runs {unknown} (raw_scrape)",
+        f"weights: trained by MLflow's runs {weights} (stage1_checkpoint)",
+        "weights: version 1 of model humanvlm in MLflow",
+    ]
+    assert remove_shown(tmp_path, frozenset([OLD]), here) == ([], left)
+
+    moved = tmp_path.with_name(tmp_path.name + "-copy")  # locations in a database are absolute
+    moved.mkdir()
+    late = log(client, experiment, "human_scenes", OUTPUTS)
+    (tmp_path / ".state/mlflow.db").rename(moved / "mlflow.db")
+    (moved / ".state").mkdir()
+    (moved / "mlflow.db").rename(moved / ".state/mlflow.db")
+    said, left = remove_shown(moved, frozenset([OLD]), here)
+    assert said == []
+    assert "files outside of this project; delete the pictures of runs" in left[0]
+    assert late in left[0]
+    assert (tmp_path / ".state/mlartifacts" / late / "artifacts/pages/replies.html").exists()
+
+
+def register(client: Any, experiment: str, scores: str) -> None:
+    """A stage's run, and the run of the version that it registered, which has no inputs."""
+    tags = {"stage": "registered_model", "fingerprint": "of a model"}
+    client.create_run(experiment, tags={**tags, "input.benchmark_scores": OLD})
+    model = client.create_run(experiment, tags=tags).info.run_id
+    client.create_registered_model("humanvlm")
+    client.create_model_version("humanvlm", source="/somewhere", run_id=model)
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    said, (left,) = remove_shown(tmp_path, frozenset([OLD]), frozenset())
+    assert said == []
+    assert left.startswith("MLflow at http://127.0.0.1:9: ")
+    assert left.endswith("then run `humanvlm forget` again: its runs may hold pictures")
