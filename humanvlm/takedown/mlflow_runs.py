@@ -14,7 +14,7 @@ from humanvlm.pipeline.contract import identity_of
 from humanvlm.pipeline.tracking import DEFAULT_URI, EXPERIMENT, failing_in_one_line, mlflow_client, tracking_uri
 from humanvlm.shown import masked
 
-SHOWING = (".png", ".jpg", ".html")
+SHOWING = (".png", ".jpg", ".html", ".md")
 REGISTERED = "registered_model"
 LISTED = 5
 PAGE = 1000  # runs asked for at a time

@@ -107,4 +107,4 @@ def _middle(picture: Gray) -> Gray:
     side = min(height, width) // 2
     top, left = (height - side) // 2, (width - side) // 2
     crop = picture[top : top + side, left : left + side]
-    return cv2.resize(crop, (TEMPLATE, TEMPLATE), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return cv2.resize(crop, (TEMPLATE, TEMPLATE), interpolation=cv2.INTER_AREA)
