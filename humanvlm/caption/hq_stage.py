@@ -46,7 +46,7 @@ KIND = Kind(
     "HumanCaptionHQ",
     """High-resolution pictures of people with captions of the face, the body and the background, and the
 three fused with the picture's own caption in `human_caption_hq`. Attributes are how people appear to classifiers with
-known errors; nobody is identified.
+known errors; no face is recognised.
 
 `conversations` is in LLaVA's format, `from` human and gpt in turn: first the fused caption, as HumanCaptionHQ was
 released (`conversations[1]["value"]` is `human_caption_hq`), then questions whose answers are facts. What the facts do

@@ -31,14 +31,15 @@ RESPONSIBLE = {
     "dataAnnotationProtocol": "Captions are written from what models measured in the picture, or by the captioner that "
     "the column captioner names, and each is checked against what was measured.",
     "personalSensitiveInformation": "Pictures show people. Gender, age and expression are how people appear to "
-    "classifiers, carry probabilities, and may be wrong; nobody is identified.",
+    "classifiers, carry probabilities, and may be wrong. No face is recognised; names are taken out of texts by rules "
+    "that miss some, unless the parameter redact is off.",
     "dataLimitations": "Measured facts have errors, and differ in quality between groups of people; what was not "
     "measured is unknown, not absent.",
     "dataReleaseMaintenancePlan": "Samples are taken down on request by id, URL or sha256 (`humanvlm forget`).",
 }
 LICENCE = "Each picture is under the licence that its row names in the column license, where its source states one."
 LIMITS = """Facts are measured by the models above, whose errors differ between groups of people; what they do not see
-is unknown, not absent. Attributes are how people appear to them: nobody is identified, and they are no ground for a
+is unknown, not absent. Attributes are how people appear to them: no face is recognised, and they are no ground for a
 decision about a person. A claim without support need not be wrong: no fact says so."""
 TAKEDOWN = """`humanvlm forget --ids FILE` (or `--urls`, `--sha256`) removes samples from every artifact, and later runs
 leave them out. The column `url` tells where a picture is from."""

@@ -1,6 +1,7 @@
 """human_caption: facts of every scene, and from them, or from the index's own texts, short and detailed captions."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +13,7 @@ import pyarrow as pa
 from humanvlm.caption.accept import CHECKED, accept
 from humanvlm.caption.captioners.base import Style, Subject
 from humanvlm.caption.captioners.open import open_captioner
+from humanvlm.caption.captioners.private import redact_row
 from humanvlm.caption.captioners.prompts import wordings
 from humanvlm.caption.captioners.source import drop_reason, source_texts
 from humanvlm.caption.checks.check import Limits
@@ -37,7 +39,7 @@ Columns: those of human_scenes, and `facts` (JSON: apparent attributes with prob
 `short`, `detailed`, `captioner` (who wrote them), `repaired` and `replaced` (why a caption was, if it was),
 `faithfulness` (share of what the captions claim that facts or the index's texts support), `claims_supported`,
 `claims_unsupported`, `claims` (JSON: each with its place in the text) and `split`.
-Attributes are how people appear to classifiers with known errors; nobody is identified.""",
+Attributes are how people appear to classifiers with known errors; no face is recognised.""",
     tuple(STYLES),
 )
 
@@ -71,7 +73,11 @@ def caption_shard(task: Task) -> ShardResult:
     subjects: dict[int, Subject] = {}
     dropped: list[Mapping[str, Any]] = []
     reader = RandomRows(("image",))
+    redacted = Counter[str]()
     for place, row in enumerate(read_rows(task.source)):
+        if task.config.redact:
+            row, found = redact_row(row)
+            redacted.update(found)
         subject = measured(row, task.config, partial(picture_at, reader, task.source, place))
         if isinstance(subject, Drop):
             dropped.append(dropped_row(row["id"], row["url"], subject))
@@ -81,7 +87,7 @@ def caption_shard(task: Task) -> ShardResult:
     kept = _captioned(task, subjects, dropped, counted)
     schema = with_columns(open_shard(task.source).schema_arrow, COLUMNS)
     result = write_result(task.out, task.source.name, kept, dropped, schema)
-    return replace(result, info=tally(counted, KIND.texts))
+    return replace(result, info={**tally(counted, KIND.texts), **({"redacted": dict(redacted)} if redacted else {})})
 
 
 def _captioned(
@@ -102,6 +108,7 @@ def _captioned(
             drop = Drop("text_too_short", f"{word_count(texts['short'])} words: {texts['short']}")
             dropped.append(dropped_row(row["id"], row["url"], drop))
             continue
+        row = redact_row(row)[0] if config.redact else row
         kept = {
             **row,
             "captions": list(subject.texts) if config.captioner == "source" else row["captions"],

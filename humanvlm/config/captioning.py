@@ -32,6 +32,13 @@ class Captioning(Section):
         ),
     ] = ""
     endpoint: Annotated[Endpoint, Field(description="the server, where captioner is endpoint")] = Endpoint()
+    redact: Annotated[
+        bool,
+        Field(
+            description="names, addresses, telephone numbers, e-mail and handles are taken out of the index's texts, "
+            "before anything is written or learnt from them, and of what models write (docs/safety.md: what is missed)"
+        ),
+    ] = True
     rewrite: Annotated[
         bool,
         Field(description="true: no picture is shown, the template's text and the facts are rewritten into prose"),

@@ -17,8 +17,11 @@ from humanvlm.caption.report import Kind, count_shard, present
 from humanvlm.caption.stage import split_of
 from humanvlm.caption.statistics import merged
 from humanvlm.caption.template.english import word_count
-from humanvlm.data.shards import ShardFile, read_folder
+from humanvlm.config.human_caption import HumanCaption
+from humanvlm.data.shards import ShardFile, read_folder, write_shard
 from humanvlm.pipeline.runner import run_stage
+
+from .conftest import SCENES
 
 Reports = dict[str, tuple[Path, dict[str, Any]]]
 
@@ -54,6 +57,24 @@ def test_every_row_is_kept_or_dropped_for_a_reason(reports: Reports) -> None:
         assert report["rows"] == {"in": rows_in, "kept": rows_in - sum(reasons.values()), "dropped": reasons}
         assert len(list(read_folder(out, ["id"]))) == report["rows"]["kept"]
         assert len(dropped(out)) == sum(reasons.values())
+
+
+@pytest.mark.parametrize("redact", [True, False])
+def test_names_are_taken_out_of_all_texts(
+    artifact: Path, repo: Path, tmp_path: Path, redact: bool, rows: dict[str, dict[str, Any]]
+) -> None:
+    texts = ["Sally Ride in an orange suit, call 555-123-4567", "an astronaut before a flag"]
+    named = [{**rows["astronaut"], "captions": texts, "text": texts[0]}]
+    write_shard(tmp_path / "scenes" / "shard-00000.parquet", named, SCENES)
+    task = caption_stage.Task(
+        tmp_path / "scenes" / "shard-00000.parquet", tmp_path, HumanCaption(captioner="source", redact=redact)
+    )
+    result = caption_stage.caption_shard(task)
+    (row,) = read_folder(tmp_path)
+    said = json.dumps(row, default=str)
+    assert ("Sally" in said, "555-123" in said) == (not redact, not redact)
+    assert row["short"].startswith("A person in an orange suit") == redact
+    assert result.info.get("redacted", {}) == ({"name": 1, "phone": 1} if redact else {})
 
 
 def test_template_captions_say_what_is_there(reports: Reports) -> None:

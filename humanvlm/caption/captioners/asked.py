@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from humanvlm.caption.captioners.base import Draft, Style, Subject
+from humanvlm.caption.captioners.private import redact
 from humanvlm.caption.captioners.prompts import ask_for
 from humanvlm.caption.captioners.reading import SCHEMA, caption_in
 from humanvlm.caption.captioners.sheet import fact_sheet, quote
@@ -104,7 +105,7 @@ class AskedCaptioner:
             if reason:
                 reasons[place] = reason
             else:
-                texts[place] = text
+                texts[place] = redact(text)[0] if self.config.redact else text  # models know faces and names
         return texts, reasons
 
 

@@ -57,7 +57,7 @@ def clean_text(text: str) -> str:
 
 
 def _clean_once(text: str) -> str:
-    text = plain(_letters(html.unescape(text)))
+    text = plain(letters(html.unescape(text)))
     for pattern in (TAG, EMAIL, URL, FILE):
         text = pattern.sub(" ", text)
     text = DOTTED.sub(_without_domain, text)
@@ -77,7 +77,7 @@ def _clean_once(text: str) -> str:
     return text if text[-1] in ENDS or text[-2:] in ('."', '!"', '?"') else f"{text}."
 
 
-def _letters(text: str) -> str:
+def letters(text: str) -> str:
     """NFC, without what cannot be seen; other characters that are no letters or signs become spaces."""
     if text.isascii() and text.isprintable():
         return text
