@@ -69,7 +69,7 @@ class RawScrape(Section):
     respect_robots_txt: Annotated[bool, Field(description="leave out what robots.txt forbids")] = True
     also_obey: Annotated[
         Names, Field(description="further crawlers whose groups of robots.txt, where a site has them, are obeyed too")
-    ] = (
+    ] = [
         "GPTBot",
         "ClaudeBot",
         "anthropic-ai",
@@ -81,7 +81,7 @@ class RawScrape(Section):
         "AI2Bot",
         "cohere-training-data-crawler",
         "img2dataset",
-    )
+    ]
     respect_x_robots_tag: Annotated[bool, Field(description="leave out what X-Robots-Tag forbids for AI")] = True
     respect_tdm_reservation: Annotated[
         bool, Field(description="leave out what the TDM reservation protocol reserves")
