@@ -67,7 +67,7 @@ class Finished:
 def continues(run: StageRun) -> bool:
     """Whether there is something to build upon."""
     found = (*(run.out / "records").glob("shard-*.json"), *(run.work / "journal").glob("shard-*"))
-    return bool(run.config.incremental and found)
+    return bool((run.config.incremental or run.recheck) and found)
 
 
 def prepare(run: StageRun, index: Path, tombstones: Tombstones) -> Work:

@@ -187,6 +187,17 @@ def test_rows_that_were_withdrawn_may_be_asked_for_again_by_their_reason(here: P
     assert scrape(here, retry=["http_410"])["rows"] == {"in": 20, "kept": 20, "dropped": {}}
 
 
+def test_nothing_is_downloaded_again_though_a_crawl_would_start_afresh(
+    here: Path, crawled: list[str], requests: Counter[str]
+) -> None:
+    write_params(here, incremental=False)
+    scrape(here)
+    requests.clear()
+    behave(here, {"0.jpg": OPT_OUT})
+    assert ask_again(here)["rows"] == {"in": 20, "kept": 19, "dropped": {"opt_out_noai": 1}}
+    assert {line for line in requests if line.startswith("GET")} <= {"GET /4.jpg", "GET /5.jpg"}
+
+
 def test_what_a_site_says_and_what_only_failed() -> None:
     said = ["opt_out_noai", "opt_out_ai_agents", "robots_disallow", "http_404", "http_410", "http_451"]
     failed = ["robots_unreachable", "tdmrep_unreachable", "http_403", "http_500", "timeout", "dns_error", "bad_url"]
