@@ -38,22 +38,20 @@ from humanvlm.scrape.store import read_records
 
 HEALTHY_HOSTS = 200
 HOSTILE_SHARE = 0.3  # of the rows
-HOSTS_OF_A_KIND = 3
+HOSTS_OF_A_KIND = 6  # so that a hostile host has as many rows as a healthy one
 MANY_HOSTS = {"subdomains": 200, "silent": 40}  # of one registered domain each
 ROWS_PER_SHARD = 500
 SAMPLE_S = 0.25
 MAX_RATIO = 1.2
 HOSTILE, HEALTHY = "93.184.", "93.185."  # addresses that lead to the servers
 
-# The crawl as users run it, but for who looks names up, where sockets lead to, and a note on each row that was kept.
+# The crawl as users run it, but for who looks names up, where sockets lead to, and a note on each answered request.
 COMMAND = """
 import json, os, socket, sys, time
-import humanvlm.scrape.crawl as crawl
-import humanvlm.scrape.stage as stage
-stage.MIN_PARTITION_ROWS = 500
+import humanvlm.scrape.fetch as fetch
 ports = {{"{hostile}": int(sys.argv.pop(1)), "{healthy}": int(sys.argv.pop(1))}}
 notes = sys.argv.pop(1)
-connect, look_up, fetch = socket.socket.connect, socket.getaddrinfo, crawl.fetch
+connect, look_up, ask = socket.socket.connect, socket.getaddrinfo, fetch.ask
 
 def routed(self, address):
     if isinstance(address, tuple) and address[0][:7] in ports:
@@ -72,14 +70,15 @@ def resolved(host, port, *options, **named):
     number = sum(host.encode())
     return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"{{back}}{{number % 250}}.{{number % 200 + 1}}", port))]
 
-async def noted(client, url, *options):
+async def noted(web, url, *options):
     start = time.time()
-    found = await fetch(client, url, *options)
-    with open(f"{{notes}}/{{os.getpid()}}", "a") as file:
-        file.write(json.dumps([url, start, time.time()]) + "\\n")
+    found = await ask(web, url, *options)
+    if url.path.endswith(".jpg"):
+        with open(f"{{notes}}/{{os.getpid()}}", "a") as file:
+            file.write(json.dumps([str(url), start, time.time()]) + "\\n")
     return found
 
-socket.socket.connect, socket.getaddrinfo, crawl.fetch = routed, resolved, noted
+socket.socket.connect, socket.getaddrinfo, fetch.ask = routed, resolved, noted
 from humanvlm.cli import main
 main()
 """
@@ -197,8 +196,9 @@ def outcomes(out: Path) -> tuple[int, dict[str, int]]:
 
 
 def environment() -> dict[str, str]:
+    """One process, so that a host's rows keep to one turn-taking in both crawls."""
     env = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
-    return env | {"MLFLOW_TRACKING_URI": "none", "HUMANVLM_WORKERS": "2"}
+    return env | {"MLFLOW_TRACKING_URI": "none", "HUMANVLM_WORKERS": "1"}
 
 
 def memory_of(session: int) -> int:
