@@ -19,7 +19,7 @@ from humanvlm.data.tombstones import Tombstones
 from humanvlm.pipeline.contract import identity_of
 from humanvlm.takedown.rows import covers, keys_of
 
-SHOWING = (".png", ".jpg", ".html", ".jsonl", ".md")  # files of an artifact that show rows, beside its shards
+SHOWING = (".png", ".jpg", ".html", ".jsonl")  # files of an artifact that show rows, beside its shards
 LARGEST = 64 << 20  # bytes of a file that may be a picture
 
 

@@ -14,22 +14,22 @@ from humanvlm.pipeline.contract import identity_of
 from humanvlm.pipeline.tracking import DEFAULT_URI, EXPERIMENT, failing_in_one_line, mlflow_client, tracking_uri
 from humanvlm.shown import masked
 
-SHOWING = (".png", ".jpg", ".html", ".md")
-REGISTERED = "registered_model"
+SHOWING = (".png", ".jpg", ".html")
 LISTED = 5
 PAGE = 1000  # runs asked for at a time
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run of a stage. inputs: identities of what it was made from; files: what it logged that shows rows."""
+    """A run of a stage. inputs: identities of what it was made from; files: what it logged that shows rows; model: name
+    and version of the model that it registered."""
 
     id: str
     stage: str
     identity: str | None
     inputs: frozenset[str]
     files: tuple[str, ...]
-    fingerprint: str
+    model: str | None
     store: Any = field(repr=False)
     folder: Path | None = None  # of the files, where they are on this machine
 
@@ -57,22 +57,22 @@ def remove_shown(root: Path, former: frozenset[str], current: frozenset[str]) ->
             runs = _runs(uri)
             touched = _touched(runs, former)
             away = [run for run in touched if run.files and run.folder and not _is_in(run.folder, root)]
-            files = 0
-            for run in touched:
-                for name in run.files if run not in away else ():
+            cleared = [run for run in touched if run.files and run not in away]
+            for run in cleared:
+                for name in run.files:
                     run.store.delete_artifacts(name)
-                    files += 1
-            weights = list(_weights(uri, runs, touched))
     except UserError as error:
         return [], [f"{error}; then run `humanvlm forget` again: its runs may hold pictures"]
     unknown = [run for run in runs if run not in touched and run.files and run.identity not in current]
     left = [
         *_named(away, f"MLflow at {masked(uri)}: files outside of this project; delete the pictures of runs"),
         *_named(unknown, f"MLflow at {masked(uri)}: pictures of versions that are not here; look at runs"),
-        *weights,
+        *_named([run for run in touched if run.stage.endswith("checkpoint")], "weights: trained by MLflow's runs"),
+        *(f"weights: {run.model} in MLflow" for run in touched if run.model),
     ]
-    count = len(touched) - len(away)
-    return [f"MLflow at {masked(uri)}: {files:,} pictures and pages of {count:,} runs removed"] if files else [], left
+    files = sum(len(run.files) for run in cleared)
+    said = f"MLflow at {masked(uri)}: {files:,} pictures and pages of {len(cleared):,} runs removed"
+    return [said] if files else [], left
 
 
 def _named(runs: Sequence[Run], said: str) -> Iterator[str]:
@@ -89,16 +89,6 @@ def _touched(runs: Sequence[Run], former: frozenset[str]) -> list[Run]:
         if found == former:
             return touched
         former = found
-
-
-def _weights(uri: str, runs: Sequence[Run], touched: Sequence[Run]) -> Iterator[str]:
-    """Runs that trained with a forgotten sample, and model versions that hold what they trained."""
-    yield from _named([run for run in touched if run.stage.endswith("checkpoint")], "weights: trained by MLflow's runs")
-    client = mlflow_client(uri)
-    made = {run.fingerprint for run in touched if run.stage == REGISTERED}  # the run of a version has no inputs
-    for run in (run for run in runs if run.stage == REGISTERED and run.fingerprint in made):
-        for one in client.search_model_versions(f"run_id = '{run.id}'"):
-            yield f"weights: version {one.version} of model {one.name} in MLflow"
 
 
 def _runs(uri: str) -> list[Run]:
@@ -130,8 +120,9 @@ def _run(run: Any, uri: str) -> Run:
     identity = identity_of(report) if "outputs" in report else None
     local = urlsplit(place).scheme in ("", "file")
     folder = Path(unquote(urlsplit(place).path)) if local else None
-    stage, fingerprint = (tags.get(name, "") for name in ("stage", "fingerprint"))
-    return Run(run.info.run_id, stage, identity, inputs, shown, fingerprint, store, folder)
+    info = report.get("info", {})
+    model = f"version {info['version']} of model {info['name']}" if {"name", "version"} <= info.keys() else None
+    return Run(run.info.run_id, tags.get("stage", ""), identity, inputs, shown, model, store, folder)
 
 
 def _report(store: Any) -> dict[str, Any]:

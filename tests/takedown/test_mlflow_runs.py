@@ -43,12 +43,13 @@ def test_runs_of_old_versions_and_of_what_was_made_of_them(tmp_path: Path, monke
     other = [{"path": "shard-00000.parquet", "sha256": "c" * 64}]
     scenes = log(client, experiment, "human_scenes", OUTPUTS)
     weights = log(client, experiment, "stage1_checkpoint", trained, OLD)
-    scores = log(client, experiment, "benchmark_scores", [], identity_of({"outputs": trained}))
+    scored = [{"path": "scores.json", "sha256": "d" * 64}]
+    scores = log(client, experiment, "benchmark_scores", scored, identity_of({"outputs": trained}))
     clean, unknown = (log(client, experiment, "raw_scrape", one) for one in (other, [{"path": "x", "sha256": ""}]))
-    register(client, experiment, scores)
+    register(client, experiment, identity_of({"outputs": scored}))
     here = frozenset([identity_of({"outputs": other})])
     said, left = remove_shown(tmp_path, frozenset([OLD]), here)
-    assert said == [f"MLflow at {uri}: 3 pictures and pages of 4 runs removed"]
+    assert said == [f"MLflow at {uri}: 3 pictures and pages of 3 runs removed"]
     for run in (scenes, weights, scores):
         assert files(client, run) == {"report.json", "loss.csv"}
     for run in (clean, unknown):
@@ -74,12 +75,12 @@ def test_runs_of_old_versions_and_of_what_was_made_of_them(tmp_path: Path, monke
 
 
 def register(client: Any, experiment: str, scores: str) -> None:
-    """A stage's run, and the run of the version that it registered, which has no inputs."""
-    tags = {"stage": "registered_model", "fingerprint": "of a model"}
-    client.create_run(experiment, tags={**tags, "input.benchmark_scores": OLD})
-    model = client.create_run(experiment, tags=tags).info.run_id
-    client.create_registered_model("humanvlm")
-    client.create_model_version("humanvlm", source="/somewhere", run_id=model)
+    """A stage's run that registered a version."""
+    run = client.create_run(
+        experiment, tags={"stage": "registered_model", "input.benchmark_scores": scores}
+    ).info.run_id
+    report = {"stage": "registered_model", "outputs": [], "info": {"name": "humanvlm", "version": "1"}}
+    client.log_dict(run, report, "report.json")
 
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
