@@ -315,6 +315,47 @@ def summary(artifacts: Path) -> None:
     click.echo(shown_lines(summarize(artifacts)))
 
 
+@main.command()
+@click.argument("version", required=False)
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
+@click.option("--dry-run", is_flag=True, help="Only say what would come of it, and why.")
+@click.option("--force-reason", metavar="TEXT", default="", help="Promote without a comparison; the log says why.")
+def promote(version: str | None, params: Path, overrides: tuple[str, ...], dry_run: bool, force_reason: str) -> None:
+    """Compare VERSION of the registered model, by default the challenger, with the champion, and promote it if it wins
+    by the rule of `registered_model`."""
+    from humanvlm.registry import commands
+
+    click.echo(commands.promote(version, params, overrides, dry_run=dry_run, force_reason=force_reason))
+
+
+@main.command()
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
+@click.option("--reason", metavar="TEXT", required=True, help="Why; the log and the version's tag say it.")
+def rollback(params: Path, overrides: tuple[str, ...], reason: str) -> None:
+    """Make the version champion again that the present one replaced; the present one is then promoted by force only."""
+    from humanvlm.registry import commands
+
+    click.echo(commands.rollback(params, overrides, reason))
+
+
+@main.command()
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a parameter.")
+@click.option("--force", is_flag=True, help="Though nothing changed since.")
+@click.option("--dry-run", is_flag=True, help="Only say, as JSON, whether it is due and why.")
+def reevaluate(params: Path, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
+    """Fetch the registry's champion, score it on the benchmarks as they are now, and compare it with its last scores:
+    in MLflow as a run of that version and a point of its history, and told to HUMANVLM_WEBHOOK when it fell."""
+    from humanvlm.registry import reevaluate as champion
+
+    if dry_run:
+        click.echo(champion.due_as_json(params, overrides, force=force))
+    else:
+        click.echo(champion.told(champion.reevaluate(params, overrides, force=force)))
+
+
 main.add_command(score)
 
 

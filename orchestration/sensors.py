@@ -7,10 +7,13 @@ from typing import Any
 import dagster as dg
 
 from humanvlm.errors import UserError
+from orchestration.champion import question
 from orchestration.dvc_graph import Graph, Locked, load_graph, read_lock, source_version
 from orchestration.metadata import describe_artifact
+from orchestration.schedules import reevaluate
 from orchestration.versions import DATA_VERSION, observation, version_tags
 
+ASK_EVERY_S = 300
 SETTLED_S = 15.0  # a run of Dagster's own reports its materialization within seconds of its entry in dvc.lock
 
 
@@ -45,6 +48,37 @@ def lock_sensor(graph: Graph) -> dg.SensorDefinition:
             and (event := _materialization(current, name, locked))
         ]
         return dg.SensorResult(asset_events=events, cursor=state)
+
+    return watch
+
+
+def champion_sensors(graph: Graph) -> list[dg.SensorDefinition]:
+    """Re-evaluate when the benchmarks change, and when another version becomes champion. Off until switched on."""
+    return [
+        _champion_sensor(graph, "new_benchmark", "asked", "benchmarks, settings or code as they were"),
+        _champion_sensor(graph, "new_champion", "champion", "the champion as it was"),
+    ]
+
+
+def _champion_sensor(graph: Graph, name: str, key: str, same: str) -> dg.SensorDefinition:
+    """Asks for a run when the answer's ``key`` is not the cursor, and the champion was not scored since."""
+
+    @dg.sensor(
+        name=name,
+        job=reevaluate,
+        minimum_interval_seconds=ASK_EVERY_S,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Re-evaluates the champion. Off until it is switched on in the UI.",
+    )
+    def watch(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        answer = question(graph)
+        if answer[key] == context.cursor:
+            return dg.SkipReason(same)
+        context.update_cursor(answer[key])
+        if not answer["due"]:
+            return dg.SkipReason(answer["reason"])
+        key_of_run = f"{answer['champion']}-{answer['asked']}"
+        return dg.RunRequest(run_key=key_of_run, tags={"humanvlm/reason": answer["reason"]})
 
     return watch
 

@@ -30,6 +30,7 @@ IDF_METRICS = ("cider",)
 @dataclass(frozen=True)
 class TaskRun:
     """One task of one run. scored: what can be resampled. prompts, references: of each sample, '' when not recorded.
+    groups: of each sample, attribute to level: its slices, and as ``part`` the part of the task that it is of.
 
     idf: names the corpus that the document frequencies of CIDEr are from. not_stored: metrics that the run reports and
     that its records do not suffice for.
@@ -38,6 +39,7 @@ class TaskRun:
     scored: Scored
     prompts: Sequence[str]
     references: Sequence[str]
+    groups: Sequence[Mapping[str, str]]
     idf: str
     not_stored: Sequence[str] = ()
 
@@ -55,6 +57,7 @@ class TaskRun:
             ),
             prompts=[self.prompts[row] for row in rows],
             references=[self.references[row] for row in rows],
+            groups=[self.groups[row] for row in rows],
         )
 
 
@@ -135,13 +138,24 @@ def _task(
     images = [str(name if row.get("image") is None else row["image"]) for name, (_, row) in zip(ids, rows, strict=True)]
     references = [json.dumps(row.get("references", ""), sort_keys=True) for _, row in rows]
     prompts = [str(row.get("prompt", "")) for _, row in rows]
+    groups = [_groups(row, where) for where, row in rows]
     contributions, named = _contributions(rows, scores, path, metrics)
     corpus = idf or hashlib.sha256(json.dumps(sorted(zip(ids, references, strict=True))).encode()).hexdigest()
     scored = Scored(task, ids, images, {}, contributions, named)
     found = named(contributions.sum(axis=0))
     # Names with a dot are those of baselines, such as cider.mean_image.
     absent = [name for name in scores if name not in found and "." not in name]
-    return TaskRun(scored, prompts, references, corpus, [] if "score" in found and absent == ["score"] else absent)
+    return TaskRun(
+        scored, prompts, references, groups, corpus, [] if "score" in found and absent == ["score"] else absent
+    )
+
+
+def _groups(row: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    slices = row.get("slices") or {}
+    if not isinstance(slices, dict):
+        raise UserError(f"{where}: slices is a JSON {type(slices).__name__}; an object is expected")
+    part = row.get("part")
+    return {str(name): str(level) for name, level in slices.items()} | ({"part": str(part)} if part else {})
 
 
 def _contributions(

@@ -31,8 +31,8 @@ from typing import Any
 from humanvlm.data.atomic_io import locked, write_bytes, write_json
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply
+from humanvlm.pipeline.state import state_folder
 
-FOLDER = Path(".state/predictions")
 SAVED = ("key", "raw", "tokens", "finish", "latency_s", "refusal", "info", "prompt_tokens")
 EARLIER = {*SAVED, "text"} - {
     "raw",
@@ -95,7 +95,7 @@ class Predictions:
 
 def store_folder() -> Path:
     """Where replies are kept: the folder HUMANVLM_PREDICTIONS, default ``.state/predictions``."""
-    return Path(os.environ.get("HUMANVLM_PREDICTIONS", FOLDER))
+    return Path(os.environ.get("HUMANVLM_PREDICTIONS") or state_folder() / "predictions")
 
 
 def open_predictions(identity: Mapping[str, Any], part: str = "") -> Predictions:

@@ -8,6 +8,7 @@ from typing import Any
 from humanvlm.data.atomic_io import made_once
 from humanvlm.errors import UserError
 from humanvlm.model.load import quiet
+from humanvlm.pipeline.state import state_folder
 from humanvlm.weights.catalog import model_entries, model_entry, model_file
 from humanvlm.weights.hub import snapshot
 
@@ -68,7 +69,7 @@ def unavailable(name: str, error: Exception) -> UserError:
 
 def cache_folder() -> Path:
     """HUMANVLM_CACHE, default ``.state/models``: converted models, safe to delete."""
-    return Path(os.environ.get("HUMANVLM_CACHE", ".state/models"))
+    return Path(os.environ.get("HUMANVLM_CACHE") or state_folder() / "models")
 
 
 def converted(name: str) -> Path:

@@ -75,6 +75,7 @@ def run_stage(
     output folder holds, made with another fingerprint, is to be built upon rather than cleared. It may raise UserError
     where clearing it would lose what only ``force`` should. That of a stage that has ranks has ``follow(StageRun,
     finished) -> bool``: whether this process is a rank that another leads, and has done its part; the report is empty.
+    That of one that makes something outside of its folder has ``lost(StageRun)``: what of it is gone in words, or None.
     After a RefusalError a complete artifact is as complete as before.
     """
     from humanvlm.pipeline import tracking
@@ -89,7 +90,11 @@ def run_stage(
         return {}
     with locked(run.out):
         fingerprint, snapshot = _fingerprint(run)
-        if not (force or retry or recheck) and (report := _finished(run.out, fingerprint)):
+        report = None if force or retry or recheck else _finished(run.out, fingerprint)
+        if report and stage.outside and (gone := importlib.import_module(stage.module).lost(run)):
+            log.warning("%s: %s; it is made again", name, gone)
+            report = None
+        if report:
             if run.mark.exists():  # MLflow was not there when it ended
                 _log(run, report)
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])

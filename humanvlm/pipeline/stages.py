@@ -30,6 +30,7 @@ class Stage:
     honours_tombstones: bool = False  # rows that were taken down are left out here; later stages read what these keep
     retries_rows: bool = False  # can ask again for dropped rows
     has_ranks: bool = False  # a launcher may start the command as several processes (humanvlm.train.launch)
+    outside: bool = False  # makes something that is not in its folder; its module's ``lost`` says what of it is gone
     plans: bool = False  # can say what it would take (humanvlm.caption.plan)
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, int] = field(default_factory=dict)
@@ -81,9 +82,11 @@ CAPTIONS = (
     *LOADED,
     "weights/hub.py",
 )
+COMPARED = _in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py metrics stats tasks")
 SCORING = (
     "inspect/html.py",
-    *_in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py stage.py metrics stats tasks"),
+    "evaluate/stage.py",
+    *COMPARED,
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
     *NSFW,
 )
@@ -227,16 +230,22 @@ STAGES = {
             },
             sections=("registered_model",),
             code=(
-                "registry",
+                *_in(
+                    "registry", "again.py decisions.py evaluation.py lock.py promotion.py serving.py settle.py stage.py"
+                ),
+                "registry/versions.py",
+                *COMPARED,
                 "inspect/model_card.py",
                 *PICTURE,
-                *_in("inference", "generate.py marks.py replies.py"),
+                *_in("data", "detections.py facts.py prompts.py shards.py"),
+                *_in("inference", "ask.py base.py cache.py generate.py local.py marks.py replies.py"),
                 *LOADED,
                 "model/parity.py",
-                *_in("weights", "catalog.py models.yaml"),
+                *HUB,
             ),
             layer="release",
             kinds=("mlflow",),
+            outside=True,
         ),
     )
 }

@@ -27,11 +27,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
+from humanvlm.pipeline.local_store import FOLDER, follow_moved
+from humanvlm.pipeline.state import state_folder
 from humanvlm.shown import masked, shown
 
 log = logging.getLogger("humanvlm")
 EXPERIMENT = "humanvlm"
-DEFAULT_URI = "sqlite:///.state/mlflow.db"
 CHECK_TIMEOUT_S = 3.0
 CURVES = ("loss.csv", "validation.csv")  # a column a metric, a row a step
 DESCRIBING = ("README.md", "statistics.json", "croissant.json")  # what an artifact says of itself
@@ -56,11 +57,16 @@ def tracking_uri() -> str | None:
 
     That of a database has them: show it masked.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
     if uri.lower().startswith(("http://", "https://")):
         address = urlsplit(uri)
         uri = urlunsplit(address._replace(netloc=address.netloc.rpartition("@")[2]))
     return None if uri == "none" else uri
+
+
+def default_uri() -> str:
+    """A SQLite file in the project's ``.state``."""
+    return f"sqlite:///{state_folder() / 'mlflow.db'}"
 
 
 def _check_address() -> None:
@@ -102,7 +108,7 @@ def check() -> None:
         _check_writable(_sqlite_path(uri), uri)
     elif scheme in ("file", "") or ":" not in uri:
         raise UserError(
-            f"MLFLOW_TRACKING_URI={uri}: MLflow no longer tracks in folders; use {DEFAULT_URI}, a server or none"
+            f"MLFLOW_TRACKING_URI={uri}: MLflow no longer tracks in folders; use {default_uri()}, a server or none"
         )
 
 
@@ -255,6 +261,7 @@ def mlflow_client(uri: str) -> Any:
     _sign_in()
     if uri.startswith("sqlite:"):
         _sqlite_path(uri).parent.mkdir(parents=True, exist_ok=True)
+        follow_moved(_sqlite_path(uri), EXPERIMENT)
     from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -267,7 +274,7 @@ def experiment_id(client: Any, uri: str) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    location = (_sqlite_path(uri).parent / "mlartifacts").as_uri() if uri.startswith("sqlite:") else None
+    location = (_sqlite_path(uri).parent / FOLDER).as_uri() if uri.startswith("sqlite:") else None
     if found := client.get_experiment_by_name(EXPERIMENT):
         if found.lifecycle_stage == "deleted":
             raise UserError(

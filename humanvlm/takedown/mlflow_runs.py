@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import identity_of
-from humanvlm.pipeline.tracking import DEFAULT_URI, EXPERIMENT, failing_in_one_line, mlflow_client, tracking_uri
+from humanvlm.pipeline.tracking import EXPERIMENT, default_uri, failing_in_one_line, mlflow_client, tracking_uri
 from humanvlm.shown import masked
 
 SHOWING = (".png", ".jpg", ".html")
@@ -37,7 +37,7 @@ class Run:
 def store_uri(root: Path) -> str | None:
     """The tracking store of the project; None when it has none yet."""
     uri = tracking_uri()
-    if uri not in (None, DEFAULT_URI):
+    if uri not in (None, default_uri()):
         return uri
     database = root / ".state" / "mlflow.db"
     return f"sqlite:///{database.absolute()}" if database.exists() else None

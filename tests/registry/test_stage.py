@@ -20,6 +20,9 @@ from humanvlm.errors import UserError
 from humanvlm.pipeline.contract import artifact_files
 from humanvlm.pipeline.runner import run_stage
 
+from . import made
+from .made import answers, evaluation
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny_models: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,22 +48,12 @@ def finish(folder: Path) -> None:
     write_json(folder / "report.json", TRAINED | {"outputs": [asdict(file) for file in artifact_files(folder)]})
 
 
-def scores(folder: Path, cider: float, reference: str = "a man") -> Path:
-    record = {"id": "1", "prompt": "?", "references": [reference], "reply": f"{cider}"}
-    (folder / "samples").mkdir(parents=True)
-    (folder / "samples" / "captions.jsonl").write_text(json.dumps(record) + "\n")
-    write_json(folder / "scores.json", {"captions.cider": cider, "vqa.accuracy": 0.5})
-    finish(folder)
-    return folder
-
-
 def test_scores_of_another_model_are_refused(
     checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    folder = scores(tmp_path / "s", 0.5)
-    outputs = [asdict(file) for file in artifact_files(folder)]
-    write_json(folder / "report.json", {"outputs": outputs, "info": {"model": "endpoint"}})
+    folder = evaluation(tmp_path / "s", answers(0.5))
+    made.finish(folder, {"info": {"model": "endpoint"}})
     with pytest.raises(UserError, match="the scores of endpoint, not of the checkpoint"):
         register(checkpoint, folder, tmp_path / "out", repo)
 
@@ -75,14 +68,24 @@ def test_a_model_that_loses_a_patch_is_not_registered(
     write_json(path, json.loads(path.read_text()) | {"vision_feature_select_strategy": "default"})
     finish(other)
     with pytest.raises(UserError, match=r"728 of 729.*set model\.drop_first_patch to false"):
-        register(other, scores(tmp_path / "s", 0.5), tmp_path / "out", repo)
+        register(other, evaluation(tmp_path / "s", answers(0.5)), tmp_path / "out", repo)
 
 
 def register(checkpoint: Path, benchmark: Path, out: Path, repo: Path, *overrides: str) -> dict[str, Any]:
     inputs = {"stage2_checkpoint": checkpoint, "benchmark_scores": benchmark}
-    run_stage("registered_model", repo / "humanvlm" / "profiles" / "cpu.yaml", overrides, inputs, out, force=True)
+    settings = ("registered_model.metric=vqa.accuracy", *overrides)
+    run_stage("registered_model", repo / "humanvlm" / "profiles" / "cpu.yaml", settings, inputs, out, force=True)
     value: dict[str, Any] = json.loads((out / "registration.json").read_text())
     return value
+
+
+def retrained(checkpoint: Path, folder: Path) -> Path:
+    """Another model: the same with one line more in a file that is loaded."""
+    shutil.copytree(checkpoint, folder)
+    with (folder / "model" / "chat_template.jinja").open("a") as file:
+        file.write(f"{{# {folder.name} #}}")
+    finish(folder)
+    return folder
 
 
 def test_without_tracking_there_is_no_registry(
@@ -90,7 +93,7 @@ def test_without_tracking_there_is_no_registry(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "none")
     with pytest.raises(UserError, match="needs an MLflow registry"):
-        register(checkpoint, scores(tmp_path / "s", 0.5), tmp_path / "out", repo)
+        register(checkpoint, evaluation(tmp_path / "s", answers(0.5)), tmp_path / "out", repo)
 
 
 @pytest.mark.slow
@@ -98,33 +101,49 @@ def test_champions_and_challengers(
     checkpoint: Path, tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
     out = tmp_path / "out"
-    scores(tmp_path / "s0", 0.5)
+    base = answers(0.5)
+    low, high = ([value if place > 40 else fixed for place, value in enumerate(base)] for fixed in (0.0, 1.0))
+    first_scores = evaluation(tmp_path / "s1", base)
     wrong = "registered_model.metric=captions.cidre"
-    with pytest.raises(UserError, match=r"'captions\.cidre' is not in .*; it has captions\.cider, vqa\.accuracy"):
-        register(checkpoint, tmp_path / "s0", out, repo, wrong)
+    with pytest.raises(UserError, match=r"'captions\.cidre' is not in .*; it has vqa\.accuracy"):
+        register(checkpoint, first_scores, out, repo, wrong)
 
-    first = register(checkpoint, scores(tmp_path / "s1", 0.5), out, repo)
+    first = register(checkpoint, first_scores, out, repo)
     assert (first["version"], first["decision"], first["aliases"]) == ("1", "promoted", ["challenger", "champion"])
-    again = register(checkpoint, tmp_path / "s1", out, repo)
+    again = register(checkpoint, first_scores, out, repo)
     assert (again["version"], again["decision"], again["run_id"]) == ("1", "promoted", first["run_id"])
-    worse = register(checkpoint, scores(tmp_path / "s2", 0.4), out, repo)
+    other_scores = register(checkpoint, evaluation(tmp_path / "s2", low), out, repo)
+    assert (other_scores["version"], other_scores["decision"]) == ("1", "promoted")
+    register(checkpoint, first_scores, out, repo)
+    second, third = (retrained(checkpoint, tmp_path / name) for name in ("second", "third"))
+    worse = register(second, evaluation(tmp_path / "s3", low), out, repo)
     assert (worse["version"], worse["decision"], worse["aliases"]) == ("2", "not_promoted", ["challenger"])
-    assert "a gain of -0.1000" in worse["reasons"][0]
-    scores(tmp_path / "s3", 0.9)
-    better = register(checkpoint, tmp_path / "s3", out, repo)
+    assert "a gain of -0." in worse["reasons"][0]
+    better = register(third, evaluation(tmp_path / "s4", high), out, repo)
     assert (better["version"], better["decision"], better["aliases"]) == ("3", "promoted", ["challenger", "champion"])
+    assert better["champion"] == "1"
 
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/mlflow.db")
     champion = client.get_model_version_by_alias("humanvlm", "champion")
-    assert (champion.version, champion.tags["score.captions.cider"]) in {("3", "0.9"), (3, "0.9")}
+    assert (str(champion.version), champion.tags["score.vqa.accuracy"]) == ("3", f"{better['value']:.6g}")
+    assert (champion.tags["replaced"], champion.tags["decision"]) == ("1", "promoted")
     assert len(client.search_model_versions("name = 'humanvlm'")) == 3
     card = (out / "README.md").read_text()
-    assert "| captions | cider | 0.900 |" in card
+    assert "| vqa | accuracy | 0.6" in card
     assert Path(client.download_artifacts(better["run_id"], "README.md")).read_text() == card
-    assert "| captions | cider | 0.900 |" in champion.description
+    assert "| vqa | accuracy | 0.6" in champion.description
+    log = [json.loads(line) for line in Path(".state/registry/humanvlm.jsonl").read_text().splitlines()]
+    assert [(one["version"], one["champion"], one["promoted"]) for one in log] == [
+        ("1", None, True),
+        ("2", "1", False),
+        ("3", "1", True),
+    ]
+    run_id = client.get_registered_model("humanvlm").tags["log"]
+    assert Path(client.download_artifacts(run_id, "decisions.jsonl")).read_text().count("\n") == 3
 
     answers_as_registered(tmp_path, repo)
 

@@ -25,6 +25,7 @@ from humanvlm.evaluate.metrics.meteor import wordnet
 from humanvlm.evaluate.metrics.meteor.paraphrases import ParaphraseTable
 from humanvlm.evaluate.metrics.meteor.wordnet import WordNet
 from humanvlm.evaluate.metrics.meteor.words import WordData, read_words
+from humanvlm.pipeline.state import state_folder
 from humanvlm.weights.catalog import has_file, model_entry, model_file
 
 log = logging.getLogger("humanvlm")
@@ -69,7 +70,7 @@ def cache_folder() -> Path:
     if named := os.environ.get("HUMANVLM_CACHE"):
         return Path(named)
     if Path("dvc.yaml").is_file():
-        return Path(".state/models")
+        return state_folder() / "models"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "humanvlm"
 
 
