@@ -7,6 +7,7 @@ TESTS = REPO / "tests"
 
 # What no single file answers for.
 ACROSS = {
+    "test_fuzz.py",  # benchmarks/fuzz.py, for half a minute
     "test_layers.py",  # imports run down, without circles
     "test_mirror.py",
     "caption/test_stages.py",  # both captioning stages in a row
@@ -14,7 +15,6 @@ ACROSS = {
     "export/test_round_trip.py",  # from pictures to an index, shards, an export and an index again
     "orchestration/test_staleness.py",  # DVC, Dagster and the stages themselves
     "pipeline/test_pipeline.py",  # the whole pipeline on the sample crawl
-    "scrape/test_fuzz.py",  # benchmarks/fuzz_picture.py, for half a minute
     "scrape/test_hostile.py",  # the crawl against servers that mean harm
     "train/test_stages.py",  # both training stages in processes
 }

@@ -17,11 +17,13 @@ SCHEMA: Mapping[str, Any] = {
     "required": [KEY],
     "additionalProperties": False,
 }
-FENCE = re.compile(r"^```[a-z]*\s*|\s*```$", re.IGNORECASE)
-LOOSE = re.compile(rf"""["'“]?{KEY}["'”]?\s*[:=]\s*["'“]?(?P<text>.*)""", re.IGNORECASE | re.DOTALL)
-NEXT = re.compile(r"""["”]\s*,\s*["“']\w+["”']\s*:.*$""", re.DOTALL)  # another key after the text
-END = re.compile(r"""["'”\s,}\]]*$""")
+FENCE = re.compile(r"```[a-z]*", re.IGNORECASE)
+LOOSE = re.compile(rf"""["'“]?{KEY}["'”]?\s*+[:=]\s*+["'“]?(?P<text>.*)""", re.IGNORECASE | re.DOTALL)
+NEXT = re.compile(r"""["”]\s*+,\s*+["“']\w++["”']\s*+:.*""", re.DOTALL)  # another key after the text
+END = re.compile(r"""(?<!["'”\s,}\]])["'”\s,}\]]+\Z""")
+ESCAPED = re.compile(r"(?<!\\)\\+(?:n|r|t|u[0-9a-f]{4})")
 WHOLE = re.compile(r"^.*[.!?][\"'”)]?(?=\s|$)", re.DOTALL)  # up to the last end of a sentence
+MOST_CHARACTERS = 20_000  # of a reply; what comes after is not read
 QUOTES = (('"', '"'), ("“", "”"), ("'", "'"))
 
 
@@ -38,7 +40,10 @@ def caption_in(reply: Reply) -> tuple[str, str]:
         return "", "refusal"
     if answer.unfinished:
         return "", "unfinished_thought"
-    text = FENCE.sub("", answer.text.strip()).strip()
+    text = answer.text[:MOST_CHARACTERS].strip()
+    if fence := FENCE.match(text):
+        text = text[fence.end() :]
+    text = text.removesuffix("```").strip()
     if text[:1] in ("{", "["):
         text = _in_json(text)
         if not text:
@@ -60,7 +65,7 @@ def _in_json(text: str) -> str:
     except (ValueError, RecursionError):
         found = LOOSE.search(text)
         loose = END.sub("", NEXT.sub("", found["text"])) if found else ""
-        return re.sub(r"\\+(?:n|r|t|u[0-9a-f]{4})", " ", loose).replace('\\"', '"').replace("\\", "").strip()
+        return ESCAPED.sub(" ", loose).replace('\\"', '"').replace("\\", "").strip()
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     words = value.get(KEY) if isinstance(value, dict) else None

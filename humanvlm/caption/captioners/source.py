@@ -48,8 +48,10 @@ def clean_text(text: str) -> str:
     capitals becomes lower case. Soft hyphens and what has no width leave their words whole; joiners stay where scripts
     and emoji need them.
     """
-    text, passes = _clean_once(text[:MOST_CHARACTERS]), 1
-    while (cleaned := _clean_once(text)) != text:  # taking one thing out can join what becomes another
+    text, passes = text[:MOST_CHARACTERS], 0
+    while (
+        cleaned := _clean_once(text)[:MOST_CHARACTERS]
+    ) != text:  # taking one thing out can join what becomes another
         passes += 1
         # Of things within things the half is given up each time, so there is an end.
         text = cleaned if passes < PASSES else _clean_once(cleaned[: len(cleaned) // 2])

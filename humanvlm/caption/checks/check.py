@@ -113,7 +113,7 @@ def repair(text: str, verdict: Verdict) -> str:
     kept.append(text[at:])
     left = re.sub(r"\s+", " ", "".join(kept)).strip(" ,;:-–")
     left = re.sub(r"\s+([,.;:!?])", r"\1", left)
-    left = re.sub(r",+([.!?])", r"\1", left)
+    left = re.sub(r"(?<!,),+([.!?])", r"\1", left)
     left = re.sub(r"([.!?])(?:[,;:]|\1)+", r"\1", left).lstrip(".!?,;: ")
     first = tokens(left)[:1]
     if len(left.split()) < _FEWEST or not first or first[0].lower in _PRONOUNS:

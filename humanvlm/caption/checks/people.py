@@ -132,7 +132,7 @@ def _sensitive() -> _Sensitive:
     origins = rf"(?:{shown}|looking)"
     followers = r"(?:by|and|or|but|who|with)"
     patterns = (
-        rf"\b{told}[\s-]+(?:[a-z-]+\s+){{0,2}}(?:{group['people']})\b",
+        rf"\b{told}[\s-]+(?:[a-z-]{{1,40}}\s+){{0,2}}(?:{group['people']})\b",
         rf"\b{says}{hedges}\s+{told}(?:\b(?!\s*-?\s*[a-z])|[\s-]+{followers}\b)",
         rf"\b{told}[\s-]+{origins}\b",
         rf"\b{says}\s+(?:[a-z]+\s+(?:and|but)\s+){told}\b(?!\s*-?\s*[a-z])",
@@ -140,7 +140,7 @@ def _sensitive() -> _Sensitive:
         rf"\ban?\s+(?:{group['believers']})\b(?:(?!\s+[a-z])|\s+(?:{followers}|is|in|on|[a-z]+(?:ing|ed|[^s\W]s)\b))",
         rf"\b(?:devout|pious|strict|practi[sc]ing)\s+{told}\b",
     )
-    own = rf"(?:\s+(?:(?!\w+ed\b)[a-z-]+\s+)?(?:{group['people']})|[\s-]+(?:{shown}|skin(?:ned)?))"
+    own = rf"(?:\s+(?:(?!\w{{1,40}}ed\b)[a-z-]{{1,40}}\s+)?(?:{group['people']})|[\s-]+(?:{shown}|skin(?:ned)?))"
     skin = rf"\b(?:{group['skins']}){own}\b"
     names = [term for name in ("groups", "traits", "plain", "believers") for term in terms[name]]
     skins = frozenset(term.split()[0] for term in terms["skins"])

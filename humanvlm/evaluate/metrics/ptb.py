@@ -29,6 +29,7 @@ _GOES_ON = re.compile(r"[\d)\s]$|(?<![A-Za-z])\.$|^\s")
 _BLANKS_INSIDE = re.compile(r"<|\. \.")
 _SPLIT_WORDS = {first + second: [first, second] for first, second in SPLITS}
 _MOST_WORDS = 1 << 17
+_LONGEST_TOKEN = 1_000  # characters, with what follows it: no text takes more than a time proportional to its length
 _CONTEXT = 200  # characters of the next caption that are read
 
 
@@ -113,7 +114,7 @@ def _scanned(text: str, place: int, stop: int) -> tuple[list[str], int]:
     while place < stop:
         best, write = None, None
         for shape in shapes():
-            found = shape.pattern.match(matched, place)
+            found = shape.pattern.match(matched, place, place + _LONGEST_TOKEN)
             if found and (best is None or found.end() > best.end()):
                 best, write = found, shape.write
         end = best.end(1) if best else place + 1  # a character of no shape is left out
