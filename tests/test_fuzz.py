@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import TARGETS, repeated, work
-
 from .odd_files import odd_files
 
 REPO = Path(__file__).parents[1]
+sys.path.insert(0, str(REPO / "benchmarks"))
+from fuzz import TARGETS, repeated, work  # noqa: E402
+
 NASTY = REPO.parent / "shared" / "nasty"
 RUNS = {"decoder": 300, "strip": 600, "consent": 600, "index": 150, "score": 600, "replies": 150}
 MANY = 50_000  # bytes of a repeat, of which the slowest takes about a second
