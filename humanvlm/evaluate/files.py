@@ -16,6 +16,7 @@ from typing import Any, TextIO, TypeVar
 from humanvlm.errors import UserError
 
 MOST_JSON = 1 << 30  # characters; all annotation files of COCO and VQAv2 are below half of it
+MOST_PARTS = 40_000_000  # lists, objects and members of a document, which take some 100 bytes for three characters
 MOST_LINE = 1 << 26  # characters; a row of MMBench holds its picture
 _GZIP = b"\x1f\x8b"
 Row = Mapping[str, Any]
@@ -40,11 +41,14 @@ def open_text(path: Path) -> Iterator[TextIO]:
 
 
 def read_json(path: Path) -> Any:
-    """A whole JSON document. Raises UserError when it is malformed or longer than ``MOST_JSON`` characters."""
+    """A whole JSON document. Raises UserError when it is malformed, or has more than ``MOST_JSON`` characters or
+    ``MOST_PARTS`` parts."""
     with open_text(path) as file:
         text = file.read(MOST_JSON + 1)
     if len(text) > MOST_JSON:
         raise UserError(f"{path}: more than {MOST_JSON >> 20} MiB of JSON; split it, or write its rows as JSON lines")
+    if sum(map(text.count, "[{:")) > MOST_PARTS:
+        raise UserError(f"{path}: JSON of more than {MOST_PARTS:,} parts; split it, or write its rows as JSON lines")
     return _parsed(text, str(path))
 
 

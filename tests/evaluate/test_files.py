@@ -68,6 +68,10 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(gzip.compress(b"[" + b" " * (3 << 20) + b"]"))
     with pytest.raises(UserError, match=r"more than 1 MiB of JSON; .*JSON lines"):
         read_json(path)
+    monkeypatch.setattr(files, "MOST_PARTS", 1000)
+    path.write_bytes(gzip.compress(b"[" + b"[]," * 1000 + b"[]]"))
+    with pytest.raises(UserError, match=r"large.gz: JSON of more than 1,000 parts; split it"):
+        read_json(path)
     path.write_bytes(gzip.compress(b'{"a": "' + b"x" * (3 << 20) + b'"}'))
     with pytest.raises(UserError, match=r"large.gz:1: longer than 1 MiB"):
         list(read_rows(path))
