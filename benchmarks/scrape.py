@@ -55,10 +55,11 @@ class Mode:
     roots: bool = False
 
 
-RAW = Mode({"verify": "header"}, ["--disable_all_reencoding=True"])
+# img2dataset stores a picture's metadata as they came with it.
+RAW = Mode({"verify": "header", "exif": "keep"}, ["--disable_all_reencoding=True"])
 MODES = {
     "raw": RAW,
-    "no": Mode({"verify": "decode"}, ["--resize_mode=no", "--skip_reencode=True"]),
+    "no": Mode({"verify": "decode", "exif": "keep"}, ["--resize_mode=no", "--skip_reencode=True"]),
     "resize_384": Mode(
         {"verify": "decode", "resize_mode": "keep_ratio", "image_size": 384, "encode_quality": 95},
         ["--resize_mode=keep_ratio", "--image_size=384", "--encode_quality=95", "--encode_format=jpg"],
