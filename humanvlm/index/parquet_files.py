@@ -32,8 +32,11 @@ def parquet_table(path: Path) -> Table:
 
 
 def _open(path: Path) -> pq.ParquetFile:
+    """A file whose texts stay as they are stored: a long one that all rows share is there once, not once a row."""
     try:
-        return pq.ParquetFile(path if isinstance(path, Path) else path.open("rb"))
+        schema = pq.read_schema(path if isinstance(path, Path) else path.open("rb"))
+        texts = [field.name for field in schema if _texts_in(field.type) and not pa.types.is_nested(field.type)]
+        return pq.ParquetFile(path if isinstance(path, Path) else path.open("rb"), read_dictionary=texts)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
 
@@ -51,7 +54,9 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
 
 def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        places = column.indices.drop_null().unique()
+        known = {None: None, **dict(zip(places.to_pylist(), _values(column.dictionary.take(places)), strict=True))}
+        return [known[place] for place in column.indices.to_pylist()]
     if not _texts_in(column.type):
         return column.to_pylist()  # type: ignore[no-any-return]
     with suppress(pa.ArrowException):  # where there is no such cast it is read as it is

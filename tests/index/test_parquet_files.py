@@ -78,3 +78,11 @@ def test_every_row_is_indexed_or_counted(tmp_path: Path, urls: list[str | None],
     assert summary.merged.rows == len(set(usable))
     assert summary.merged.merged == len(usable) - len(set(usable))
     assert summary.left_out.counts.total() == len(urls) - len(usable)
+
+
+def test_a_text_that_all_rows_share_is_there_once(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    pq.write_table(pa.table({"text": ["a long text " * 1000] * 500 + [None]}), path)
+    rows = [(line.row or {})["text"] for line in parquet_table(path).read(["text"])]
+    assert len({id(text) for text in rows[:500]}) == 1
+    assert rows[500] is None

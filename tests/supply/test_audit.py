@@ -35,7 +35,7 @@ def test_the_project_has_no_fault(project: Path) -> None:
         ("requirements-torch.txt", "torch==", "weighty==1\ntorch==", r":3: weighty: no licence is known; .*s\.yaml"),
         ("pyproject.toml", '"pillow>=13.0"', '"pillow>=999"', r"pillow>=999: locked is \d.*; run `make lock`"),
         ("pyproject.toml", '"pillow>=13.0"', '"weighty"', r"weighty: locked is none; run `make lock`"),
-        (COMPOSE, "postgres:17-alpine@", "postgres:17-alpine # ", r"compose\.yaml:5: postgres:17-alpine: no digest"),
+        (COMPOSE, "postgres:17-alpine@", "postgres:17-alpine # ", r"compose\.yaml:6: postgres:17-alpine: no digest"),
         (COMPOSE, "FROM python:3.11-slim@", "FROM python:3.11-slim # ", r"python:3\.11-slim: no digest"),
     ],
 )  # fmt: skip
