@@ -37,7 +37,7 @@ from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.settings import settings
 from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
-MAX_OPEN_SHARDS = 4
+MAX_OPEN_SHARDS = 16  # whose last rows wait for slow hosts while later shards go on
 TAKEN_AT_ONCE = 16  # pictures from files here, in memory
 PROGRESS_INTERVAL_S = 1.0
 SWITCH_S = 0.0005  # after which a thread that computes lets the event loop go on
