@@ -246,4 +246,5 @@ def test_nothing_else_renames_or_makes_temporary_files() -> None:
     assert {name for name in found if not name.startswith("data/atomic_io.py")} == {
         "data/seals.py: fsync",  # a key: for its owner alone, and never written over
         "inference/cache.py: fsync",  # appends to one file that processes share
+        "registry/decisions.py: fsync",  # the same
     }

@@ -332,6 +332,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], dic
         return Outcome(Counts(1, 1), artifact_files(run.out))
 
     monkeypatch.setattr("humanvlm.registry.stage.make", make)
+    monkeypatch.setattr("humanvlm.registry.stage.lost", lambda run: None)
     for name in ("benchmark_scores", "stage2_checkpoint"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a").write_text("a")
