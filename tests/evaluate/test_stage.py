@@ -16,10 +16,12 @@ from humanvlm.data import prompts
 from humanvlm.data.shards import write_shard
 from humanvlm.errors import UserError
 from humanvlm.evaluate.tasks.held_out import most_common_caption
+from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.local import Local
 from humanvlm.pipeline.contract import artifact_files
 
+from .publishers import MAKERS
 from .small_run import SCHEMA, evaluate, jpeg, write_lines
 
 
@@ -180,6 +182,20 @@ def test_mme_with_categories_of_ones_own(inputs: dict[str, Path], tmp_path: Path
     details = json.loads((tmp_path / "out" / "details.json").read_text())
     assert details["parts"]["mine"] == {"hats": {"score": 0.5, "samples": 2}}
     assert "MME (mine)" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_benchmark_in_its_publishers_files_is_asked_and_scored(
+    inputs: dict[str, Path], tmp_path: Path, repo: Path, kind: str
+) -> None:
+    given = MAKERS[kind](tmp_path / "files")
+    report = evaluate(inputs, tmp_path / "out", repo, "tasks=[]", f"sources={json.dumps({'mine': given})}")
+    assert report["rows"]["kept"] == report["info"]["samples"]["mine"] > 2
+    headline = f"mine.{TASKS[kind].headline}"
+    assert {headline, f"{headline}.mean_image", f"{headline}.above_mean_image"} <= report["metrics"].keys()
+    details = json.loads((tmp_path / "out" / "details.json").read_text())
+    assert headline in details["intervals"]
+    assert f"{TASKS[kind].title} (mine)" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

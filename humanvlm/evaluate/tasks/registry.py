@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from humanvlm.evaluate.tasks import attributes, captions, choice, keypoints, mme, pope, rec, reg, vqa
+from humanvlm.evaluate.tasks import amber, attributes, captions, chair, choice, keypoints, mme, pope, rec, reg, vqa
 from humanvlm.evaluate.tasks.base import Task
 
 TASKS: Mapping[str, Task] = {
@@ -16,6 +16,8 @@ TASKS: Mapping[str, Task] = {
         pope.TASK,
         mme.TASK,
         choice.TASK,
+        amber.TASK,
+        chair.TASK,
         attributes.TASK,
     )
 }

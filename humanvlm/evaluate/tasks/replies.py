@@ -11,7 +11,7 @@ from humanvlm.evaluate.stats.scored import Scored
 from humanvlm.inference.replies import final_answer
 
 Value = TypeVar("Value")
-REPLY = ("text", "answer", "reply", "prediction", "caption")
+REPLY = ("text", "answer", "reply", "prediction", "caption", "response")
 
 
 def answers(replies: Sequence[Value | None]) -> list[Value | None]:
