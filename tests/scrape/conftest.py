@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .faults import Faults, serve_faults
+from .asking import HOST, Web
+from .faults import Faults, Internet, serve_faults
 
 
 def jpeg(width: int = 64, height: int = 48, orientation: int | None = None, seed: int = 0) -> bytes:
@@ -44,3 +45,13 @@ def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
 def faults() -> Iterator[Faults]:
     with serve_faults(jpeg()) as server:
         yield server
+
+
+@pytest.fixture
+def web(faults: Faults) -> Iterator[Web]:
+    internet = Internet()
+    internet.add(HOST, 80, faults.port)
+    internet.names["localhost"] = internet.names["0x7f000001"] = [["127.0.0.1"]]
+    with internet.installed():
+        yield Web(faults, internet)
+    assert not internet.refused

@@ -1,5 +1,4 @@
 import asyncio
-import base64
 import gc
 import gzip
 import random
@@ -7,77 +6,16 @@ import time
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.addresses import Policy
-from humanvlm.scrape.fetch import Client, Fetched, fetch, look, open_client
-from humanvlm.scrape.hosts import Hosts, Turn
+from humanvlm.scrape.fetch import Fetched, look, open_client
 from humanvlm.scrape.reasons import RefusedError
 
-from .conftest import jpeg
-from .faults import Faults, Internet, gzip_bomb, serve_faults
-
-HOST = "faults.test"
-Outcome = Fetched | RefusedError
-
-
-def config(**changes: Any) -> RawScrape:
-    return RawScrape(**({"timeout_s": 5.0, "retries": 0, "max_bytes": 1_000_000} | changes))
-
-
-class Noted(Turn):
-    """A turn that notes which pauses a host asks for."""
-
-    def __init__(self, hosts: Hosts, pauses: list[float]) -> None:
-        super().__init__(hosts)
-        self.pauses = pauses
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        super().pause(seconds)
-
-
-class Web:
-    """Asks the server of HOST, as a crawl would; every name and address but its own leads nowhere."""
-
-    def __init__(self, faults: Faults, internet: Internet) -> None:
-        self.faults = faults
-        self.internet = internet
-        self.hits = faults.hits
-
-    def get(self, urls: Sequence[str], settings: RawScrape, pauses: list[float] | None = None) -> list[Outcome]:
-        async def one(client: Client, url: str) -> Outcome:
-            turn = Noted(client.hosts, [] if pauses is None else pauses)
-            try:
-                return await fetch(client, f"http://{HOST}{url}" if url.startswith("/") else url, turn)
-            except RefusedError as refusal:
-                return refusal
-            finally:
-                turn.leave()
-
-        async def all_of_them() -> list[Outcome]:
-            async with open_client(settings, Policy(settings.allow_private_hosts), self.internet) as client:
-                return await asyncio.gather(*(one(client, url) for url in urls))
-
-        return asyncio.run(all_of_them())
-
-    def reason(self, url: str, pauses: list[float] | None = None, **changes: Any) -> str:
-        (result,) = self.get([url], config(**changes), pauses)
-        return result.reason if isinstance(result, RefusedError) else "ok"
-
-
-@pytest.fixture
-def web(faults: Faults) -> Iterator[Web]:
-    internet = Internet()
-    internet.add(HOST, 80, faults.port)
-    internet.names["localhost"] = internet.names["0x7f000001"] = [["127.0.0.1"]]
-    with internet.installed():
-        yield Web(faults, internet)
-    assert not internet.refused
+from .asking import HOST, Web, config
+from .faults import gzip_bomb
 
 
 def test_a_picture_arrives_as_it_was_served(web: Web) -> None:
@@ -137,43 +75,6 @@ def test_an_attempt_that_the_limit_cuts_short_does_not_hide_why_the_one_before_f
     assert web.hits["/head/silence"] == 2
 
 
-def test_redirects_within_the_limit_are_followed(web: Web) -> None:
-    (result,) = web.get(["/chain/2"], config())
-    assert isinstance(result, Fetched)
-    assert result.url == f"http://{HOST}/ok/end"
-    assert web.reason("/chain/2", max_redirects=1) == "too_many_redirects"
-    assert web.reason("/chain/1", max_redirects=0) == "too_many_redirects"
-    assert web.reason("/to?url=") == "http_302"
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0x7f000001", "2130706433", "127.1"])
-def test_a_redirect_to_a_private_address_is_never_contacted(web: Web, host: str) -> None:
-    with serve_faults(jpeg()) as inner:
-        found = web.reason(f"/to?url=http://{host}:{inner.port}/ok/secret")
-        assert found in ("loopback_address", "bad_url")
-        assert not inner.hits
-        allowed: dict[str, Any] = {"allow_private_hosts": (f"127.0.0.1:{inner.port}",)}
-        assert web.reason(f"/to?url=http://127.0.0.1:{inner.port}/ok/x", **allowed) == "loopback_address"
-        assert not inner.hits
-        assert web.reason(f"http://127.0.0.1:{inner.port}/to?url=/ok/x", **allowed) == "ok"
-        assert inner.hits["/ok/x"] == 1
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("10.0.0.1", "private_address"),
-        ("169.254.1.1", "link_local_address"),
-        ("169.254.169.254", "metadata_address"),
-        ("[fd00:ec2::254]", "metadata_address"),
-    ],
-)
-def test_a_redirect_into_the_network_is_refused_at_once(web: Web, address: str, expected: str) -> None:
-    start = time.monotonic()
-    assert web.reason(f"/to?url=http://{address}/latest/meta-data", retries=3) == expected
-    assert time.monotonic() - start < 2
-
-
 @pytest.mark.parametrize(
     ("tag", "expected"),
     [
@@ -187,12 +88,6 @@ def test_a_redirect_into_the_network_is_refused_at_once(web: Web, address: str, 
 def test_opting_out_is_respected(web: Web, tag: str, expected: str) -> None:
     assert web.reason(f"/header?X-Robots-Tag={tag}") == expected
     assert web.reason(f"/header?X-Robots-Tag={tag}", respect_x_robots_tag=False) == "ok"
-
-
-def test_an_opt_out_on_the_way_counts(web: Web) -> None:
-    """A redirect may carry it too."""
-    assert web.reason("/to?url=/header?X-Robots-Tag=noai") == "opt_out_noai"
-    assert web.reason("/header?tdm-reservation=1") == "opt_out_tdm"
 
 
 def test_transient_failures_are_retried_and_others_are_not(web: Web) -> None:
@@ -236,38 +131,6 @@ def test_only_who_is_busy_or_asked_too_often_may_make_the_crawl_wait(web: Web) -
     for url in ("/status/404?after=9", "/status/500?after=9", "/status/429?after=soon", "/status/429"):
         web.reason(url, pauses)
     assert pauses == []
-
-
-def test_a_third_party_is_asked_as_it_wishes_whoever_leads_to_it(web: Web) -> None:
-    robots = b"User-agent: *\nCrawl-delay: 0.1\n"
-    with serve_faults(jpeg(), {"robots": robots}, {"/robots.txt": "/body/robots"}) as third:
-        web.internet.add("third.test", 80, third.port)
-        start = time.monotonic()
-        results = web.get([f"/to?url=http://third.test/ok/{n}" for n in range(6)], config())
-        assert {type(result) for result in results} == {Fetched}
-        assert time.monotonic() - start > 5 * 0.1
-    assert third.most_at_once == 1
-
-
-def test_no_more_than_a_hosts_share_is_asked_of_it_at_once_through_redirects(web: Web) -> None:
-    with serve_faults(jpeg()) as third:
-        web.internet.add("third.test", 80, third.port)
-        urls = [f"/to?url=http://third.test/slowly/{n}" for n in range(20)]
-        results = web.get(urls, config(per_host=3))
-        assert {type(result) for result in results} == {Fetched}
-    assert third.most_at_once == 3
-    assert web.faults.most_at_once <= 3
-
-
-def test_two_hosts_that_lead_to_each_other_do_not_wait_for_each_other(web: Web) -> None:
-    web.internet.add("other.test", 80, web.faults.port)
-    urls = [
-        f"http://{a}/to?url=http://{b}/slowly/{n}"
-        for n in range(9)
-        for a, b in ((HOST, "other.test"), ("other.test", HOST))
-    ]
-    results = web.get(urls, config(per_host=1, concurrency=2))
-    assert {type(result) for result in results} == {Fetched}
 
 
 def test_a_host_that_does_not_answer_is_given_up_while_others_answer(web: Web) -> None:
@@ -373,59 +236,6 @@ def test_opting_out_in_a_mended_head_is_respected(web: Web) -> None:
     head = b"HTTP/1.1 200 OK\r\nBad Name: x\r\nX-Robots-Tag : noai\r\nConnection: close\r\n\r\n"
     web.faults.bodies = {"x": head + web.faults.picture}
     assert web.reason("/raw/x") == "opt_out_noai"
-
-
-def redirect(location: bytes, *fields: bytes) -> bytes:
-    lines = [b"HTTP/1.1 302 Found", b"Location: " + location, *fields, b"Content-Length: 0", b"Connection: close"]
-    return b"\r\n".join([*lines, b"", b""])
-
-
-@pytest.mark.parametrize(
-    ("location", "asked"),
-    [
-        (b"/ok/a%2Cb,c", "/ok/a%2Cb,c"),
-        (b"/ok/my photo.jpg", "/ok/my%20photo.jpg"),
-        ("/ok/café".encode(), "/ok/caf%C3%A9"),
-        ("/ok/café".encode("latin-1"), "/ok/caf%E9"),
-        (b"../ok/x?sig=a%2Fb%3D&t=1+2#part", "/ok/x?sig=a%2Fb%3D&t=1+2"),
-    ],
-)
-def test_addresses_are_asked_for_as_they_are_spelled(web: Web, location: bytes, asked: str) -> None:
-    web.faults.bodies = {"x": redirect(location)}
-    (result,) = web.get(["/raw/x"], config())
-    assert isinstance(result, Fetched)
-    assert result.url == f"http://{HOST}{asked}"
-    assert asked in web.faults.targets
-    (result,) = web.get([asked], config())
-    assert isinstance(result, Fetched)
-    assert web.faults.targets[asked] == 2
-
-
-def test_cookies_live_as_long_as_one_fetch(web: Web) -> None:
-    web.faults.bodies = {"set": redirect(b"/cookie", b"Set-Cookie: seen=1; Path=/"), "twice": redirect(b"/raw/set")}
-    assert web.reason("/raw/twice") == "ok"
-    assert web.reason("/cookie") == "http_403"
-
-
-def test_credentials_go_to_their_own_origin_and_are_kept_nowhere(web: Web) -> None:
-    web.internet.add("other.test", 80, web.faults.port)
-    web.faults.bodies = {"away": redirect(b"http://other.test/ok/x"), "here": redirect(b"/ok/y")}
-    urls = [f"http://me:se%40cret@{HOST}/{path}" for path in ("ok/1", "raw/here", "raw/away", "status/404")]
-    results = web.get(urls, config())
-    assert [str(getattr(result, "url", "")) for result in results[:3]] == [
-        f"http://{HOST}/ok/1", f"http://{HOST}/ok/y", "http://other.test/ok/x"
-    ]  # fmt: skip
-    assert "cret" not in repr(results)
-    sent = "Basic " + base64.b64encode(b"me:se@cret").decode()
-    asked = {path: value for path, value in web.faults.authorized.items() if not path.startswith("/robots")}
-    assert asked["/ok/1"] == asked["/ok/y"] == asked["/raw/away"] == sent
-    assert not asked["/ok/x"]
-    for address in ("http://me:secret@", "ftp://me:secret" + "x" * 200 + "@a.test/", "http:/\t/me:secret@"):
-        (result,) = web.get([address], config())
-        assert "secret" not in repr(result)
-    (result,) = web.get([f"http://:secret@{HOST}/ok/1"], config())
-    assert isinstance(result, Fetched)
-    assert result.url == f"http://{HOST}/ok/1"
 
 
 def spoilt(rng: random.Random, picture: bytes) -> bytes:
