@@ -71,7 +71,7 @@ def caption_photos(photos: Path, home: Path, tree: Path) -> Path:
     lines = (json.dumps({"url": f"http://127.0.0.1:{PORT}/{path}"}) + "\n" for path in paths)
     listed.write_text("".join(lines), encoding="utf-8")
     run("index", str(listed.resolve()))
-    with subprocess.Popen([*command, "serve", str(photos), "--port", str(PORT)], cwd=home, env=env) as server:
+    with subprocess.Popen([*command, "serve-files", str(photos), "--port", str(PORT)], cwd=home, env=env) as server:
         try:
             time.sleep(3)
             run("raw_scrape")

@@ -226,10 +226,10 @@ def export(form: str, artifact: Path, out: Path, text_column: str | None) -> Non
     click.echo(write_out(form, artifact, out, text_column))
 
 
-@main.command()
+@main.command("serve-files")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--port", default=8099, show_default=True)
-def serve(folder: Path, port: int) -> None:
+def serve_files(folder: Path, port: int) -> None:
     """Serve FOLDER over HTTP on 127.0.0.1 until interrupted."""
     from humanvlm.scrape.local_server import serve_forever
 
