@@ -10,7 +10,7 @@ REPO = Path(__file__).parents[1]
 LIBRARY = REPO / "humanvlm"
 # From the top down. Rooms of one floor may use each other, but not in a circle.
 FLOORS = (
-    ("cli", "export", "supply", "takedown"),
+    ("cli", "export", "serve", "supply", "takedown"),
     ("index", "scrape", "curate", "caption", "train", "evaluate", "registry", "synthetic"),
     ("inference", "inspect", "model"),
     ("pipeline",),

@@ -1,0 +1,70 @@
+"""The server as a process: its socket, its signals, its end."""
+
+import logging
+import signal
+import socket
+from collections.abc import Mapping
+
+import uvicorn
+
+from humanvlm.errors import UserError
+from humanvlm.serve.app import Serving, make_app
+from humanvlm.serve.engine import Engine
+from humanvlm.serve.keys import Keys
+from humanvlm.serve.limits import Limits
+from humanvlm.serve.models import loader, named
+
+log = logging.getLogger("humanvlm")
+BACKLOG = 1024
+
+
+def run(references: tuple[str, ...], host: str, port: int, keys: Keys, limits: Limits) -> None:
+    """Serve until SIGINT or SIGTERM, then finish what is under way. Raises UserError when there is no such model, one
+    does not load, or the port is taken."""
+    sources = named(references)
+    engines = {name: Engine(loader(source, limits), limits.slots, limits.waiting) for name, source in sources.items()}
+    listening = listen(host, port)
+    server = make_server(Serving(engines, limits, keys), limits)
+    for engine in engines.values():
+        engine.on_failure = lambda: setattr(server, "should_exit", True)
+    shown = f"[{host}]" if ":" in host else host
+    log.info("serving %s at http://%s:%d/v1 (Ctrl-C stops)", ", ".join(engines), shown, listening.getsockname()[1])
+    # uvicorn raises the signal that stopped it again when it is done.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listening])
+    _raise_failure(engines)
+    log.info("stopped")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Raises UserError when the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{host}:{port}: {reason}; choose another with --host or --port") from None
+
+
+def make_server(serving: Serving, limits: Limits) -> uvicorn.Server:
+    """A server of the application, quiet but for warnings."""
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        make_app(serving),
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=limits.connections,
+        timeout_graceful_shutdown=int(limits.grace_s),
+    )
+    return uvicorn.Server(config)
+
+
+def _raise_failure(engines: Mapping[str, Engine]) -> None:
+    for engine in engines.values():
+        if engine.failure is not None:
+            raise engine.failure
