@@ -44,14 +44,14 @@ def reply_one(data: bytes) -> str:
     from humanvlm.caption.checks.people import sensitive_cuts
     from humanvlm.caption.checks.tokens import tokens
     from humanvlm.errors import UserError
-    from humanvlm.evaluate.metrics.boxes import find_numbers, read_box
-    from humanvlm.evaluate.metrics.pck import parse_points
     from humanvlm.evaluate.metrics.ptb import tokenize
     from humanvlm.evaluate.tasks import attributes, choice, mme, pope, vqa
     from humanvlm.index.cells import address, texts_of
     from humanvlm.inference.base import Reply
+    from humanvlm.inference.boxes import find_numbers, read_box
     from humanvlm.inference.chat import parse_reply
     from humanvlm.inference.failures import AttemptError
+    from humanvlm.inference.points import parse_points
     from humanvlm.inference.replies import final_answer
 
     text = data.decode("utf-8", "replace")

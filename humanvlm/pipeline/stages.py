@@ -75,10 +75,15 @@ TRAINING = (
     *PICTURE,
     *HUB,
 )
+ASKED = (
+    *_in("inference", "ask.py base.py cache.py chat.py endpoint.py failures.py generate.py keys.py local.py marks.py"),
+    *_in("inference", "models.py pace.py replies.py tokens.py"),
+)
 CAPTIONS = (
     *_in("caption", "accept.py facts template captioners checks stage.py report.py statistics.py variety.py"),
     *_in("data", "detections.py dropped.py facts.py http.py seals.py shards.py spelling.py tombstones.py"),
-    "inference",
+    *ASKED,
+    "inference/budget.py",
     *LOADED,
     "weights/hub.py",
 )
@@ -207,8 +212,8 @@ STAGES = {
             sections=("benchmark_scores",),
             code=(
                 *SCORING,
-                *_in("inference", "ask.py base.py cache.py chat.py endpoint.py failures.py generate.py keys.py"),
-                *_in("inference", "local.py marks.py models.py pace.py replies.py tokens.py"),
+                *ASKED,
+                *_in("inference", "boxes.py points.py"),
                 *PICTURE,
                 *LOADED,
                 *_in(
@@ -238,7 +243,9 @@ STAGES = {
                 "inspect/model_card.py",
                 *PICTURE,
                 *_in("data", "detections.py facts.py prompts.py shards.py"),
-                *_in("inference", "ask.py base.py cache.py generate.py local.py marks.py replies.py"),
+                *_in(
+                    "inference", "ask.py base.py boxes.py cache.py generate.py local.py marks.py points.py replies.py"
+                ),
                 *LOADED,
                 "model/parity.py",
                 *HUB,

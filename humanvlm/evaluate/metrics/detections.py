@@ -22,8 +22,6 @@ Kind = Literal["keypoints", "bbox"]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = {"all": (0.0, 1e10), "small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
-_PAIRS = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-NAMES = ("nose", *(f"{side}_{name}" for name in _PAIRS for side in ("left", "right")))
 SIGMAS = np.array([26, 25, 25, 35, 35, 79, 79, 72, 72, 62, 62, 107, 107, 87, 87, 89, 89]) / 1000
 CELLS = 4_000_000  # numbers of one block of resamples: 32 MB
 

@@ -1,38 +1,22 @@
-"""Keypoints in words, "left eye at (120, 45)", and the percentage of correct keypoints (PCK).
+"""The percentage of correct keypoints (PCK), of keypoints told in words.
 
 PCK@t: a visible keypoint is right when it is at most t times the longer side of the person's box away from the truth
 (Yang and Ramanan 2013, with the box of the person as in COCO instead of the torso).
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from humanvlm.evaluate.metrics.boxes import SCALE, Found, Space, choose_space
-from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
+from humanvlm.inference.boxes import Found, Space, choose_space
+from humanvlm.inference.points import NAMES, Point, parse_points, to_pixels
 
 SHARES = (0.05, 0.1, 0.2)
-Point = tuple[float, float]
-_MOST_TEXT = 1 << 16
-_NUMBER = r"([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,4})?)"
-_PLAIN = rf"[\[({{]\s*+{_NUMBER}(?:\s*+,\s*+|\s++){_NUMBER}"
-_KEYED = rf"\{{\s*+[\"']?x[\"']?\s*+:\s*+{_NUMBER}\s*+,\s*+[\"']?y[\"']?\s*+:\s*+{_NUMBER}"
-_PAIR = r"[\[(]\s*+x\s*+=\s*+" + _NUMBER + r"\s*+,\s*+y\s*+=\s*+" + _NUMBER
-_BETWEEN = r"[\"'*`]*+\s*+(?:is\s++)?(?:located\s++|visible\s++)?(?:at\s++|:\s*+|=\s*+)?(?:coordinates?\s++)?"
-
-
-def _pattern(name: str) -> re.Pattern[str]:
-    spelt = r"[\s_-]?".join(re.escape(word) for word in name.split("_"))
-    return re.compile(rf"(?<![a-z]){spelt}{_BETWEEN}(?:{_KEYED}|{_PAIR}|{_PLAIN})", re.I)
-
-
-_PATTERNS = {name: _pattern(name) for name in NAMES}
 
 
 @dataclass(frozen=True)
@@ -44,18 +28,6 @@ class Person:
     box: tuple[float, float, float, float]
     points: Array
     size: tuple[float, float]
-
-
-def parse_points(text: str) -> dict[str, Point]:
-    """COCO's keypoints in a reply, by name, as written: ``left eye at (x, y)``, ``left_eye: [x, y]``, or JSON."""
-    text = text[:_MOST_TEXT]
-    found = {}
-    for name, pattern in _PATTERNS.items():
-        if match := pattern.search(text):
-            x, y = (float(number) for number in match.groups() if number is not None)
-            if math.isfinite(x) and math.isfinite(y):
-                found[name] = (x, y)
-    return found
 
 
 def score_points(
@@ -121,10 +93,3 @@ def _bounds(points: Mapping[str, Point]) -> Found | None:
         return None
     across, down = zip(*points.values(), strict=True)
     return Found((min(across), min(down), max(across), max(down)))
-
-
-def to_pixels(point: Point, size: tuple[float, float], space: Space) -> Point:
-    """A point of a picture of this size (width, height) in pixels; space: what its numbers are in."""
-    if space == "pixels":
-        return point
-    return point[0] / SCALE[space] * size[0], point[1] / SCALE[space] * size[1]

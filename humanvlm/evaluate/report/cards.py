@@ -7,11 +7,11 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from humanvlm.evaluate.metrics.detections import NAMES
 from humanvlm.evaluate.metrics.pck import Person
 from humanvlm.evaluate.tasks.base import Sample
 from humanvlm.evaluate.tasks.pictures import read_picture
 from humanvlm.evaluate.tasks.rec import Expression
+from humanvlm.inference.points import NAMES
 from humanvlm.inspect.drawn import drawable
 
 SIDE = 320

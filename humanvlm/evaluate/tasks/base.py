@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row
-from humanvlm.evaluate.metrics.boxes import Space
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, Option
 from humanvlm.evaluate.tasks.pictures import Picture
+from humanvlm.inference.boxes import Space
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source

@@ -25,14 +25,15 @@ from humanvlm.evaluate.files import (
     read_json,
     read_rows,
 )
-from humanvlm.evaluate.metrics.detections import NAMES, Detection, Kind, Truth, score_detections
-from humanvlm.evaluate.metrics.pck import SHARES, Person, score_points, to_pixels
+from humanvlm.evaluate.metrics.detections import Detection, Kind, Truth, score_detections
+from humanvlm.evaluate.metrics.pck import SHARES, Person, score_points
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, SPACE
 from humanvlm.evaluate.tasks.pictures import coco_names, source_picture
 from humanvlm.evaluate.tasks.replies import answers, with_replies
+from humanvlm.inference.points import NAMES, to_pixels
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source

@@ -17,13 +17,13 @@ from humanvlm.data.detections import Box, iou
 from humanvlm.data.prompts import FIND, format_box
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_numbers, get_text, pair, read_rows
-from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, Found, Reading, choose_space, find_numbers, read_box
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Dropped, Judged, Sample, Spaces, Task, own_sample, source_file
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, SPACE
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import REPLY, answers, row_id, with_replies
+from humanvlm.inference.boxes import REASONS, SCALE, Found, Reading, choose_space, find_numbers, read_box
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source

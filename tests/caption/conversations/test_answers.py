@@ -12,7 +12,7 @@ from humanvlm.caption.conversations.answers import boxes, counts, keypoints, que
 from humanvlm.caption.conversations.scene import Scene, Turn
 from humanvlm.data.facts import NONE, Facts, Garment, Guess, Person, Thing
 from humanvlm.data.prompts import FIND, KEYPOINTS, QUESTION, REFER, format_box
-from humanvlm.evaluate.metrics.pck import parse_points
+from humanvlm.inference.points import parse_points
 
 from .truth import EXPRESSION, family, meant, scenes, value
 

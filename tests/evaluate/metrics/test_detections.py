@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.metrics.detections import NAMES, AveragePrecision, score_detections
+from humanvlm.evaluate.metrics.detections import AveragePrecision, score_detections
 from humanvlm.evaluate.stats.statistics import bootstrap
 from humanvlm.evaluate.tasks.keypoints import read_ground_truth, read_results
+from humanvlm.inference.points import NAMES
 
 from ..coco_cases import coco_case
 

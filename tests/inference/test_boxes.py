@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.evaluate.metrics.boxes import REASONS, SCALE, SPACES, Found, Space, choose_space, find_numbers, read_box
+from humanvlm.inference.boxes import REASONS, SCALE, SPACES, Found, Space, choose_space, find_numbers, read_box
 
 COORDINATE = st.integers(0, 999)
 BOX = st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE)
