@@ -4,18 +4,18 @@ Notations: ``[x1, y1, x2, y2]`` and ``(…)`` (LLaVA, Shikra, Qwen2.5-VL's ``bbo
 Qwen2-VL), ``<box>x1 y1 x2 y2</box>`` (MiniCPM-V), JSON or attributes named ``x1``, ``x_min``, ``xmin``, ``left`` … or
 ``x, y, width, height``, four numbers that are the whole reply, ``<patch_index_…>`` pairs (Kosmos-2), ``<loc_…>``
 (Florence-2: 0-1000) and ``<loc0000>`` (PaliGemma: y first, 0-1023) quadruples, ``box_2d`` (Gemini: y first, 0-1000).
-Marks that only models with 0-1000 write decide the space, whatever was asked for. The first box counts; a
-reply with several says so.
+Marks that only models with 0-1000 write decide the space, whatever was asked for. Of a reply with several boxes the
+evaluation counts the first (``find_numbers``); ``find_all`` has them all.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from humanvlm.data.detections import Box
+from humanvlm.data.detections import Box, box_of
 
 Space = Literal["pixels", "unit", "percent", "thousand"]
 SPACES: tuple[Space, ...] = ("unit", "percent", "pixels", "thousand")  # the tightest first
@@ -56,13 +56,15 @@ _BY_CORNERS, _BY_SIDES = _named(_CORNERS), _named(_SIDES)
 class Found:
     """Four numbers in a reply: corners, or corner and sides.
 
-    space: set when the notation leaves no doubt of it. boxes: how many the reply has, of which this is the first.
+    space: set when the notation leaves no doubt of it. boxes: how many the reply has, of which this is the first. span:
+    its characters in the reply, from and up to.
     """
 
     numbers: Box
     sides: bool = False
     space: Space | None = None
     boxes: int = 1
+    span: tuple[int, int] = field(default=(0, 0), compare=False)
 
 
 @dataclass(frozen=True)
@@ -75,21 +77,27 @@ class Reading:
 
 def find_numbers(text: str) -> Found | None:
     """The first box in a reply, in the notations above; None when it has none."""
+    found = find_all(text)
+    return replace(found[0], boxes=len(found)) if found else None
+
+
+def find_all(text: str) -> list[Found]:
+    """The boxes in a reply, in their order; where one may be read in two notations, the one that begins first."""
     text = text[:_MOST_TEXT]
-    found = [_Match(match.start(), match.group(), match.groups(), in_order=True) for match in _plain(text)]
+    matches = [_Match(*match.span(), match.group(), match.groups(), in_order=True) for match in _plain(text)]
     for patterns, sides in ((_BY_CORNERS, False), (_BY_SIDES, True)):
-        named = [match for pattern in patterns if (match := pattern.search(text))]
-        if len(named) == len(patterns):
+        for named in zip(*(pattern.finditer(text) for pattern in patterns), strict=False):
+            start, end = min(match.start() for match in named), max(match.end() for match in named)
             written = " ".join(match.group() for match in named)
-            found.append(_Match(min(match.start() for match in named), written, [m.group(1) for m in named], sides))
-    if not found:
+            matches.append(_Match(start, end, written, [match.group(1) for match in named], sides))
+    if not matches:
         return _from_tokens(text)
-    first = min(found, key=lambda match: match.start)
-    x1, y1, x2, y2 = (float(number) for number in first.numbers)
-    if _DOWN_FIRST.search(text[max(0, first.start - _NEAR) : first.start]) and first.in_order:
-        x1, y1, x2, y2 = y1, x1, y2, x2
-    space: Space | None = "percent" if "%" in first.written else "thousand" if _THOUSAND.search(text) else None
-    return Found((x1, y1, x2, y2), first.sides, space, _count(text))
+    thousand = bool(_THOUSAND.search(text))
+    found: list[Found] = []
+    for match in sorted(matches, key=lambda match: match.start):
+        if not found or match.start >= found[-1].span[1]:
+            found.append(_found(match, text, thousand))
+    return found
 
 
 def read_box(found: Found | None, width: float, height: float, space: Space, *, sides: bool = False) -> Reading:
@@ -157,6 +165,7 @@ class _Match:
     """in_order: the numbers stand in a row, without names that say which is which."""
 
     start: int
+    end: int
     written: str
     numbers: Sequence[str]
     sides: bool = False
@@ -164,31 +173,39 @@ class _Match:
 
 
 def _plain(text: str) -> Iterator[re.Match[str]]:
-    for match in (*(pattern.search(text) for pattern in _IN_A_ROW), _WHOLE.match(text)):
-        if match:
-            yield match
+    for pattern in _IN_A_ROW:
+        yield from pattern.finditer(text)
+    if match := _WHOLE.match(text):
+        yield match
 
 
-def _count(text: str) -> int:
-    """How many boxes a reply has, in whichever notation has most of them."""
-    rows = sum(len(pattern.findall(text)) for pattern in _IN_A_ROW)
-    named = [min(len(pattern.findall(text)) for pattern in patterns) for patterns in (_BY_CORNERS, _BY_SIDES)]
-    return max(1, rows, *named)
+def _found(match: _Match, text: str, thousand: bool) -> Found:
+    x1, y1, x2, y2 = (float(number) for number in match.numbers)
+    if match.in_order and _DOWN_FIRST.search(text[max(0, match.start - _NEAR) : match.start]):
+        x1, y1, x2, y2 = y1, x1, y2, x2
+    space: Space | None = "percent" if "%" in match.written else "thousand" if thousand else None
+    return Found((x1, y1, x2, y2), match.sides, space, span=(match.start, match.end))
 
 
-def _from_tokens(text: str) -> Found | None:
-    """A box of a model that has tokens for places."""
-    if (match := _PATCHES.search(text)) and all(int(index) < _GRID**2 for index in match.groups()):
-        (top, left), (bottom, right) = (divmod(int(index), _GRID) for index in match.groups())
-        # Corners are the patches' centres; a box one patch wide or high reaches over the whole patches.
-        low, high = (0.0, 1.0) if left == right or top == bottom else (0.5, 0.5)
-        corners = left + low, top + low, right + high, bottom + high
-        x1, y1, x2, y2 = (corner / _GRID for corner in corners)
-        return Found((x1, y1, x2, y2), space="unit", boxes=len(_PATCHES.findall(text)))
-    if match := _LOCATIONS.search(text):
-        y1, x1, y2, x2 = (int(value) / _BINS for value in match.groups())
-        return Found((x1, y1, x2, y2), space="unit", boxes=len(_LOCATIONS.findall(text)))
-    if match := _THOUSANDTHS.search(text):
-        x1, y1, x2, y2 = (float(value) for value in match.groups())
-        return Found((x1, y1, x2, y2), space="thousand", boxes=len(_THOUSANDTHS.findall(text)))
-    return None
+def _from_tokens(text: str) -> list[Found]:
+    """The boxes of a model that has tokens for places: those of its first notation."""
+    patches = list(_PATCHES.finditer(text))
+    if patches and all(int(index) < _GRID**2 for match in patches for index in match.groups()):
+        return [Found(_of_patches(match), space="unit", span=match.span()) for match in patches]
+    if locations := list(_LOCATIONS.finditer(text)):
+        found = []
+        for match in locations:
+            y1, x1, y2, x2 = (int(value) / _BINS for value in match.groups())
+            found.append(Found((x1, y1, x2, y2), space="unit", span=match.span()))
+        return found
+    return [
+        Found(box_of([float(value) for value in match.groups()]), space="thousand", span=match.span())
+        for match in _THOUSANDTHS.finditer(text)
+    ]
+
+
+def _of_patches(match: re.Match[str]) -> Box:
+    (top, left), (bottom, right) = (divmod(int(index), _GRID) for index in match.groups())
+    # Corners are the patches' centres; a box one patch wide or high reaches over the whole patches.
+    low, high = (0.0, 1.0) if left == right or top == bottom else (0.5, 0.5)
+    return (left + low) / _GRID, (top + low) / _GRID, (right + high) / _GRID, (bottom + high) / _GRID
