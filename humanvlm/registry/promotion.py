@@ -5,13 +5,16 @@ A candidate is promoted when all of this holds:
 1. each floor of ``guards`` is reached;
 2. in the deciding metric it is above each of its own blind baselines, the whole interval of the difference;
 3. the whole 95% interval of its gain over the champion, on the same samples, lies above ``min_gain``, and an exchange
-   test of the two finds a difference at 5% too: of two equal models one of 40 comparisons at most promotes;
+   test of the two finds a difference at 5% too: of two equal models one of 40 comparisons at most promotes. The
+   exchange test promises that of models that are alike, whatever they answer; the interval, by approximation, of models
+   that only their mean has in common;
 4. no guarded metric, and none of them in a slice of ``MIN_IMAGES`` pictures or more, is worse beyond noise: Holm's
    correction over all these tests holds the chance of a false alarm in any of them at 2.5%.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from humanvlm.config.registered_model import RegisteredModel
 from humanvlm.errors import UserError
@@ -32,23 +35,22 @@ POWER = 0.80 / (1 - ALPHA / 2)
 
 @dataclass(frozen=True)
 class Test:
-    """A metric of candidate and champion on the same samples, of a slice (ATTRIBUTE=LEVEL) or, '', of all.
+    """A metric of champion (first) and candidate (second) on the same samples.
 
-    low, high: the 95% interval of ``difference``, candidate - champion. p: two-sided; of guards Holm's. detectable: the
-    smallest true difference that is found with 80% power. worse: beyond noise.
+    part: the slice, ATTRIBUTE=LEVEL, or '', of all. p: of guards Holm's, else that of ``found``. worse: beyond noise.
     """
 
-    metric: str
+    found: Difference
     part: str
-    champion: float
-    candidate: float
-    difference: float
-    low: float
-    high: float
     p: float
-    detectable: float | None
-    images: int
-    worse: bool
+    worse: bool = False
+
+    def row(self) -> dict[str, Any]:
+        """All of it without nesting, for tables and JSON; the two models by their names."""
+        found = asdict(self.found)
+        named = {"metric": found.pop("metric"), "part": self.part}
+        models = {"champion": found.pop("first"), "candidate": found.pop("second")}
+        return {**named, **models, **found, "p": self.p, "worse": self.worse}
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,16 @@ def decide(candidate: Evaluation, champion: Evaluation | None, policy: Registere
     if champion is None:
         first = f"there is no champion; {policy.metric} is {candidate.scores[policy.metric]:.4f}"
         return Decision(not reasons, reasons or (first,))
-    gain = _test(_difference(candidate, champion, policy.metric))
+    gain = _difference(candidate, champion, policy.metric)
     guards = compare_guarded(candidate, champion, guarded(candidate, policy))
-    span = f"{gain.difference:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
-    said = f"{policy.metric} {gain.candidate:.4f} against {gain.champion:.4f}: a gain of {span}"
-    wins = gain.low > policy.min_gain and gain.p <= ALPHA
-    if not wins:
-        least = "" if gain.detectable is None else f"; the smallest gain found is {gain.detectable:.4f}"
-        reasons += (f"{said}, not above {policy.min_gain:g} beyond noise ({gain.images} pictures{least})",)
+    said = f"{policy.metric} {gain.second:.4f} against {gain.first:.4f}: a gain of {_span(gain)}"
+    seen = f"({gain.images} pictures, p {gain.p:.2g}{_smallest(gain, policy)})"
+    if not (gain.low > policy.min_gain and gain.p <= ALPHA):
+        reasons += (f"{said}, not above {policy.min_gain:g} beyond noise {seen}",)
     reasons += tuple(worse(test) for test in guards if test.worse)
-    tests = (gain, *guards)
-    return Decision(not reasons, reasons or (f"{said}, above {policy.min_gain:g}",), tests)
+    return Decision(
+        not reasons, reasons or (f"{said}, above {policy.min_gain:g} {seen}",), (Test(gain, "", gain.p), *guards)
+    )
 
 
 def guarded(evaluation: Evaluation, policy: RegisteredModel) -> tuple[str, ...]:
@@ -123,28 +124,38 @@ def compare_guarded(candidate: Evaluation, champion: Evaluation, names: Sequence
     tests = [test for name in names for test in _with_slices(candidate, champion, name)]
     corrected = holm([test.p for test in tests])
     return tuple(
-        replace(test, p=p, worse=test.difference < 0 and p <= ALPHA) for test, p in zip(tests, corrected, strict=True)
+        replace(test, p=p, worse=test.found.difference < 0 and p <= ALPHA)
+        for test, p in zip(tests, corrected, strict=True)
     )
 
 
 def worse(test: Test) -> str:
     """A guarded metric's fall in a sentence."""
-    where = f" of {test.part}" if test.part else ""
-    span = f"{test.difference:+.4f} [{test.low:+.4f}, {test.high:+.4f}]"
+    where, found = f" of {test.part}" if test.part else "", test.found
     return (
-        f"{test.metric}{where} is worse: {test.candidate:.4f} against {test.champion:.4f}, {span} "
-        f"({test.images} pictures, p {test.p:.2g})"
+        f"{found.metric}{where} is worse: {found.second:.4f} against {found.first:.4f}, {_span(found)} "
+        f"({found.images} pictures, p {test.p:.2g})"
     )
 
 
+def _span(found: Difference) -> str:
+    return f"{found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+
+
+def _smallest(gain: Difference, policy: RegisteredModel) -> str:
+    if gain.detectable is None:
+        return ""
+    return f"; a true gain of {policy.min_gain + gain.detectable:.4f} is found four times in five"
+
+
 def _with_slices(candidate: Evaluation, champion: Evaluation, name: str) -> Iterator[Test]:
-    yield _test(_difference(candidate, champion, name))
+    whole = _difference(candidate, champion, name)
+    yield Test(whole, "", whole.p)
     task, _, metric = name.partition(".")
     run = candidate.tasks[task]
     for part, ids in slices_of(run).items():
-        found = _paired(champion.tasks[task].only(ids), run.only(ids))
-        if metric in found:
-            yield _test(found[metric], name, part)
+        if found := _paired(champion.tasks[task].only(ids), run.only(ids)).get(metric):
+            yield Test(replace(found, metric=name), part, found.p)
 
 
 def slices_of(run: TaskRun) -> Mapping[str, Sequence[str]]:
@@ -176,10 +187,3 @@ def _paired(champion: TaskRun, candidate: TaskRun) -> dict[str, Difference]:
         raise UserError(f"{candidate.scored.task}: scored on one picture; a comparison needs two at least")
     found = paired(champion.scored, candidate.scored, ROUNDS, SEED, power=POWER)
     return {one.metric: one for one in found}
-
-
-def _test(found: Difference, metric: str = "", part: str = "") -> Test:
-    return Test(
-        metric or found.metric, part, found.first, found.second, found.difference, found.low, found.high, found.p,
-        found.detectable, found.images, False,
-    )  # fmt: skip

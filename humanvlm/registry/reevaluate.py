@@ -64,6 +64,10 @@ class Reevaluated:
     def passed(self) -> bool:
         return not self.fell
 
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for the file and the webhook."""
+        return {**vars(self), "tests": [test.row() for test in self.tests], "passed": self.passed}
+
 
 def due(params_file: Path, overrides: Sequence[str] = (), *, force: bool = False) -> Due:
     """What `reevaluate` would do, nothing changed. Raises UserError when there is no champion."""
@@ -103,9 +107,9 @@ def reevaluate(params_file: Path, overrides: Sequence[str] = (), *, force: bool 
             {name: value for name, value in after.scores.items() if name.count(".") == 1 and "[" not in name},
             tests,
         )
-        write_json(folder / FILE, {**asdict(result), "passed": result.passed})
+        write_json(folder / FILE, result.as_json())
         if result.fell:
-            notify(f"{result.name} version {result.version} fell", {**asdict(result), "passed": False})
+            notify(f"{result.name} version {result.version} fell", result.as_json())
         # The point last: killed before it, the same is done again.
         add_point(registry, Point(found.champion, found.asked, result.run_id, result.passed, result.scores))
     return result

@@ -79,7 +79,7 @@ def make(run: StageRun) -> Outcome:
         "metric": config.metric,
         "value": evaluation.scores[config.metric],
         "champion": settled.before,
-        "tests": [vars(test) for test in decision.tests],
+        "tests": [test.row() for test in decision.tests],
         "scores": dict(evaluation.scores),
         "run_id": version.run_id,
         "sha256": sha256,
@@ -94,7 +94,7 @@ def make(run: StageRun) -> Outcome:
     }
     info = {key: value[key] for key in ("name", "version", "aliases", "decision", "reasons", "run_id")}
     tests = [
-        {key: f"{item:.4f}" if isinstance(item, float) else str(item) for key, item in vars(test).items()}
+        {key: f"{item:.4f}" if isinstance(item, float) else str(item) for key, item in test.row().items()}
         for test in decision.tests
     ]
     return Outcome(Counts(1, 1), metrics=metrics, info=info | ({"tables": {"comparison": tests}} if tests else {}))

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from humanvlm.config.registered_model import RegisteredModel
 from humanvlm.errors import UserError
+from humanvlm.evaluate.stats.statistics import paired
 from humanvlm.registry.evaluation import read_evaluation
-from humanvlm.registry.promotion import Decision, decide
+from humanvlm.registry.promotion import ALPHA, Decision, decide
 
+from ..evaluate.stats.test_statistics import of_scores
 from .made import ABOVE, answers, evaluation
 
 POLICY = RegisteredModel(metric="vqa.accuracy")
@@ -66,7 +69,8 @@ def test_a_difference_within_noise_does_not_promote(tmp_path: Path) -> None:
     decision = decided(tmp_path, improved(base, 1), base)
     assert not decision.promote
     assert "0.5050 against 0.5000: a gain of +0.0050" in decision.reasons[0]
-    assert "not above 0 beyond noise (200 pictures; the smallest gain found is" in decision.reasons[0]
+    assert "not above 0 beyond noise (200 pictures, p 1; a true gain of " in decision.reasons[0]
+    assert "is found four times in five)" in decision.reasons[0]
 
 
 def test_a_gain_beyond_noise_promotes_and_one_below_min_gain_does_not(tmp_path: Path) -> None:
@@ -84,7 +88,7 @@ def test_better_on_average_and_worse_in_a_slice_is_refused(tmp_path: Path) -> No
     candidate = improved(champion[:160], 60) + [0.0] * 30 + [0.0] * 10
     decision = decided(tmp_path, candidate, champion, parts)
     assert not decision.promote
-    assert decision.tests[0].low > 0  # better on average, beyond noise
+    assert decision.tests[0].found.low > 0  # better on average, beyond noise
     assert decision.reasons == (decision.reasons[0],)
     assert decision.reasons[0].startswith("vqa.accuracy of part=night is worse: 0.0000 against 0.7500")
 
@@ -125,3 +129,24 @@ def test_two_models_never_both_beat_each_other(pairs: list[tuple[bool, bool]]) -
     with TemporaryDirectory() as name:
         first, second = decided(Path(name, "1"), ours, theirs), decided(Path(name, "2"), theirs, ours)
     assert not (first.promote and second.promote)
+
+
+@pytest.mark.parametrize("pictures", [30, 100])
+@pytest.mark.parametrize("differing", [0.1, 0.3, 0.5])
+def test_equal_models_that_are_right_or_wrong_promote_in_2_5_of_100_cases_at_most(
+    pictures: int, differing: float
+) -> None:
+    """Counted, not drawn: of pictures that differ, either model is right on each with a chance of one half."""
+    chance = 0.0
+    for differ in range(1, pictures + 1):
+        weight = binom.pmf(differ, pictures, differing)
+        if weight < 1e-5:
+            chance += weight
+            continue
+        for won in range(differ, -1, -1):  # monotone: the first that does not promote ends it
+            moved = [1.0] * won + [-1.0] * (differ - won) + [0.0] * (pictures - differ)
+            found = paired(of_scores([0.0] * pictures), of_scores(moved), 999)[0]
+            if not (found.low > 0 and found.p <= ALPHA):
+                break
+            chance += weight * binom.pmf(won, differ, 0.5)
+    assert chance <= 0.025

@@ -127,11 +127,23 @@ def test_a_pair_is_symmetric_and_equal_models_do_not_differ() -> None:
 
 
 def test_detectable_is_what_the_paired_variance_says() -> None:
-    moves = np.random.default_rng(4).normal(size=64)
+    half = np.random.default_rng(4).normal(size=32)
+    moves = np.concatenate([half, 0.2 - half])  # symmetric about their mean
     found = paired(of_scores([0.0] * 64), of_scores(moves.tolist()))[0]
     error = moves.std(ddof=1) / 8
     assert found.detectable == pytest.approx((t.ppf(0.975, 63) + t.ppf(0.8, 63)) * error, rel=1e-3)
     assert (found.low, found.high) == pytest.approx(t.interval(0.95, 63, moves.mean(), error), rel=1e-3)
+
+
+def test_few_large_losses_widen_an_interval_downwards_only() -> None:
+    moves = np.array(([0.05] * 9 + [-0.35]) * 10)
+    found = paired(of_scores([0.0] * 100), of_scores(moves.tolist()))[0]
+    error = moves.std(ddof=1) / 10
+    low, high = t.interval(0.95, 99, moves.mean(), error)
+    assert found.low < low - 0.2 * error
+    assert found.high == pytest.approx(high, rel=1e-3)
+    assert found.detectable is not None
+    assert found.detectable == pytest.approx(found.difference - found.low + t.ppf(0.8, 99) * error, rel=1e-3)
 
 
 def test_a_corpus_metric_is_exchanged_as_a_whole() -> None:
