@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from humanvlm.evaluate.tasks.face_human import SUBSETS
+
 from .small_run import jpeg
 
 AMBER_WORDS = {
@@ -91,4 +93,64 @@ def chair(folder: Path) -> Mapping[str, str]:
     return {"kind": "chair", "references": str(folder / "coco"), "images": str(folder / "val")}
 
 
-MAKERS = {"amber": amber, "chair": chair}
+def face_human(folder: Path, ending: str = "") -> Mapping[str, str]:
+    """A folder of Face-Human-Bench in English, or with ``_zh`` in Chinese: two problems a file, the second one's first
+    option right; where one picture serves two subsets it has both versions."""
+    versions: dict[str, list[str]] = {}
+    for name, version, _, _ in SUBSETS:
+        versions.setdefault(name, []).append(version)
+    for name, kinds in versions.items():
+        rows = []
+        for number in (1, 2):
+            paths = {kind: f"eval_data/{name}/{kind}/sample_{number:04d}.jpg" for kind in kinds}
+            for path in paths.values():
+                picture(folder / "pictures" / path, 100 * number)
+            options = ["yes", "no"] if "recognition" in name else [12, 22, 32, 42]
+            asked = {"question": f"What of {name}?", "options": options, "answer": 2 - number}
+            rows.append({"type": name, "QA": asked, "image": {"image_paths": paths}})
+        write(folder / "json" / f"{name}{ending}.json", {"data": rows})
+    return {"kind": "face_human", "references": str(folder / "json"), "images": str(folder / "pictures")}
+
+
+FACEBENCH: list[dict[str, Any]] = [
+    {"question_id": "q0", "question_type": "TFQ", "text": "A beard?", "options": ["Yes", "No",
+     "Information not visible"], "gt_answer": "Yes", "metadata": {"view": "Appearance", "attribute_level": "level 1"}},
+    {"question_id": "q1", "question_type": "SCQ", "text": "Where?", "options": ["Chin area", "Side to side",
+     "Chin area and side to side"], "gt_answer": "Chin area and side to side",
+     "metadata": {"view": "Appearance", "attribute_level": "level 3"}},
+    {"question_id": "q2", "question_type": "MCQ", "text": "Which?", "options": ["Hat", "Glasses", "Scarf", "Mask"],
+     "gt_answer": ["Hat", "Scarf"], "metadata": {"view": "Accessories", "attribute_level": "level 1"}},
+    {"question_id": "q3", "question_type": "OEQ", "text": "What colour?", "options": [], "gt_answer": ["Dark brown"],
+     "metadata": {"view": "Appearance", "attribute_level": "level 3"}},
+]  # fmt: skip
+
+
+def facebench(folder: Path) -> Mapping[str, str]:
+    """FaceBench's questions about two faces."""
+    rows = [
+        {"image_id": image, "instruction": "Please select.", "conditions": {}} | row
+        for image in ("a.jpg", "b.jpg")
+        for row in FACEBENCH
+    ]
+    for shade, image in enumerate(("a.jpg", "b.jpg")):
+        picture(folder / "images" / image, 90 * shade)
+    path = write(folder / "test.jsonl", rows)
+    return {"kind": "facebench", "references": str(path), "images": str(folder / "images")}
+
+
+def humanpcr(folder: Path) -> Mapping[str, str]:
+    """Three questions about one picture each, one about two, one about a video."""
+    kinds = ((0, "P", ["v/a.jpg"]), (0, "P", ["v/b.jpg"]), ("0", "C", ["v/a.jpg"]), (1, "C", ["v/a.jpg", "v/b.jpg"]),
+             (2, "C", ["v/c.mp4"]))  # fmt: skip
+    rows = [
+        {"question": f"What is {number}?", "answer": "sitting", "distractors": ["standing", "lying", "running"],
+         "level": level, "input_type": kind, "input_path": paths}
+        for number, (kind, level, paths) in enumerate(kinds)
+    ]  # fmt: skip
+    for shade, name in enumerate(("a.jpg", "b.jpg")):
+        picture(folder / "visual_data" / "v" / name, 90 * shade)
+    path = write(folder / "HumanPC_preview.json", rows)
+    return {"kind": "humanpcr", "references": str(path), "images": str(folder / "visual_data")}
+
+
+MAKERS = {"amber": amber, "chair": chair, "face_human": face_human, "facebench": facebench, "humanpcr": humanpcr}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
 
 PROMPT = "{question}\n{options}\nAnswer with the letter of the right option."
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ROTATIONS = 1_000_000  # MMBench: rotations of question n have the index n + k * 1,000,000
 
 _REFUSALS = (
@@ -59,6 +59,25 @@ class Rotation:
 def parse_choice(reply: str, options: Mapping[str, str]) -> str | None:
     """The letter that a reply chooses, "Z" for a refusal, None when it cannot be told."""
     return _by_letter(reply, options) or _by_text(reply, options)
+
+
+def parse_named_choice(reply: str, options: Mapping[str, str]) -> str | None:
+    """As ``parse_choice``, but that texts of options count as whole words: the "no" in "I do not know" is none."""
+    if letter := _by_letter(reply, options):
+        return letter
+    named = named_options(reply, list(options.values()))
+    return next(letter for letter, text in options.items() if text == named[0]) if len(named) == 1 else None
+
+
+def named_options(reply: str, options: Sequence[str]) -> list[str]:
+    """The options in a reply, whatever the case; one that is only there inside of a longer one is not named."""
+    left, found = reply.casefold(), set()
+    for option in sorted(options, key=len, reverse=True):
+        if option.strip():
+            left, count = re.subn(rf"(?<!\w){re.escape(option.casefold().strip())}(?!\w)", "\n", left)
+            if count:
+                found.add(option)
+    return [option for option in options if option in found]
 
 
 def score_choice(rotations: Sequence[Rotation], replies: Sequence[str | None]) -> Scored:
@@ -121,7 +140,7 @@ def read_rotations(path: Path) -> list[Rotation]:
     found = []
     for where, row in read_tab_separated(path):
         index = _index(row, where)
-        options = {letter: row[letter] for letter in _LETTERS if row.get(letter)}
+        options = {letter: row[letter] for letter in LETTERS if row.get(letter)}
         answer = get_text(row, ("answer",), where).strip()
         if answer not in options:
             raise UserError(f"{where}: answer {answer!r} is none of the options {', '.join(options)}")

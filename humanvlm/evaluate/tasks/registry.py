@@ -2,7 +2,22 @@
 
 from collections.abc import Mapping
 
-from humanvlm.evaluate.tasks import amber, attributes, captions, chair, choice, keypoints, mme, pope, rec, reg, vqa
+from humanvlm.evaluate.tasks import (
+    amber,
+    attributes,
+    captions,
+    chair,
+    choice,
+    face_human,
+    facebench,
+    humanpcr,
+    keypoints,
+    mme,
+    pope,
+    rec,
+    reg,
+    vqa,
+)
 from humanvlm.evaluate.tasks.base import Task
 
 TASKS: Mapping[str, Task] = {
@@ -18,6 +33,9 @@ TASKS: Mapping[str, Task] = {
         choice.TASK,
         amber.TASK,
         chair.TASK,
+        face_human.TASK,
+        facebench.TASK,
+        humanpcr.TASK,
         attributes.TASK,
     )
 }

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.tasks.choice import REFUSED, parse_choice, score_files
+from humanvlm.evaluate.tasks.choice import REFUSED, named_options, parse_choice, parse_named_choice, score_files
 
 OPTIONS = {"A": "a red hat", "B": "a blue hat", "C": "no hat", "D": "two hats"}
 
@@ -107,3 +107,28 @@ def test_what_is_malformed_is_named(tmp_path: Path) -> None:
     references.write_text("index\tquestion\nx\n")
     with pytest.raises(UserError, match=r"mmbench.tsv:2: has not 2 columns"):
         score_files(references, predictions, allow_missing=True)
+
+
+CHIN = ("Chin area", "Side to side", "Chin area and side to side")
+
+
+@pytest.mark.parametrize(
+    ("reply", "named"),
+    [
+        ("chin area and side to side", [CHIN[2]]),
+        ("Chin area", [CHIN[0]]),
+        ("Chin area, and chin area and side to side", [CHIN[0], CHIN[2]]),
+        ("the chin areas", []),
+        ("", []),
+    ],
+)
+def test_the_longer_option_takes_its_words(reply: str, named: list[str]) -> None:
+    assert named_options(reply, CHIN) == named
+
+
+@pytest.mark.parametrize(
+    ("reply", "letter"),
+    [("B", "B"), ("No, they are not.", "B"), ("I do not know", None), ("None of it", None), ("yes or no", None)],
+)
+def test_options_are_read_as_whole_words(reply: str, letter: str | None) -> None:
+    assert parse_named_choice(reply, {"A": "yes", "B": "no"}) == letter
