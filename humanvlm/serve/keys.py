@@ -11,6 +11,7 @@ from humanvlm.errors import UserError
 from humanvlm.serve.refusals import Refused
 
 VARIABLE = "HUMANVLM_SERVE_KEYS"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # hosts at which nobody else can ask
 LEAST = 16  # characters of a key
 
 

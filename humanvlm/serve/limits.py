@@ -1,30 +1,29 @@
 """How much a client may ask for, and for how long."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _limit(default: float, about: str) -> Any:
+    return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one server.
+    """Of one server; each is an option of ``humanvlm serve``."""
 
-    body_bytes: of a request. bodies_bytes: of all that are read at once. pixels: of a picture; pictures: of a request.
-    reply_tokens: of a reply, the default where a request names none; context_tokens: of prompt, pictures and reply.
-    slots: replies that are written at once. waiting: requests that wait for one. per_minute: requests of a client, or
-    of a key; 0: any number. head_s, body_s, stall_s: seconds for a request's head, for its body, and that a client may
-    leave a reply unread. grace_s: for what is being written when the server is stopped. connections: at once.
-    """
-
-    body_bytes: int = 20_000_000
-    bodies_bytes: int = 400_000_000
-    pixels: int = 50_000_000
-    pictures: int = 4
-    reply_tokens: int = 1024
-    context_tokens: int = 4096
-    slots: int = 16
-    waiting: int = 256
-    per_minute: int = 0
-    head_s: float = 10.0
-    body_s: float = 60.0
-    stall_s: float = 60.0
-    grace_s: float = 30.0
-    connections: int = 1000
+    body_bytes: int = _limit(20_000_000, "of a request, and of a remote picture")
+    bodies_bytes: int = _limit(400_000_000, "of all requests that are being read or prepared")
+    pixels: int = _limit(50_000_000, "of a picture")
+    pictures: int = _limit(4, "of a request")
+    reply_tokens: int = _limit(1024, "of a reply; where a request does not say, too")
+    context_tokens: int = _limit(4096, "of prompt, pictures and reply together, or as many as the model reads")
+    slots: int = _limit(16, "replies that are written at once")
+    waiting: int = _limit(256, "requests in line for a slot")
+    per_minute: int = _limit(0, "requests of a key, or of an address where there are no keys; 0: any number")
+    connections: int = _limit(1000, "at once")
+    head_s: float = _limit(10, "seconds for the head of a request")
+    body_s: float = _limit(60, "seconds for its body")
+    fetch_s: float = _limit(20, "seconds for a remote picture")
+    stall_s: float = _limit(60, "seconds that a client may leave a reply unread")
+    grace_s: float = _limit(30, "seconds for what is being written when the server is stopped")

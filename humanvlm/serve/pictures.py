@@ -10,30 +10,34 @@ from humanvlm.data.image import DecodeError, decode, opened
 from humanvlm.serve.limits import Limits
 from humanvlm.serve.refusals import Refused
 
+PLACE = "messages.content.image_url.url"
+_REMOTE = re.compile(r"https?:", re.IGNORECASE)
 _DATA_URL = re.compile(r"data:[a-z0-9.+/;=-]{0,200}?;base64,", re.IGNORECASE)
-_PLACE = "messages.content.image_url.url"
 
 
-def picture_of(url: str, limits: Limits) -> Image.Image:
-    """The picture of a data URL, upright, RGB; of an animation the first frame. Raises Refused: 400 for what is no
-    picture, 413 for one of too many pixels."""
+def is_remote(url: str) -> bool:
+    """Whether a picture is somewhere else."""
+    return bool(_REMOTE.match(url))
+
+
+def data_of(url: str) -> bytes:
+    """The file in a data URL. Raises Refused (400) where there is none."""
     head = _DATA_URL.match(url)
     if head is None:
-        kind = "a remote address" if re.match(r"\s*https?:", url, re.IGNORECASE) else "neither"
-        raise Refused(400, f"a picture is given as data:image/…;base64,…; this is {kind}", _PLACE, "invalid_image_url")
+        raise Refused(400, f"{PLACE}: neither data:image/…;base64,… nor https://…", PLACE, "invalid_image_url")
     try:
-        data = base64.b64decode(url[head.end() :], validate=True)
+        return base64.b64decode(url[head.end() :], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Refused(400, f"the picture's base64 is damaged: {error}", _PLACE, "invalid_base64_image") from None
-    return decoded(data, limits)
+        raise Refused(400, f"{PLACE}: damaged base64: {error}", PLACE, "invalid_base64_image") from None
 
 
 def decoded(data: bytes, limits: Limits) -> Image.Image:
-    """Raises Refused as ``picture_of``."""
+    """The picture of a file, upright, RGB; of an animation the first frame. Raises Refused: 400 for what is no picture,
+    413 for one that takes too much."""
     try:
         opened(data, limits.pixels)
         return decode(data)
     except DecodeError as error:
-        status = 413 if error.reason == "image_bomb" else 400
-        code = "image_too_large" if error.reason == "image_bomb" else "invalid_image"
-        raise Refused(status, f"the picture is refused: {error}", _PLACE, code) from None
+        bomb = error.reason == "image_bomb"
+        code = "image_too_large" if bomb else "invalid_image"
+        raise Refused(413 if bomb else 400, f"the picture is refused: {error}", PLACE, code) from None

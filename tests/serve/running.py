@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from humanvlm.serve.app import Serving
+from humanvlm.serve.chat import Serving
 from humanvlm.serve.engine import Engine
 from humanvlm.serve.keys import Keys
 from humanvlm.serve.limits import Limits
@@ -61,11 +61,13 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, limits: Limits = LIMITS, keys: Keys = NO_KEYS, *, load: Any = None) -> Iterator[Running]:
+def running(
+    folder: Path, limits: Limits = LIMITS, keys: Keys = NO_KEYS, *, load: Any = None, fetching: Any = None
+) -> Iterator[Running]:
     """Until the block ends; the model is loaded when it begins."""
     engine = Engine(load or loader(Source(NAME, folder), limits), limits.slots, limits.waiting)
     serving = Serving({NAME: engine}, limits, keys)
-    server = make_server(serving, limits)
+    server = make_server(serving, fetching)
     listening = listen("127.0.0.1", 0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
