@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from humanvlm.inference.grounded import ground
 from humanvlm.serve.conversation import Prompt
 from humanvlm.serve.engine import AGAIN_S, Engine
 from humanvlm.serve.keys import Keys
@@ -228,8 +229,9 @@ def _envelope(ready: Ready) -> Envelope:
 
 
 def _more(ready: Ready, text: str) -> dict[str, Any]:
-    """What a reply says beside its words."""
-    return {}
+    """What a reply says beside its words: where in the picture it points."""
+    grounded = ground(text, ready.size) if ready.size else None
+    return {"humanvlm": asdict(grounded)} if grounded else {}
 
 
 async def _gone(request: Request) -> None:

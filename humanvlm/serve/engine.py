@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -53,8 +54,10 @@ class Engine:
             self._changed.notify()
 
     def _live(self) -> None:
+        start = time.monotonic()
         try:
             self.loaded = self.load()
+            log.info("ready, after %.0f s", time.monotonic() - start)
         except BaseException as error:  # whoever started the engine says so
             self.failure = error
             self.on_failure()

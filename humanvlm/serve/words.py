@@ -43,8 +43,7 @@ class Words:
             return ""
         rest = self.held + self._new(whole=True)
         self.held = ""
-        text = self._cut(rest).rstrip()
-        return text if self.started else text.lstrip()
+        return self._begun(self._cut(rest).rstrip())
 
     def _new(self, *, whole: bool = False) -> str:
         known = self.tokenizer.decode(self.tokens[self.before : self.read])
@@ -56,18 +55,18 @@ class Words:
 
     def _said(self, text: str) -> str:
         text = self._cut(self.held + text)
-        if self.stopped:
-            self.held = ""
-            return text.rstrip()
-        if not self.started:
-            text = text.lstrip()
-            self.started = bool(text)
         sure = len(text.rstrip())
-        for stop in self.stops:
-            sure = min(sure, len(text) - _overlap(text, stop))
-        sure = len(text[:sure].rstrip())
-        self.held = text[sure:]
-        return text[:sure]
+        if not self.stopped:
+            sure = min([sure, *(len(text) - _overlap(text, stop) for stop in self.stops)])
+            sure = len(text[:sure].rstrip())
+        self.held = "" if self.stopped else text[sure:]
+        return self._begun(text[:sure])
+
+    def _begun(self, text: str) -> str:
+        """The text, without space before the first word of all."""
+        text = text if self.started else text.lstrip()
+        self.started = self.started or bool(text)
+        return text
 
     def _cut(self, text: str) -> str:
         """The text before the first stop text in it."""
