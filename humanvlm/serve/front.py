@@ -40,7 +40,7 @@ class Front:
                 self.metrics.requests[path, message["status"]] += 1
                 names = {name.lower() for name, _ in message["headers"]}
                 own = [header for header in (*SAFE, CSP) if header[0] not in names]
-                message = message | {"headers": [*message["headers"], *own]}
+                message = {**message, "headers": [*message["headers"], *own]}
             await send(message)
 
         if self.hosts and _host(scope) not in self.hosts:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Metrics:
         return "\n".join(lines) + "\n"
 
 
-_OF_ENGINES = (
+_OF_ENGINES: Sequence[tuple[str, str, str, Callable[[Engine], int]]] = (
     ("humanvlm_waiting", "gauge", "Requests in line.", lambda engine: engine.waiting),
     ("humanvlm_running", "gauge", "Replies that are being written.", lambda engine: engine.running),
     ("humanvlm_prompt_tokens_total", "counter", "Tokens read.", lambda engine: engine.counts.prompt_tokens),
