@@ -115,6 +115,13 @@ class RawScrape(Section):
         ),
     ] = ""
     max_bytes: Annotated[int, Field(ge=1, description="larger bodies are refused, bytes")] = 20_000_000
+    max_bytes_in_flight: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="bodies in memory at once; beyond that rows wait, all but one, until others are stored, bytes",
+        ),
+    ] = 512_000_000
     max_pixels: Annotated[
         int,
         Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 import zlib
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 
@@ -14,7 +15,10 @@ MAX_CODINGS = 8  # of one body
 GRACE_S = 0.5  # after all that was announced, for the end of a connection that is to end
 
 
-async def read_body(response: aiohttp.ClientResponse, most: int) -> tuple[bytes, bool]:
+Hold = Callable[[int], Awaitable[None]]  # returns when so many octets may be in memory
+
+
+async def read_body(response: aiohttp.ClientResponse, most: int, hold: Hold | None = None) -> tuple[bytes, bool]:
     """The body, of which reading stops beyond ``most`` octets, and whether as much came as was announced."""
     announced = response.content_length
     chunks: list[bytes] = []
@@ -24,6 +28,8 @@ async def read_body(response: aiohttp.ClientResponse, most: int) -> tuple[bytes,
             async for chunk in response.content.iter_any():
                 chunks.append(chunk)
                 size += len(chunk)
+                if hold:
+                    await hold(size)
                 if size > most:
                     break
                 if announced is not None and size >= announced and not response.content.is_eof():

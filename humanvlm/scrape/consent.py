@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from multidict import MultiMapping
 from yarl import URL
@@ -20,6 +21,7 @@ from yarl import URL
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape.body import unpacked
 from humanvlm.scrape.kept import Kept
+from humanvlm.scrape.names import registered_domain
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import (
     MAX_BYTES,
@@ -44,6 +46,9 @@ MAX_KEPT_BYTES = 48 << 20  # of all origins together, in each process of the cra
 LARGE_BYTES = 64 << 10
 MAX_LARGE_BYTES = 16 << 20
 ORIGIN_BYTES = 2000  # of an origin that asks nothing
+# Origins whose files are read at once, by requests in flight; a registered domain has a quarter of them, so that its
+# own wait for those that do not answer.
+ORIGINS = 4
 MAX_POLICY = 200  # characters
 MAX_INLINE_BODY = 16 << 10  # octets; longer files are read beside the event loop
 MAX_INLINE_WORK = 100_000  # octets of a path times patterns; more is compared beside the event loop
@@ -165,7 +170,8 @@ class Consent:
         self._clock = clock
         self._small: Kept[URL, _Site] = Kept(MAX_KEPT_BYTES - MAX_LARGE_BYTES)
         self._large: Kept[URL, _Site] = Kept(MAX_LARGE_BYTES)
-        self._reading = asyncio.Semaphore(config.concurrency)  # origins
+        self._reading = asyncio.Semaphore(ORIGINS * config.concurrency)
+        self._domains: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._loading: dict[URL, asyncio.Task[_Site]] = {}
         # What takes long is done here, one at a time: it costs time and memory, and only those wait who ask for it.
         self._beside = ThreadPoolExecutor(1, "consent")
@@ -216,11 +222,13 @@ class Consent:
     async def _load(self, origin: URL, failures: int) -> _Site:
         config = self._config
         no_tdm: tuple[TdmRule, ...] = ()
-        (robots, *failed), (ai, *ai_failed), (tdm, *tdm_failed) = await asyncio.gather(
-            self._read(origin, "/robots.txt", config.respect_robots_txt, self._robots, NO_GROUPS),
-            self._read(origin, "/ai.txt", config.respect_ai_txt, self._ai_rules, Rules()),
-            self._read(origin, "/.well-known/tdmrep.json", config.respect_tdm_reservation, _tdm_rules, no_tdm),
-        )
+        domain, share = registered_domain(origin.raw_host or ""), asyncio.Semaphore(config.concurrency)
+        async with self._domains.setdefault(domain, share), self._reading:
+            (robots, *failed), (ai, *ai_failed), (tdm, *tdm_failed) = await asyncio.gather(
+                self._read(origin, "/robots.txt", config.respect_robots_txt, self._robots, NO_GROUPS),
+                self._read(origin, "/ai.txt", config.respect_ai_txt, self._ai_rules, Rules()),
+                self._read(origin, "/.well-known/tdmrep.json", config.respect_tdm_reservation, _tdm_rules, no_tdm),
+            )
         failure = next((refusal for refusal in (*failed, *ai_failed, *tdm_failed) if refusal), None)
         failures = failures + 1 if failure else 0
         # A first failure is not kept, so that the asker's next attempt is a real one.

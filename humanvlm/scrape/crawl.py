@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -88,13 +89,25 @@ def crawl_partition(partition: Partition) -> Progress:
 
 
 def run_loop(crawl: Coroutine[Any, Any, Result]) -> Result:
-    """Run an event loop of the fastest kind there is."""
+    """Run an event loop of the fastest kind there is, with as many connections as the system lets a process have."""
+    _allow_connections()
     try:
         import uvloop
     except ImportError:  # there is none for Windows
         return asyncio.run(crawl)
     result: Result = uvloop.run(crawl)
     return result
+
+
+def _allow_connections() -> None:
+    """Raise the soft limit of open files to the hard one: the usual 1,024 are fewer than a crawl keeps alive."""
+    try:
+        import resource
+    except ImportError:  # there is none for Windows, nor such a limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS has a lower limit than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _over_http(partition: Partition) -> Progress:

@@ -24,7 +24,7 @@ from humanvlm.scrape.addresses import (
     joined,
     parse_url,
 )
-from humanvlm.scrape.body import has_its_end, is_picture, read_body, unpacked
+from humanvlm.scrape.body import Hold, has_its_end, is_picture, read_body, unpacked
 from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers, relevant_headers
 from humanvlm.scrape.hosts import Hosts, Turn
 from humanvlm.scrape.names import SharedResolver, SystemResolver
@@ -115,12 +115,13 @@ async def fetch(client: Client, url: str, turn: Turn | None = None) -> Fetched:
         finally:
             turn.leave()
     allowance = Allowance(config.timeout_s)
+    picture = partial(_picture, partial(turn.hold, waiting=allowance.waiting))
     # An attempt that the limit cuts short says less than the one before it that failed.
     last = RefusedError("timeout", f"not complete within {config.timeout_s:g} s", transient=True)
     try:
         for attempt in count():
             try:
-                return await _follow(client, url, _picture, turn, allowance)
+                return await _follow(client, url, picture, turn, allowance)
             except RefusedError as refusal:
                 last = refusal.with_traceback(None)  # whose frames hold what was read
                 wait = BACKOFF_S * 2**attempt * random.uniform(0.5, 1.5)
@@ -224,15 +225,15 @@ async def _follow(
 
 
 async def _picture(
-    config: RawScrape, site: SitePolicy, url: URL, visit: Visit, response: aiohttp.ClientResponse
+    hold: Hold, config: RawScrape, site: SitePolicy, url: URL, visit: Visit, response: aiohttp.ClientResponse
 ) -> Fetched | URL:
-    """What an answer holds: the picture, or where it is said to be."""
+    """What an answer holds: the picture, or where it is said to be. hold: waits until so much of it may be read."""
     location = _location(response, url)
     if location is None and not _may_hold_picture(response):
         raise _refusal(response)
     check_headers(response.headers, config, reserved=site.reserved)
     if location is None:
-        return await _fetched(response, config.max_bytes)
+        return await _fetched(response, config.max_bytes, hold)
     visit.keep_cookies(response)
     return location
 
@@ -300,13 +301,15 @@ def _incomplete() -> RefusedError:
     return RefusedError("incomplete_body", "the answer ended early", transient=True)
 
 
-async def _fetched(response: aiohttp.ClientResponse, most: int) -> Fetched:
+async def _fetched(response: aiohttp.ClientResponse, most: int, hold: Hold) -> Fetched:
     announced, status, headers = response.content_length, response.status, response.headers
     if announced is not None and announced > most:
         raise RefusedError("too_large", f"{announced} bytes announced", status=status)
-    data, whole = await read_body(response, most)
+    data, whole = await read_body(response, most, hold)
     if len(data) <= most and (encodings := _encodings(headers)):
+        await hold(len(data) + most)
         data = await asyncio.to_thread(unpacked, data, encodings, most)
+        await hold(len(data))
     if len(data) > most:
         raise RefusedError("too_large", f"more than {most} bytes", status=status)
     if not whole and not has_its_end(data):

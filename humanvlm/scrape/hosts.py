@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 
 from humanvlm.config.raw_scrape import RawScrape
+from humanvlm.scrape.held import Bodies
 from humanvlm.scrape.reasons import RefusedError
 
 FIRST_AT_ONCE = 2  # requests to a host that has not answered yet
@@ -77,13 +78,14 @@ class HostLimiter:
 
 
 class Hosts:
-    """The hosts that one event loop asks. slots: of requests to all of them. waiting: rows that have no turn, and may
-    not get one soon. answers: of all hosts so far."""
+    """The hosts that one event loop asks. slots: of requests to all of them. bodies: that are in memory. waiting: rows
+    that have no turn, and may not get one soon. answers: of all hosts so far."""
 
     def __init__(self, config: RawScrape) -> None:
         self._config = config
         self._limiters: dict[str, HostLimiter] = {}
         self.slots = asyncio.Semaphore(config.concurrency)
+        self.bodies = Bodies(config.max_bytes_in_flight)
         self.waiting = 0
         self.answers = 0
 
@@ -97,7 +99,7 @@ class Hosts:
 
 
 class Turn:
-    """What one row may do now: it has the turn of one host and a slot of the crawl, or neither."""
+    """What one row may do now: it has the turn of one host and a slot of the crawl, or neither; and its body."""
 
     def __init__(self, hosts: Hosts) -> None:
         self._hosts = hosts
@@ -124,8 +126,13 @@ class Turn:
             self._has_slot = True
         self._answers = self._hosts.answers
 
+    async def hold(self, size: int, waiting: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+        """Wait until the row may have read ``size`` octets. waiting: as ``Bodies.hold`` has it."""
+        await self._hosts.bodies.hold(self, size, waiting)
+
     def leave(self) -> None:
         """Give up whatever it has."""
+        self._hosts.bodies.release(self)
         self._leave_slot()
         if self._limiter:
             self._limiter.release()

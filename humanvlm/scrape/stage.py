@@ -113,9 +113,9 @@ def _recheck(run: StageRun, work: resume.Work) -> dict[str, Any]:
 
 
 def share(config: RawScrape, count: int) -> RawScrape:
-    """The settings of one of so many processes, which together keep within the connection limits."""
-    limits = {"concurrency": max(1, config.concurrency // count), "per_host": max(1, config.per_host // count)}
-    return config.model_copy(update=limits)
+    """The settings of one of so many processes, which together keep within the limits."""
+    limits = ("concurrency", "per_host", "max_bytes_in_flight")
+    return config.model_copy(update={name: max(1, getattr(config, name) // count) for name in limits})
 
 
 def _outcome(

@@ -52,16 +52,33 @@ class Allowance:
 
     def __init__(self, seconds: float) -> None:
         self.left = seconds
+        self._limit: asyncio.Timeout | None = None
 
     @asynccontextmanager
     async def spent(self) -> AsyncIterator[None]:
         """Raises TimeoutError when nothing is left before the block ends."""
         start = time.monotonic()
         try:
-            async with asyncio.timeout(max(self.left, 0)):
+            async with asyncio.timeout(max(self.left, 0)) as self._limit:
                 yield
         finally:
+            self._limit = None
             self.left -= time.monotonic() - start
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """While the block runs, nothing is spent, within ``spent`` too."""
+        start, limit = time.monotonic(), self._limit
+        end = limit.when() if limit else None
+        if limit:
+            limit.reschedule(None)
+        try:
+            yield
+        finally:
+            waited = time.monotonic() - start
+            if limit and end is not None:
+                self.left += waited
+                limit.reschedule(end + waited)
 
 
 def _basic(url: URL) -> str:

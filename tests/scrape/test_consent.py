@@ -10,7 +10,7 @@ from yarl import URL
 
 from humanvlm.config.raw_scrape import RawScrape
 from humanvlm.scrape import consent as module
-from humanvlm.scrape.consent import Consent, FetchedText, SitePolicy, check_headers
+from humanvlm.scrape.consent import ORIGINS, Consent, FetchedText, SitePolicy, check_headers
 from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.robots import MAX_BYTES, MAX_WILD, parse_rules
 
@@ -106,6 +106,30 @@ def test_files_are_read_once_an_origin_at_the_same_time_and_again_after_a_day() 
         assert site.asked[HOST + "/robots.txt"] == 2
 
     asyncio.run(run())
+
+
+def test_origins_that_do_not_answer_are_read_a_few_at_a_time_and_hold_up_no_others() -> None:
+    """Each of a registered domain's many names has files of its own, and three connections for them."""
+    site, concurrency = Site({}), 3
+    site.limiter.clear()
+
+    async def run() -> None:
+        consent = Consent(RawScrape(concurrency=concurrency), site.get)
+        many = [asyncio.create_task(consent.check_url(URL(f"http://{n}.evil.test/a"))) for n in range(200)]
+        await asyncio.sleep(0.01)
+        assert site.at_once == 3 * concurrency
+        other = asyncio.create_task(consent.check_url(URL("http://other.test/a")))
+        await asyncio.sleep(0.01)
+        assert site.asked["http://other.test/robots.txt"] == 1
+        far = [asyncio.create_task(consent.check_url(URL(f"http://www.{n}.test/a"))) for n in range(50)]
+        await asyncio.sleep(0.01)
+        assert site.at_once == 3 * concurrency * ORIGINS
+        site.limiter.set()
+        await asyncio.gather(*many, other, *far)
+        await consent.close()
+
+    asyncio.run(run())
+    assert len(site.asked) == 3 * 251
 
 
 def test_an_asker_that_gives_up_does_not_end_the_reading_for_others() -> None:
