@@ -1,4 +1,4 @@
-"""The routes: OpenAI's chat completions and models, health, readiness, and metrics."""
+"""The routes: OpenAI's chat completions and models, the page, health, readiness, and metrics."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ from humanvlm.serve.engine import AGAIN_S
 from humanvlm.serve.front import Front
 from humanvlm.serve.keys import LOOPBACK
 from humanvlm.serve.metrics import MEDIA_TYPE
+from humanvlm.serve.page import page
 from humanvlm.serve.refusals import Refused, broken
 from humanvlm.serve.remote import Remote
 
@@ -40,6 +41,11 @@ def make_app(serving: Serving, fetching: Fetching | None = None) -> Front:
             await asyncio.to_thread(engine.close)
         serving.preparing.shutdown()
 
+    shown = page(serving.limits)
+
+    async def front(request: Request) -> Response:
+        return Response(shown.html, headers=shown.headers)
+
     async def chat(request: Request) -> Response:
         return await complete(serving, request)
 
@@ -62,6 +68,7 @@ def make_app(serving: Serving, fetching: Fetching | None = None) -> Front:
         return Response(serving.metrics.text(serving.engines), media_type=MEDIA_TYPE)
 
     routes = [
+        Route("/", front),
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/v1/models", models),
         Route("/health", health),
