@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from humanvlm.evaluate.stats.draws import CELLS
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.stats.statistics import CELLS, bootstrap, holm
+from humanvlm.evaluate.stats.statistics import bootstrap, holm
 
 APPARENT = ("age", "ethnicity", "expression", "gender", "race", "sex", "skin")
 MIN_IMAGES = 30

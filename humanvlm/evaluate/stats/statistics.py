@@ -1,8 +1,7 @@
 """How far a score, and the difference of two models, can be trusted.
 
 Images are what is sampled: all samples of an image stay together, in intervals (drawn with replacement) and in tests
-(the two models' outputs for an image change places). Nothing depends on the order of the samples. Memory is bounded:
-draws are made in blocks of ``CELLS`` numbers.
+(the two models' outputs for an image change places). Nothing depends on the order of the samples.
 
 A scorer whose metrics are no function of a sum has an attribute ``resample``, called with weights (draws, images) that
 say how often each image counts, their columns in the order of ``sorted(set(images))``; each metric comes back as an
@@ -11,23 +10,19 @@ array (draws,).
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import NormalDist
 from typing import cast
 
 import numpy as np
 
 from humanvlm.errors import UserError
+from humanvlm.evaluate.stats.draws import blocks_left_out, coins, draws, every_exchange, resample
 from humanvlm.evaluate.stats.scored import Array, Scored
 
 Interval = tuple[float, float]
 Evaluate = Callable[[Array], dict[str, Array]]
-Draw = Callable[[np.random.Generator, int, int], Array]
-CELLS = 4_000_000  # numbers of one block of draws: 32 MB
-KEPT_CELLS = 1_000_000  # draws up to this size are kept for the next call
-BLOCKS = 200  # left out in turn, where metrics are no function of a sum
 ENUMERATED = 13  # with at most so many differing images, every exchange is tried: 8,192
 STRICT = 10  # below so many images, ties count in full
 FEW = 10  # below so many differing images, their variance alone says too little
@@ -80,12 +75,12 @@ def bootstrap(scored: Scored, resamples: int = 1000, seed: int = 7, level: float
         return {}
     with np.errstate(divide="ignore", invalid="ignore"):
         values = {name: float(value[0]) for name, value in corpus.evaluate(np.ones((1, count))).items()}
-        draws = [corpus.evaluate(weights) for weights in _draws(_resample, count, resamples, seed)]
+        drawn = [corpus.evaluate(weights) for weights in draws(resample, count, resamples, seed)]
         left_out = corpus.leave_out()
         scales = {} if corpus.sums is None else _shares(scored)
     found = {}
     for name, value in values.items():
-        replicates = np.concatenate([draw[name] for draw in draws])
+        replicates = np.concatenate([one[name] for one in drawn])
         replicates = replicates[np.isfinite(replicates)]
         if not math.isfinite(value) or 2 * len(replicates) < resamples:
             continue
@@ -158,9 +153,9 @@ def resampler(scored: Scored) -> Evaluate | None:
 
 def corpus_of(scored: Scored) -> Corpus:
     """The images of a scorer's result, and its metrics as functions of how often each image counts."""
-    if resample := resampler(scored):
+    if evaluate := resampler(scored):
         names = sorted(set(scored.images))
-        return Corpus(names, resample, lambda: resample(_blocks_left_out(len(names))), None)
+        return Corpus(names, evaluate, lambda: evaluate(blocks_left_out(len(names))), None)
     images, sums = image_sums(scored)
     total = sums.sum(axis=0)
     return Corpus(images, lambda weights: scored.metrics(weights @ sums), lambda: scored.metrics(total - sums), sums)
@@ -272,11 +267,11 @@ def _exchange(
     moved = theirs - ours
     moved = moved[(np.abs(moved) > 1e-12 * (1 + np.abs(ours))).any(axis=1)]
     count, every = len(moved), len(moved) <= ENUMERATED
-    blocks = [_every_exchange(count)] if every else _draws(_coins, count, rounds, seed)
+    blocks = [every_exchange(count)] if every else draws(coins, count, rounds, seed)
     totals = ours.sum(axis=0), theirs.sum(axis=0)
     found = []
-    for coins in blocks:
-        change = coins @ moved
+    for exchange in blocks:
+        change = exchange @ moved
         one, other = first.metrics(totals[0] + change), second.metrics(totals[1] - change)
         found.append({name: other[name] - one[name] for name in one if name in other})
     return _Exchanged(
@@ -344,7 +339,7 @@ def _reaches(spread: _Spread, level: float) -> tuple[float, float]:
 def _resampled_errors(a: Corpus, b: Corpus, seed: int, resamples: int = 1000) -> dict[str, float]:
     """Standard errors of b - a, both evaluated on the same resamples."""
     count = len(a.images)
-    pairs = [(a.evaluate(weights), b.evaluate(weights)) for weights in _draws(_resample, count, resamples, seed)]
+    pairs = [(a.evaluate(weights), b.evaluate(weights)) for weights in draws(resample, count, resamples, seed)]
     moved = {name: np.concatenate([theirs[name] - ours[name] for ours, theirs in pairs]) for name in pairs[0][0]}
     wider = math.sqrt(count / (count - 1))
     return {name: wider * float(values[np.isfinite(values)].std()) for name, values in moved.items()}
@@ -362,44 +357,3 @@ def _check_same_samples(first: Scored, second: Scored) -> None:
         raise UserError(
             f"{first.task}: sample {other[0][0]!r} (image {other[0][1]!r}) is in one of the two only; compare the same"
         )
-
-
-def _draws(draw: Draw, columns: int, rows: int, seed: int) -> Iterator[Array]:
-    """Blocks of drawn rows; what is drawn depends on the numbers of rows and columns, and the seed, alone."""
-    if rows * columns <= KEPT_CELLS:
-        yield _kept_draws(draw, columns, rows, seed)
-        return
-    step, generator = max(1, CELLS // columns), np.random.default_rng(seed)
-    for start in range(0, rows, step):
-        yield draw(generator, min(step, rows - start), columns)
-
-
-@lru_cache(maxsize=8)
-def _kept_draws(draw: Draw, columns: int, rows: int, seed: int) -> Array:
-    drawn = draw(np.random.default_rng(seed), rows, columns)
-    drawn.flags.writeable = False
-    return drawn
-
-
-def _resample(generator: np.random.Generator, rows: int, columns: int) -> Array:
-    """How often each of ``columns`` images is drawn when as many are, with replacement."""
-    chosen = generator.integers(columns, size=(rows, columns)) + columns * np.arange(rows)[:, None]
-    return np.bincount(chosen.ravel(), minlength=rows * columns).reshape(rows, columns).astype(np.float64)
-
-
-def _coins(generator: np.random.Generator, rows: int, columns: int) -> Array:
-    return generator.integers(2, size=(rows, columns), dtype=np.int8).astype(np.float64)
-
-
-def _every_exchange(images: int) -> Array:
-    """All ways to exchange: (2 ** images, images), 0 or 1."""
-    coins: Array = (np.arange(2**images)[:, None] >> np.arange(images) & 1).astype(np.float64)
-    return coins
-
-
-def _blocks_left_out(images: int) -> Array:
-    """Weights that leave out each image, or of many images each of ``BLOCKS`` random blocks."""
-    blocks = min(images, BLOCKS)
-    block = np.random.default_rng(0).permutation(images) % blocks
-    kept: Array = (block[None, :] != np.arange(blocks)[:, None]).astype(np.float64)
-    return kept

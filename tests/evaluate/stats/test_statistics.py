@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from humanvlm.errors import UserError
-from humanvlm.evaluate.stats import statistics
+from humanvlm.evaluate.stats import draws
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.stats.statistics import bootstrap, holm, paired, t_quantile
 
@@ -59,8 +59,8 @@ def test_intervals_hold_the_score_and_do_not_depend_on_the_size_of_blocks(monkey
     low, high = whole["mean"]
     assert low < scored.scores["mean"] < high
     assert bootstrap(scored) == whole != bootstrap(scored, seed=8)
-    monkeypatch.setattr(statistics, "KEPT_CELLS", 0)
-    monkeypatch.setattr(statistics, "CELLS", 7 * 200)
+    monkeypatch.setattr(draws, "KEPT_CELLS", 0)
+    monkeypatch.setattr(draws, "CELLS", 7 * 200)
     assert bootstrap(scored) == whole
     assert bootstrap(scored, level=0.5)["mean"][0] > low
 
