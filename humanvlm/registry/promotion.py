@@ -100,7 +100,7 @@ def decide(candidate: Evaluation, champion: Evaluation | None, policy: Registere
     if champion is None:
         first = f"there is no champion; {policy.metric} is {candidate.scores[policy.metric]:.4f}"
         return Decision(not reasons, reasons or (first,))
-    gain = _difference(candidate, champion, policy.metric)
+    gain = _difference(candidate, champion, policy.metric, exact=True)
     guards = compare_guarded(candidate, champion, guarded(candidate, policy))
     said = f"{policy.metric} {gain.second:.4f} against {gain.first:.4f}: a gain of {_span(gain)}"
     seen = f"({gain.images} pictures, p {gain.p:.2g}{_smallest(gain, policy)})"
@@ -170,20 +170,20 @@ def slices_of(run: TaskRun) -> Mapping[str, Sequence[str]]:
     return {part: ids for part, ids in sorted(members.items()) if len(images[part]) >= MIN_IMAGES and len(ids) < whole}
 
 
-def _difference(candidate: Evaluation, champion: Evaluation, name: str) -> Difference:
+def _difference(candidate: Evaluation, champion: Evaluation, name: str, *, exact: bool = False) -> Difference:
     task, _, metric = name.partition(".")
     for evaluation in (candidate, champion):
         if task not in evaluation.tasks:
             held = ", ".join(evaluation.tasks)
             raise UserError(f"registered_model: {name}: {evaluation.folder} has no task {task!r}; it has {held}")
-    found = _paired(champion.tasks[task], candidate.tasks[task])
+    found = _paired(champion.tasks[task], candidate.tasks[task], exact)
     if metric not in found:
         raise UserError(f"registered_model: {name} cannot be compared sample by sample; it has {', '.join(found)}")
     return replace(found[metric], metric=name)
 
 
-def _paired(champion: TaskRun, candidate: TaskRun) -> dict[str, Difference]:
+def _paired(champion: TaskRun, candidate: TaskRun, exact: bool = False) -> dict[str, Difference]:
     if len(set(candidate.scored.images)) < MIN_PICTURES:
         raise UserError(f"{candidate.scored.task}: scored on one picture; a comparison needs two at least")
-    found = paired(champion.scored, candidate.scored, ROUNDS, SEED, power=POWER)
+    found = paired(champion.scored, candidate.scored, ROUNDS, SEED, power=POWER, exact=exact)
     return {one.metric: one for one in found}

@@ -145,7 +145,7 @@ def test_equal_models_that_are_right_or_wrong_promote_in_2_5_of_100_cases_at_mos
             continue
         for won in range(differ, -1, -1):  # monotone: the first that does not promote ends it
             moved = [1.0] * won + [-1.0] * (differ - won) + [0.0] * (pictures - differ)
-            found = paired(of_scores([0.0] * pictures), of_scores(moved), 999)[0]
+            found = paired(of_scores([0.0] * pictures), of_scores(moved), 999, exact=True)[0]
             if not (found.low > 0 and found.p <= ALPHA):
                 break
             chance += weight * binom.pmf(won, differ, 0.5)

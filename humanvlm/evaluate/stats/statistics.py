@@ -34,8 +34,8 @@ class Difference:
     """One metric of two models on the same samples; ``difference`` is second - first.
 
     low, high: its interval. p: two-sided, of one test; ``holm`` corrects for many. detectable: the smallest true
-    difference whose interval lies above 0 with the given power, None when no image differs. differing: images on which
-    the two models contribute something else.
+    difference that, with the given power, has an interval above 0 and is large enough for the test, None when no image
+    differs. differing: images on which the two models contribute something else.
     """
 
     metric: str
@@ -93,14 +93,22 @@ def bootstrap(scored: Scored, resamples: int = 1000, seed: int = 7, level: float
 
 
 def paired(
-    first: Scored, second: Scored, rounds: int = 9999, seed: int = 7, level: float = 0.95, power: float = 0.8
+    first: Scored,
+    second: Scored,
+    rounds: int = 9999,
+    seed: int = 7,
+    level: float = 0.95,
+    power: float = 0.8,
+    *,
+    exact: bool = False,
 ) -> list[Difference]:
     """Compare two models metric by metric; both were scored on the same samples, in any order.
 
     The p-value is that of the exchange test (Noreen 1989): were the models alike, their outputs for any image might
     change places. With up to 13 differing images all exchanges are tried. Ties, which are common among right and wrong
-    answers, count half (the mid-p of Fagerland et al. 2013), with fewer than 10 images in full. A scorer that
-    resamples for itself is tested, with Student's t, by the bootstrap's error of its difference instead.
+    answers, count half (the mid-p of Fagerland et al. 2013), with fewer than 10 images, or ``exact``, in full: then
+    equal models never differ more often than they should. A scorer that resamples for itself is tested, with Student's
+    t, by the bootstrap's error of its difference instead.
 
     The interval is Student's, of the jackknife's error, and wider on the side where few large differences pull (see
     ``_reaches``); with fewer than 10 differing images two more are added that differ by as much as the largest, one
@@ -129,8 +137,12 @@ def paired(
             spread = _spread(other - one, left_out, exchanged.differing)
         below, above = _reaches(spread, level)
         freedom = spread.size - 1
-        p = _exchange_p(other - one, exchanged, name) if exchanged.values else _t_p(other - one, spread.error, freedom)
-        detectable = (below + t_quantile(power, freedom)) * spread.error if spread.error > 0 else None
+        if exchanged.values:
+            p, least = _exchange_p(other - one, exchanged, name, 1 - level, exact)
+        else:
+            p, least = _t_p(other - one, spread.error, freedom), 0.0
+        needed = max(below * spread.error, least)
+        detectable = needed + t_quantile(power, freedom) * spread.error if spread.error > 0 else None
         span = (spread.centre - below * spread.error, spread.centre + above * spread.error)
         differences.append(Difference(name, one, other, other - one, *span, p, detectable, count, exchanged.differing))
     return differences
@@ -279,7 +291,8 @@ def _exchange(
     )
 
 
-def _exchange_p(difference: float, exchanged: _Exchanged, name: str) -> float:
+def _exchange_p(difference: float, exchanged: _Exchanged, name: str, alpha: float, exact: bool) -> tuple[float, float]:
+    """The p-value, and the smallest of the drawn differences whose p-value would be ``alpha`` at most, else 0."""
     sizes = np.abs(exchanged.values[name])
     sizes = sizes[np.isfinite(sizes)]
     near = 1e-9 * max(float(sizes.max(initial=0.0)), abs(difference), 1e-300)
@@ -288,9 +301,13 @@ def _exchange_p(difference: float, exchanged: _Exchanged, name: str) -> float:
     if not exchanged.every:  # the pair as it is belongs to what might have been drawn
         ties += 1
     total = len(sizes) + (not exchanged.every)
-    if exchanged.images < STRICT:
-        return (larger + ties) / total
-    return (larger + ties / 2) / total if ties < total else 1.0
+    counted = 1.0 if exact or exchanged.images < STRICT else 0.5
+    p = (larger + counted * ties) / total if ties < total else 1.0
+    edges = np.flatnonzero(np.diff(ordered := np.sort(sizes)) > near) + 1  # where larger ones begin
+    above = len(ordered) - edges
+    equal = np.diff(np.append(edges, len(ordered)))
+    found = ordered[edges][above - (1 - counted) * equal <= alpha * total]
+    return p, float(found[0]) if len(found) else 0.0
 
 
 @dataclass(frozen=True)
