@@ -1,5 +1,6 @@
 """Real MLflow servers, on SQLite and on Postgres, and a gateway in front of one that fails where a test says."""
 
+import base64
 import json
 import os
 import shutil
@@ -111,12 +112,26 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @dataclass
 class Gateway:
-    """Passes requests on, but for those whose path holds ``match``: they get ``status``, or, 0, no answer."""
+    """Passes requests on, but for those whose path holds ``match``: they get ``status``, or, 0, no answer.
+
+    users: name to password, when it wants one (401 without); of them ``readers`` may change nothing (403).
+    """
 
     address: str
     match: str = ""
     status: int = 500
     seen: list[str] = field(default_factory=list)
+    users: dict[str, str] = field(default_factory=dict)
+    readers: set[str] = field(default_factory=set)
+
+    def refused(self, authorization: str, method: str, path: str) -> int | None:
+        """The status of a request that is not passed on for who asks it."""
+        given = base64.b64decode(authorization.removeprefix("Basic ")).decode()
+        name, _, password = given.partition(":")
+        if self.users and self.users.get(name) != password:
+            return 401
+        changes = method != "GET" and not path.endswith("/search")
+        return 403 if name in self.readers and changes else None
 
 
 @contextmanager
@@ -128,6 +143,10 @@ def gateway(upstream: str) -> Iterator[Gateway]:
     class Handler(BaseHTTPRequestHandler):
         def go(self) -> None:
             data = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            if status := state.refused(self.headers.get("Authorization", ""), self.command, self.path):
+                error = {401: "You are not authenticated.", 403: "Permission denied."}[status]
+                self.answer(status, error, "text/html")  # as MLflow's app basic-auth answers
+                return
             if state.match and self.command == "GET" and state.match in self.path:
                 state.seen.append(self.path)
                 if state.status == 0:
