@@ -101,7 +101,7 @@ def _clear(root: Path, artifacts: Sequence[Artifact], stones: Tombstones, alike:
     removed, former = dvc_cache.remove_objects(root, stones, former)
     yield from removed
     current = frozenset(identity(one.folder) for one in artifacts if one.complete and one not in outdated)
-    removed, left = mlflow_runs.remove_shown(root, former, current)
+    removed, left = mlflow_runs.remove_shown(root, stones, former, current)
     yield from removed
     names = [artifact.stage for artifact in outdated]
     left = [*remaining(root, stones, artifacts, alike, names, current), *left]
