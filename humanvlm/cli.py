@@ -14,6 +14,7 @@ from humanvlm.errors import UserError, of_the_disk
 from humanvlm.evaluate.cli import score
 from humanvlm.pipeline.stages import STAGES, Stage
 from humanvlm.serve.command import serve
+from humanvlm.serve.terminal import chat
 from humanvlm.shown import log_to_stderr, shown, shown_lines
 
 
@@ -359,6 +360,7 @@ def reevaluate(params: Path, overrides: tuple[str, ...], force: bool, dry_run: b
 
 main.add_command(score)
 main.add_command(serve)
+main.add_command(chat)
 
 
 if __name__ == "__main__":

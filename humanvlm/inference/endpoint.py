@@ -201,7 +201,7 @@ def open_endpoint(config: Endpoint, section: str) -> Server:
         raise UserError(f"{section}.endpoint.url: holds credentials; put them in the variable of key_variable")
     if not config.model:
         raise UserError(f"{section}.endpoint.model: missing; give the server's name of the model")
-    key = key_of(config, section)
+    key = key_of(config, f"{section}.endpoint.url")
     name = digest([config.url, config.model, key])[:24]
     pace = Pace(store_folder() / f"{name}.pace", config.requests_per_minute, config.tokens_per_minute)
     return Server(config, key, section, pace)

@@ -18,15 +18,17 @@ def withheld(config: Endpoint) -> bool:
     return config.key_variable == OPENAI_VARIABLE and not openai
 
 
-def key_of(config: Endpoint, section: str) -> str:
-    """The key to send with every request, '' for none. Raises UserError when there is one that may not be sent."""
+def key_of(config: Endpoint, place: str) -> str:
+    """The key to send with every request, '' for none. Raises UserError when there is one that may not be sent.
+
+    place: what the user calls the address, such as ``SECTION.endpoint.url``."""
     key = "" if withheld(config) else os.environ.get(config.key_variable, "").strip()
     if not (key.isascii() and key.isprintable()):
         raise UserError(f"environment variable {config.key_variable}: no key: it holds more than printable ASCII")
     address = urlsplit(config.url)
     if key and address.scheme != "https" and not _is_near(address.hostname or ""):
         raise UserError(
-            f"{section}.endpoint.url: {config.url} would carry the key of {config.key_variable} in plain text; "
+            f"{place}: {config.url} would carry the key of {config.key_variable} in plain text; "
             "use https, an address of this machine or of a private network, or unset the variable"
         )
     return key

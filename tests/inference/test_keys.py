@@ -33,7 +33,7 @@ def keys_and_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def key(url: str, **changes: str) -> str:
-    return key_of(Endpoint(url=url, model="m", **changes), "human_caption")
+    return key_of(Endpoint(url=url, model="m", **changes), "human_caption.endpoint.url")
 
 
 @pytest.mark.parametrize(
