@@ -41,11 +41,25 @@ class Scores:
         return cls(values, details.get("intervals", {}), details.get("samples", {}), verdicts)
 
 
-def model_card(report: Mapping[str, Any], scores: Scores | None = None) -> str:
+@dataclass(frozen=True)
+class Exported:
+    """What the card of an export says beside. library: that reads its files; use: how to run them, by default as
+    transformers does; datasets: ids on the hub of what it learnt from; adapter: where the low-rank updates are;
+    sections: further ones, by title, after the evaluation."""
+
+    library: str = "transformers"
+    use: str = ""
+    datasets: Sequence[str] = ()
+    adapter: str = "../adapter"
+    sections: Mapping[str, str] = field(default_factory=dict)
+
+
+def model_card(report: Mapping[str, Any], scores: Scores | None = None, exported: Exported | None = None) -> str:
     """The card as Markdown, its metadata first.
 
     report: of stage 2, as in its report.json: ``profile``, ``config``, ``rows``, ``metrics``, ``info``.
     """
+    exported = exported or Exported()
     model, recipe = report["config"]["model"], report["config"]["stage2_checkpoint"]
     model = {**model, **{part: _shown(model[part]) for part in ("vision_tower", "language_model")}}
     recipe = {**recipe, "instructions": ", ".join(recipe.get("instructions", ())) or "none"}
@@ -55,16 +69,18 @@ def model_card(report: Mapping[str, Any], scores: Scores | None = None) -> str:
         "license": SPDX[licences["language model"]] if _one_licence(licences.values()) else "other",
         **({} if _one_licence(licences.values()) else {"license_name": "those-of-its-parts"}),
         **({"base_model": bases} if (bases := [base for name in parts.values() if (base := _base(name))]) else {}),
+        **({"datasets": list(exported.datasets)} if exported.datasets else {}),
         "pipeline_tag": "image-text-to-text",
-        "library_name": "transformers",
+        "library_name": exported.library,
         "tags": ["llava", "humanvlm", "vision-language"],
     }
     sections = {
-        "How to use it": _use(model, recipe),
+        "How to use it": exported.use or _use(model, recipe, exported.adapter),
         "What it is for, and what not": LIMITS,
         "Evaluation": score_table(scores)
         if scores
         else "Not scored yet: `humanvlm benchmark_scores`, and the registered model's card, have the figures.\n",
+        **exported.sections,
         "What it learnt from": _learnt_from(report),
         "How it learnt": _how(report, recipe),
         "Licences": _table(("part", "model", "licence of its weights"), ((p, parts[p], licences[p]) for p in parts)),
@@ -105,7 +121,7 @@ def score_table(scores: Scores) -> str:
     )
 
 
-def _use(model: Mapping[str, Any], recipe: Mapping[str, Any]) -> str:
+def _use(model: Mapping[str, Any], recipe: Mapping[str, Any], adapter: str) -> str:
     packaged = (entry := _entry(model["vision_tower"])) is not None and entry.wheel is not None
     first = "import humanvlm.model.tower  # registers its vision tower\n" if packaged else ""
     needs = "Needs the package humanvlm, which has the code of its vision tower, and" if packaged else "Needs"
@@ -139,7 +155,7 @@ print(processor.decode(reply, skip_special_tokens=True))
         return text
     known = ", ".join(f"{key}={value!r}" for key, value in model.items())
     return f"""{text}
-The low-rank updates alone, with the projector, are in `../adapter`:
+The low-rank updates alone, with the projector, are in `{adapter}`:
 
 ```python
 from humanvlm.config.model import Model
@@ -147,7 +163,7 @@ from humanvlm.model.build import build_llava
 from peft import PeftModel
 
 base, processor = build_llava(Model({known}))
-model = PeftModel.from_pretrained(base, "../adapter")
+model = PeftModel.from_pretrained(base, "{adapter}")
 ```
 """
 
