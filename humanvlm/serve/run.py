@@ -1,6 +1,7 @@
 """The server as a process: its socket, its signals, its end."""
 
 import logging
+import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -50,7 +51,8 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        number = getattr(error, "errno", None)
+        reason = os.strerror(number) if number and number > 0 else str(error)
         raise UserError(f"{host}:{port}: {reason}; choose another with --host or --port") from None
 
 
