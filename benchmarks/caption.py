@@ -45,7 +45,7 @@ def main() -> None:
     for workers in args.workers:
         result["stage"][workers] = stage(scenes, workers, args.rows)
     for rows in PLANNED:
-        result["plan"][rows] = plan("human_caption", HumanCaption(), scenes, rows)
+        result["plan"][rows] = plan("human_caption", HumanCaption(), {"human_scenes": scenes}, rows)
         print(f"--plan --rows {rows}: {result['plan'][rows]}")
     print(json.dumps(result))
 

@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from functools import reduce
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,12 @@ def _stage_command(stage: Stage) -> click.Command:
         if rows and not plan:
             raise UserError("--rows: only with --plan")
         if plan:
-            from humanvlm.caption.plan import plan as planned
             from humanvlm.config.loading import load_params
 
-            name, folder = next(iter(stage.inputs.items()))
-            source = _named_inputs(stage, inputs).get(name, Path(folder))
+            known = {name: Path(folder) for name, folder in stage.inputs.items()} | _named_inputs(stage, inputs)
             section = getattr(load_params(params, overrides), stage.name)
-            click.echo(shown_lines(planned(stage.name, section, source, rows or 0)))
+            planned = import_module(stage.plans).plan
+            click.echo(shown_lines(planned(stage.name, section, known, rows or 0)))
             return
         if stage.retries_rows:
             os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a crawl has no linear algebra to start threads for

@@ -44,8 +44,10 @@ def reply_one(data: bytes) -> str:
     from humanvlm.caption.checks.people import sensitive_cuts
     from humanvlm.caption.checks.tokens import tokens
     from humanvlm.errors import UserError
+    from humanvlm.evaluate.metrics.nouns import singular
+    from humanvlm.evaluate.metrics.nouns import words as words_of
     from humanvlm.evaluate.metrics.ptb import tokenize
-    from humanvlm.evaluate.tasks import attributes, choice, mme, pope, vqa
+    from humanvlm.evaluate.tasks import attributes, choice, face_human, mme, pope, vqa
     from humanvlm.index.cells import address, texts_of
     from humanvlm.inference.base import Reply
     from humanvlm.inference.boxes import find_numbers, read_box
@@ -72,7 +74,10 @@ def reply_one(data: bytes) -> str:
     sentences(cleaned)
     box = read_box(find_numbers(answer.text), 640, 480, "percent")
     parse_points(answer.text)
-    choice.parse_choice(answer.text, {"A": "a man", "B": "a dog"})
+    for choose in (choice.parse_choice, choice.parse_named_choice, face_human.read_letter):
+        choose(answer.text, {"A": "a man", "B": "a dog"})
+    for word in words_of(answer.text):
+        singular(word, {"man", "dog"})
     for parse in (attributes.parse_answer, mme.parse_answer, pope.says_yes, pope.is_answer, pope.contradicts):
         parse(answer.text)
     vqa.normalise(answer.text)

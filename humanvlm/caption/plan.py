@@ -21,19 +21,19 @@ from humanvlm.config.human_caption import HumanCaption
 from humanvlm.config.human_caption_hq import HumanCaptionHQ
 from humanvlm.data.shards import list_shards, read_rows
 from humanvlm.errors import UserError
-from humanvlm.inference.budget import MILLION
+from humanvlm.inference.estimate import estimate, hours
 from humanvlm.inference.tokens import picture_tokens, scaled, text_tokens
 
 SAMPLE = 48  # rows
-HOUR = 3600
 
 
-def plan(section: str, config: HumanCaption | HumanCaptionHQ, source: Path, rows: int = 0) -> str:
+def plan(section: str, config: HumanCaption | HumanCaptionHQ, inputs: Mapping[str, Path], rows: int = 0) -> str:
     """A line a figure. rows: instead of those of the input, by the means of a sample of it; 0: the input's.
 
     Hours of facts and template are those of this machine's cores, measured on the sample, once models are loaded.
     Raises UserError when the input has no row that can be captioned.
     """
+    source = next(iter(inputs.values()))
     shards = list_shards(source)
     total = rows or sum(pq.read_metadata(path).num_rows for path in shards)
     template, styles = _writer(config)
@@ -46,7 +46,7 @@ def plan(section: str, config: HumanCaption | HumanCaptionHQ, source: Path, rows
     cores = os.cpu_count() or 1
     lines = [
         f"{section}: {total:,} rows, by a sample of {len(subjects)}; captioner {config.captioner}",
-        f"facts and template: {1000 * seconds:.0f} ms a row, {_hours(total * seconds / cores)} on {cores} cores",
+        f"facts and template: {1000 * seconds:.0f} ms a row, {hours(total * seconds / cores)} on {cores} cores",
     ]
     if config.captioner in ("model", "endpoint"):
         lines += _asked(config, total, subjects, texts, template.max_words)
@@ -98,27 +98,8 @@ def _asked(
             prompt = ask_for(style, sheet, words[style], draft=draft, rewrite=config.rewrite)
             asked.append(text_tokens(prompt) + (0 if config.rewrite or fused else shown))
             made.append(text_tokens(text))
-    requests = total * len(texts[0])
-    tokens_in, tokens_out, most = round(requests * fmean(asked)), round(requests * fmean(made)), config.max_new_tokens
-    lines = [
-        f"requests: {requests:,}",
-        f"tokens in: {tokens_in:,} ({fmean(asked):.0f} a request: a quarter of the characters, pictures by their size)",
-        f"tokens out: {tokens_out:,} ({fmean(made):.0f} a request, as long as the template's; at most {most:,} each)",
-    ]
-    server = config.endpoint
-    if server.tokens_per_s:
-        lines.append(f"hours: {_hours(tokens_out / server.tokens_per_s)} at {server.tokens_per_s:g} tokens a second")
-    else:
-        lines.append("hours: unknown; set endpoint.tokens_per_s to what the server makes a second in all")
-    if config.captioner == "endpoint":
-        cost, limit = (
-            (tokens_in * server.price_in + count * server.price_out) / MILLION
-            for count in (tokens_out, requests * most)
-        )
-        priced = server.price_in or server.price_out
-        lines.append(f"cost: {cost:,.2f}, at most {limit:,.2f}" if priced else "cost: unknown; set endpoint.price_in")
-    return lines
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / HOUR:,.2f} h"
+    requests, most = total * len(texts[0]), config.max_new_tokens
+    how = "a quarter of the characters, pictures by their size", "as long as the template's"
+    charged = config.captioner == "endpoint"
+    told = estimate(requests, fmean(asked), fmean(made), most, config.endpoint, how, charged=charged)
+    return [f"requests: {requests:,}", *told]

@@ -24,6 +24,30 @@ class Source(Section):
     ] = ""
 
 
+class Asked(Section):
+    """How a model is asked, and how it tells places."""
+
+    prompts: Annotated[
+        dict[str, str],
+        Field(
+            description="what is asked instead, by task or by kind of benchmark; {prompt} is the task's own prompt, "
+            "{subject} what it asks about, such as the expression of rec or the question of vqa; a brace is {{ or }}"
+        ),
+    ] = {}
+    space: Annotated[
+        Literal["percent", "unit", "thousand", "pixels", "auto"],
+        Field(description="what coordinates in replies are in; the tasks' own prompts ask for percent of the picture"),
+    ] = "percent"
+    order: Annotated[
+        Literal["xyxy", "yxyx", "xywh"],
+        Field(
+            description="of the four numbers of a box, where its notation does not tell: corners, corners with y first "
+            "(points too), or a corner, width and height"
+        ),
+    ] = "xyxy"
+    max_new_tokens: Annotated[int, Field(ge=0, description="longest reply, tokens; 0: as for other models")] = 0
+
+
 class BenchmarkScores(Section):
     """Tasks, the model under test, decoding and statistics."""
 
@@ -54,8 +78,15 @@ class BenchmarkScores(Section):
     ] = {}
     space: Annotated[
         Literal["percent", "unit", "thousand", "pixels", "auto"],
-        Field(description="what coordinates in replies are in; the prompts ask for percent of the picture"),
+        Field(description="what coordinates in replies are in, of models that `asked` does not name"),
     ] = "percent"
+    asked: Annotated[
+        dict[str, Asked],
+        Field(
+            description="how single models are asked, by their name: ORG/NAME or FOLDER of hub, endpoint.model, or "
+            "stage2_checkpoint"
+        ),
+    ] = {}
     leaderboard: Annotated[
         Names, Field(description="folders of other runs of this stage, to list beside this one in the report")
     ] = []
@@ -72,6 +103,20 @@ class BenchmarkScores(Section):
     ] = True
     dtype: Annotated[Literal["float32", "bfloat16"], Field(description="in which the checkpoint is asked")] = "float32"
     seed: Annotated[int, Field(description="of the choice of samples and of the resamples")] = 7
+
+    @property
+    def model_name(self) -> str:
+        """The model under test, as the leaderboard calls it."""
+        if self.model == "endpoint":
+            return self.endpoint.model
+        return "stage2_checkpoint" if self.model == "checkpoint" else self.model.removeprefix("hub:")
+
+    @property
+    def asking(self) -> Asked:
+        """How the model under test is asked: as its name says, with its revision or without."""
+        name = self.model_name
+        found = self.asked.get(name) or self.asked.get(name.partition("@")[0]) or Asked(space=self.space)
+        return found.model_copy(update={"max_new_tokens": found.max_new_tokens or self.max_new_tokens})
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from humanvlm.evaluate.stats import statistics
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Sample, Spaces
+from humanvlm.evaluate.tasks.base import PERCENT, Coordinates, Sample
 from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.inference.replies import final_answer
 
@@ -30,7 +30,8 @@ STATES = (
 @dataclass(frozen=True)
 class Record:
     """What became of one sample. reply: as it came; ``prediction`` is what was read from it, None when nothing could
-    be. state: how it ended, of ``STATES``, where it was not by itself. refusal: a server's words for it."""
+    be. state: how it ended, of ``STATES``, where it was not by itself. refusal: a server's words for it. model: which
+    model a server says it ran, '' where it does not."""
 
     id: str
     task: str
@@ -45,6 +46,7 @@ class Record:
     latency_s: float = 0.0
     state: tuple[str, ...] = ()
     refusal: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,22 @@ class _Read:
     state: tuple[str, ...] = ()
     refusal: str = ""
     latency_s: float = 0.0
+    model: str = ""
 
 
 def score(
-    kind: str, samples: Sequence[Sample], replies: Sequence["str | Reply"], *, space: Spaces = "percent"
+    kind: str, samples: Sequence[Sample], replies: Sequence["str | Reply"], coordinates: Coordinates = PERCENT
 ) -> ScoredTask:
     """Score the replies to all samples of a task, one a sample; a text alone is a reply that ended by itself.
 
-    space: what the coordinates in replies are in.
+    coordinates: what places in replies are told in.
     """
     read = [_read(reply) for reply in replies]
-    judged = TASKS[kind].judge(samples, [one.text for one in read], space)
+    judged = TASKS[kind].judge(samples, [one.text for one in read], coordinates)
     records = [
         Record(
             sample.id, sample.task, sample.image, sample.prompt, sample.references, one.raw, prediction, float(value),
-            sample.part, sample.slices, one.latency_s, one.state, one.refusal,
+            sample.part, sample.slices, one.latency_s, one.state, one.refusal, one.model,
         )
         for sample, one, prediction, value in zip(samples, read, judged.predictions, judged.scores, strict=True)
     ]  # fmt: skip
@@ -138,4 +141,5 @@ def _read(reply: "str | Reply") -> _Read:
     }
     state = tuple(name for name, holds in ended.items() if holds)
     silent = answer.unfinished or (not answer.text and bool(state))  # an empty reply that ended well was meant so
-    return _Read(answer.raw, None if silent else answer.text, state, reply.refusal, reply.latency_s)
+    text = None if silent else answer.text
+    return _Read(answer.raw, text, state, reply.refusal, reply.latency_s, str(reply.info.get("model") or ""))

@@ -18,6 +18,7 @@ from typing import Literal
 from humanvlm.data.detections import Box, box_of
 
 Space = Literal["pixels", "unit", "percent", "thousand"]
+Order = Literal["xyxy", "yxyx", "xywh"]
 SPACES: tuple[Space, ...] = ("unit", "percent", "pixels", "thousand")  # the tightest first
 SCALE: Mapping[Space, float] = {"unit": 1.0, "percent": 100.0, "thousand": 1000.0}
 REASONS = ("no_box", "non_finite", "swapped", "empty_box", "outside")
@@ -75,14 +76,18 @@ class Reading:
     reason: str = ""
 
 
-def find_numbers(text: str) -> Found | None:
-    """The first box in a reply, in the notations above; None when it has none."""
-    found = find_all(text)
+def find_numbers(text: str, order: Order = "xyxy") -> Found | None:
+    """The first box in a reply, in the notations above; None when it has none. order: see ``find_all``."""
+    found = find_all(text, order)
     return replace(found[0], boxes=len(found)) if found else None
 
 
-def find_all(text: str) -> list[Found]:
-    """The boxes in a reply, in their order; where one may be read in two notations, the one that begins first."""
+def find_all(text: str, order: Order = "xyxy") -> list[Found]:
+    """The boxes in a reply, in their order; where one may be read in two notations, the one that begins first.
+
+    order: of four numbers in a row, where nothing around them tells it: corners, corners with y first, or a corner,
+    width and height.
+    """
     text = text[:_MOST_TEXT]
     matches = [_Match(*match.span(), match.group(), match.groups(), in_order=True) for match in _plain(text)]
     for patterns, sides in ((_BY_CORNERS, False), (_BY_SIDES, True)):
@@ -96,7 +101,7 @@ def find_all(text: str) -> list[Found]:
     found: list[Found] = []
     for match in sorted(matches, key=lambda match: match.start):
         if not found or match.start >= found[-1].span[1]:
-            found.append(_found(match, text, thousand))
+            found.append(_found(match, text, thousand, order))
     return found
 
 
@@ -179,12 +184,15 @@ def _plain(text: str) -> Iterator[re.Match[str]]:
         yield match
 
 
-def _found(match: _Match, text: str, thousand: bool) -> Found:
+def _found(match: _Match, text: str, thousand: bool, order: Order) -> Found:
     x1, y1, x2, y2 = (float(number) for number in match.numbers)
-    if match.in_order and _DOWN_FIRST.search(text[max(0, match.start - _NEAR) : match.start]):
+    told = thousand or not match.in_order
+    down_first = match.in_order and _DOWN_FIRST.search(text[max(0, match.start - _NEAR) : match.start])
+    if down_first or (order == "yxyx" and not told):
         x1, y1, x2, y2 = y1, x1, y2, x2
     space: Space | None = "percent" if "%" in match.written else "thousand" if thousand else None
-    return Found((x1, y1, x2, y2), match.sides, space, span=(match.start, match.end))
+    sides = match.sides or (order == "xywh" and not told)
+    return Found((x1, y1, x2, y2), sides, space, span=(match.start, match.end))
 
 
 def _from_tokens(text: str) -> list[Found]:

@@ -11,9 +11,7 @@ from humanvlm.data.atomic_io import locked, make_folder
 from humanvlm.errors import UserError
 from humanvlm.inference.base import Reply, Request
 from humanvlm.inference.endpoint import Server
-from humanvlm.inference.tokens import most_tokens, text_tokens
-
-MILLION = 1_000_000
+from humanvlm.inference.tokens import MILLION, most_tokens, text_tokens
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,12 @@ def store_folder() -> Path:
     return Path(os.environ.get("HUMANVLM_PREDICTIONS") or state_folder() / "predictions")
 
 
+def known_replies(identity: Mapping[str, Any]) -> Mapping[str, Reply]:
+    """The replies of a model by key; none, and nothing written, where it was never asked."""
+    known = (store_folder() / f"{digest(identity)[:24]}.jsonl").exists()
+    return open_predictions(identity).replies if known else {}
+
+
 def open_predictions(identity: Mapping[str, Any], part: str = "") -> Predictions:
     """The replies of a model in the folder of replies, or in the folder ``part`` of it."""
     return Predictions(store_folder() / part, identity)

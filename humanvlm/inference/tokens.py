@@ -4,6 +4,7 @@ from math import ceil
 
 from humanvlm.inference.base import Request
 
+MILLION = 1_000_000  # tokens that a price is of
 CHARACTERS_PER_TOKEN = 4  # of English text, as OpenAI's guide to counting tokens says
 PATCH = 28  # pixels a side of a picture's token: two by two patches of 14, as in Qwen2-VL (Wang et al., 2024)
 UNSCALED = 1024  # pixels a side that a picture is thought to have where it is sent as it is

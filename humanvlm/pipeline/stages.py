@@ -31,7 +31,7 @@ class Stage:
     retries_rows: bool = False  # can ask again for dropped rows
     has_ranks: bool = False  # a launcher may start the command as several processes (humanvlm.train.launch)
     outside: bool = False  # makes something that is not in its folder; its module's ``lost`` says what of it is gone
-    plans: bool = False  # can say what it would take (humanvlm.caption.plan)
+    plans: str = ""  # the module whose ``plan`` says what it would take
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     texts: Mapping[str, int] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ CAPTIONS = (
 COMPARED = _in("evaluate", "baselines.py files.py predict.py records.py saved_runs.py metrics stats tasks")
 SCORING = (
     "inspect/html.py",
-    "evaluate/stage.py",
+    *_in("evaluate", "stage.py usage.py wording.py"),
     *COMPARED,
     *_in("evaluate/report", "cards.py leaderboard.py outputs.py page.py templates/report.html.j2"),
     *NSFW,
@@ -147,7 +147,7 @@ STAGES = {
             layer="dataset",
             kinds=("parquet",),
             texts={"short": 70, "detailed": 300},
-            plans=True,
+            plans="humanvlm.caption.plan",
         ),
         Stage(
             name="human_caption_hq",
@@ -167,7 +167,7 @@ STAGES = {
             layer="dataset",
             kinds=("parquet",),
             texts={"human_caption_hq": 500},
-            plans=True,
+            plans="humanvlm.caption.plan",
         ),
         Stage(
             name="stage1_checkpoint",
@@ -223,6 +223,7 @@ STAGES = {
                 *HUB,
             ),
             layer="release",
+            plans="humanvlm.evaluate.plan",
             kinds=("pytorch", "json"),
         ),
         Stage(

@@ -10,7 +10,9 @@ from humanvlm.config.human_caption import HumanCaption
 
 
 def figures(config: HumanCaption, artifact: Path, rows: int = 0) -> dict[str, str]:
-    return dict(line.split(": ", 1) for line in plan("human_caption", config, artifact, rows).splitlines())
+    return dict(
+        line.split(": ", 1) for line in plan("human_caption", config, {"human_scenes": artifact}, rows).splitlines()
+    )
 
 
 def number(text: str) -> float:

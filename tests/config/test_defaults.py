@@ -62,7 +62,7 @@ def test_every_default_is_a_literal_that_is_read(name: str) -> None:
 
 
 def test_bases_and_nested_classes_are_listed() -> None:
-    assert list(classes_of(["benchmark_scores"]).values()) == [["BenchmarkScores", "Source"], ["Endpoint"]]
+    assert list(classes_of(["benchmark_scores"]).values()) == [["BenchmarkScores", "Source", "Asked"], ["Endpoint"]]
     assert list(classes_of(["stage1_checkpoint", "stage2_checkpoint"]).values()) == [
         ["Stage1"],
         ["Training"],

@@ -11,8 +11,13 @@ from hypothesis import strategies as st
 
 from humanvlm.evaluate.metrics.pck import Person
 from humanvlm.evaluate.records import intervals, parts, score, state_shares, task_scores
+from humanvlm.evaluate.tasks.amber import Lists, Query
 from humanvlm.evaluate.tasks.base import Sample, YesNoQuestion, choose
+from humanvlm.evaluate.tasks.chair import Objects, Shown
 from humanvlm.evaluate.tasks.choice import Rotation
+from humanvlm.evaluate.tasks.face_human import Problem
+from humanvlm.evaluate.tasks.facebench import Question as FaceQuestion
+from humanvlm.evaluate.tasks.humanpcr import Question as PeopleQuestion
 from humanvlm.evaluate.tasks.rec import Expression
 from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.inference.base import Reply
@@ -115,6 +120,8 @@ def test_a_constant_answer_is_worth_one_half_whatever_the_attributes_are_like() 
 QUESTION = YesNoQuestion("1", "a.jpg", "Is there a dog?", True)
 EXPRESSION = Expression("1", "a.jpg", "the man", (10, 10, 50, 50), 100, 100)
 PERSON = Person("1", "a.jpg", (0, 0, 100, 100), np.array([[50.0, 20.0, 2.0], *[[0.0] * 3] * 16]), (100, 100))
+LISTS = Lists({}, frozenset(), None)
+OBJECTS = Objects({"man": "person", "chair": "chair"}, {}, frozenset(("man", "chair")))
 ANSWERS: dict[str, tuple[Sample, str, str]] = {
     kind: (Sample("1", kind, "a.jpg", Path("a.jpg"), "?", references, truth), right, wrong)
     for kind, references, truth, right, wrong in (
@@ -127,6 +134,17 @@ ANSWERS: dict[str, tuple[Sample, str, str]] = {
         ("keypoints", (), PERSON, "nose: [50, 20]", "nose: [90, 90]"),
         ("mme", ("yes",), replace(QUESTION, part="hats"), "Yes", "No"),
         ("choice", ("A",), Rotation("1", "1", "1", "?", {"A": "a cat", "B": "a dog"}, "A"), "A", "B"),
+        (
+            "amber",
+            ("no",),
+            Query("1", "a.jpg", "?", "relation", (), (), False, LISTS),
+            "No",
+            "Yes",
+        ),
+        ("chair", ("person",), Shown("1", "a.jpg", frozenset(("person",)), OBJECTS), "A man.", "A chair."),
+        ("face_human", ("A",), Problem("1", 0, "a/b/c.jpg", "?", {"A": "22", "B": "32"}, "A"), "A", "B"),
+        ("facebench", ("Yes",), FaceQuestion("1", "a.jpg", "TFQ", "?", ("Yes", "No"), ("Yes",)), "Yes", "No"),
+        ("humanpcr", ("A",), PeopleQuestion("1", "a.jpg", "P", "?", {"A": "sitting", "B": "lying"}, "A"), "A", "B"),
     )
 }
 

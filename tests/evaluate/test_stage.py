@@ -184,6 +184,28 @@ def test_mme_with_categories_of_ones_own(inputs: dict[str, Path], tmp_path: Path
     assert "MME (mine)" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_model_is_asked_in_its_own_words_and_answers_in_its_own_places(
+    inputs: dict[str, Path], tmp_path: Path, repo: Path, parrot: Parrot
+) -> None:
+    """The box is (6, 4, 30, 20) of 60 x 40; Parrot tells it in thousandths, y first."""
+    parrot.said = {"raw": "[100, 100, 500, 500]", "tokens": 9, "prompt_tokens": 50, "info": {"model": "parrot-2"}}
+    own = {"prompts": {"rec": "Locate {subject}."}, "space": "thousand", "order": "yxyx", "max_new_tokens": 3}
+    server = {"model": "parrot", "price_in": 2, "price_out": 4}
+    settings = ("model=endpoint", f"endpoint={json.dumps(server)}", f"asked={json.dumps({'parrot': own})}")
+    report = evaluate(inputs, tmp_path / "out", repo, "tasks=[rec]", "baselines=false", *settings)
+    assert report["metrics"]["rec.acc75"] == 1
+    record = json.loads((tmp_path / "out" / "samples" / "rec.jsonl").read_text())
+    assert record["prompt"] == "Locate <b>the man</b>."
+    assert record["model"] == "parrot-2"
+    used = {"requests": 1, "tokens_in": 50, "tokens_out": 9, "untold": 0, "cost": pytest.approx(136 / 1e6)}
+    assert report["info"]["usage"] == used
+    assert json.loads((tmp_path / "out" / "details.json").read_text())["usage"] == used
+    assert "1 requests: 50 tokens in, 9 out; cost 0.000136." in (tmp_path / "out" / "report.html").read_text()
+    wrong = f"asked={json.dumps({'parrot': {'prompts': {'where': '?'}}})}"
+    with pytest.raises(UserError, match=r"asked.parrot.prompts: no task 'where'"):
+        evaluate(inputs, tmp_path / "out", repo, "tasks=[rec]", wrong)
+
+
 @pytest.mark.parametrize("kind", MAKERS)
 def test_a_benchmark_in_its_publishers_files_is_asked_and_scored(
     inputs: dict[str, Path], tmp_path: Path, repo: Path, kind: str

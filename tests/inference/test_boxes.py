@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.inference.boxes import REASONS, SCALE, SPACES, Found, Space, choose_space, find_numbers, read_box
+from humanvlm.inference.boxes import REASONS, SCALE, SPACES, Found, Order, Space, choose_space, find_numbers, read_box
 
 COORDINATE = st.integers(0, 999)
 BOX = st.tuples(COORDINATE, COORDINATE, COORDINATE, COORDINATE)
@@ -208,3 +208,18 @@ def test_boxes_are_counted_and_the_first_is_read(reply: str, boxes: int) -> None
     found = find_numbers(reply)
     assert found is not None
     assert found.boxes == boxes
+
+
+@pytest.mark.parametrize(
+    ("reply", "order", "box"),
+    [
+        ("[48, 64, 240, 320]", "yxyx", (64, 48, 320, 240)),
+        ("(48, 64), (240, 320)", "yxyx", (64, 48, 320, 240)),
+        ("[64, 48, 256, 192]", "xywh", (64, 48, 320, 240)),
+        ("<|box_start|>(100,100),(500,500)<|box_end|>", "yxyx", (64, 48, 320, 240)),  # this notation has x first
+        ('{"box_2d": [100, 100, 500, 500]}', "xywh", (64, 48, 320, 240)),
+        ("x1=64, y1=48, x2=320, y2=240", "yxyx", (64, 48, 320, 240)),
+    ],
+)
+def test_an_order_holds_where_the_notation_does_not_tell(reply: str, order: Order, box: tuple[float, ...]) -> None:
+    assert read_box(find_numbers(reply, order), 640, 480, "pixels").box == pytest.approx(box)

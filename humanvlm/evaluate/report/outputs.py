@@ -19,6 +19,7 @@ from humanvlm.evaluate.report.page import SYSTEMS, TaskResult, plot_parts, plot_
 from humanvlm.evaluate.saved_runs import with_contributions
 from humanvlm.evaluate.tasks.base import Dropped
 from humanvlm.evaluate.tasks.registry import TASKS
+from humanvlm.evaluate.usage import Usage
 from humanvlm.pipeline.contract import Counts, Outcome, StageRun
 
 
@@ -29,6 +30,7 @@ def write(
     absent: Mapping[str, str],
     baselines: Mapping[str, str],
     predicted: Predicted,
+    used: Usage,
 ) -> Outcome:
     """Write everything into ``run.out``. Raises UserError when a run of the leaderboard cannot be read."""
     config: BenchmarkScores = run.config
@@ -38,8 +40,9 @@ def write(
     reasons = Counter(reason for _, reason, _ in dropped)
     digests = {result.task: _digest(result) for result in results}
     details = {
-        "model": model_name(config),
+        "model": config.model_name,
         "run": dict(predicted.run),
+        "usage": used.as_json(),
         "intervals": ranges,
         "kinds": {result.task: result.kind for result in results},
         "samples": counts,
@@ -52,7 +55,7 @@ def write(
     metrics = {result.task: TASKS[result.kind].headline for result in results}
     labels = {system: label for system, (label, _) in SYSTEMS.items()}
     standings = [
-        *own_standings(model_name(config), metrics, scores, ranges, labels),
+        *own_standings(config.model_name, metrics, scores, ranges, labels),
         *(read_standing(folder, metrics, digests) for folder in config.leaderboard),
     ]
     write_json(run.out / "scores.json", scores)
@@ -65,7 +68,7 @@ def write(
     if details["parts"]:
         plots.append(plot_parts(results, run.out / "plots" / "parts.png"))
     page = write_page(
-        results, run.out / "report.html", absent, baselines, reasons, standings, str(predicted.run["hash"])
+        results, run.out / "report.html", absent, baselines, reasons, standings, str(predicted.run["hash"]), used.told()
     )
     kept = sum(counts.values())
     return Outcome(
@@ -80,16 +83,10 @@ def write(
             "run": predicted.run["hash"],
             "verdicts": [result.verdict for result in results],
             "replies": {"made": predicted.made, "known": predicted.known},
+            "usage": used.as_json(),
             "tables": tables(results),
         },
     )
-
-
-def model_name(config: BenchmarkScores) -> str:
-    """The model under test, as the leaderboard calls it."""
-    if config.model == "endpoint":
-        return config.endpoint.model
-    return "stage2_checkpoint" if config.model == "checkpoint" else config.model.removeprefix("hub:")
 
 
 def tables(results: Sequence[TaskResult]) -> dict[str, list[dict[str, Any]]]:

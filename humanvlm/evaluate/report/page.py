@@ -41,6 +41,20 @@ NAMES = {f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)} | {
     "acc50": "Acc@0.5",
     "acc50_authors": "Acc@0.5, authors' script",
     "balanced_accuracy": "balanced accuracy",
+    "amber": "AMBER",
+    "chair": "CHAIR",
+    "cover": "Cover",
+    "hal": "Hal",
+    "cog": "Cog",
+    "chair_i": "CHAIRi",
+    "chair_s": "CHAIRs",
+    "faithful": "1 - CHAIRi",
+    "tfq_accuracy": "true/false accuracy",
+    "scq_accuracy": "single choice accuracy",
+    "mcq_f1_micro": "multiple choice micro F1",
+    "mcq_f1_macro": "multiple choice macro F1",
+    "oeq_rouge_l": "open ROUGE-L",
+    "oeq_bleu_1": "open BLEU-1",
 }
 ENDED = {
     "cut": "cut at the token limit",
@@ -97,7 +111,8 @@ def plot_scores(results: Sequence[TaskResult], path: Path) -> Path:
             left = [index - 0.4 + width * (place + 0.5) for index in range(len(names))]
             bars = axes.bar(left, values, width * 0.92, yerr=errors, color=colour, label=label, error_kw={"lw": 1})
             axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=7)
-        axes.set_xticks(range(len(names)), [NAMES.get(name, name) for name in names], fontsize=8)
+        labels = [NAMES.get(name, name).replace(" ", "\n") for name in names]
+        axes.set_xticks(range(len(names)), labels, fontsize=8)
         axes.set_title(f"{result.title} ({len(result.scored.records)} samples)", fontsize=9, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(axis="y", labelsize=7)
@@ -134,9 +149,10 @@ def write_page(
     dropped: Mapping[str, int],
     standings: Sequence[Standing],
     run: str,
+    used: str,
 ) -> Path:
     """One HTML file with everything in it: leaderboard, scores, samples with their pictures, slices, replies that could
-    not be read. Text is escaped. run: hash of what made the replies."""
+    not be read. Text is escaped. run: hash of what made the replies. used: what they took, in words."""
     columns = [(result.task, result.title, NAMES.get(name, name)) for result in results for name in [_main(result)]]
     text = render(
         "humanvlm.evaluate.report",
@@ -150,6 +166,7 @@ def write_page(
         others=any(not cell.same for standing in standings for cell in standing.cells.values()),
         columns=columns,
         run=run,
+        used=used,
         total=sum(len(result.scored.records) for result in results),
     )
     write_text(path, text)

@@ -1,10 +1,11 @@
 """AMBER: does a description name what is not there, and are questions about it answered right? (Wang et al. 2023)
 
-Read in its publisher's layout: the queries (``data/query/query_all.json`` or a part of it), and in the folder above, or
-beside them, ``annotations.json``, ``relation.json`` (words by word) and ``safe_words.txt``. As its ``inference.py``: of
-the nouns of a description that its lists know, CHAIR is the share that neither the truth of the picture nor a word
-associated with it covers; Cover the share of the truth that is named; Hal the share of descriptions with such a noun;
-Cog the share of the likely hallucinations that are named. Of the questions, precision and recall are those of "no".
+Read from its publisher's folder ``data``: ``query/query_all.json``, ``annotations.json``, ``relation.json`` (words by
+word) and ``safe_words.txt``; or from a part of the queries, the others lying beside them or in the folder above. As its
+``inference.py``: of the nouns of a description that its lists know, CHAIR is the share that neither the truth of the
+picture nor a word associated with it covers; Cover the share of the truth that is named; Hal the share of descriptions
+with such a noun; Cog the share of the likely hallucinations that are named. Of the questions, precision and recall are
+those of "no".
 
 Two things of the official code need models, and are done by lists here. Nouns are found by NLTK's tagger there; here
 each word of the lists counts, as it is written, lower case or not. And a noun is let pass there when spaCy's vectors
@@ -24,8 +25,9 @@ from humanvlm.data.prompts import YES_NO
 from humanvlm.errors import UserError
 from humanvlm.evaluate.files import by_id, get, get_id, get_text, open_text, pair, read_json, read_rows
 from humanvlm.evaluate.metrics.nouns import singular, words
+from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.mme import parse_answer
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
@@ -94,7 +96,7 @@ def nouns_of(text: str, known: frozenset[str]) -> list[str]:
 
 
 def read_reply(query: Query, reply: str | None) -> _Read:
-    """A reply of None is missing, and wrong."""
+    """A reply of None is missing, and wrong: of a description, one noun that is not there."""
     vector = np.zeros(DESCRIBED + ANSWERED * len(ASKED))
     if query.kind != GENERATIVE:
         said = "other" if reply is None else parse_answer(reply)
@@ -103,7 +105,7 @@ def read_reply(query: Query, reply: str | None) -> _Read:
         vector[place : place + ANSWERED] = right, no and not query.positive, not query.positive, no, 1
         return _Read(None if said == "other" else said, float(right), vector)
     if reply is None:
-        vector[:DESCRIBED] = 0, 0, 0, len(query.truth), 0, len(query.likely), 1, 1
+        vector[:DESCRIBED] = 1, 1, 0, len(query.truth), 0, len(query.likely), 1, 1
         return _Read(None, 0.0, vector)
     lists = query.lists
     nouns = nouns_of(reply, lists.known)
@@ -167,16 +169,17 @@ def summed_metrics(sums: Array) -> dict[str, Array]:
     percent; of one of them where the other was not asked for."""
     wrong, nouns, covered, truths, imagined, likely, bad, described = np.moveaxis(sums[..., :DESCRIBED], -1, 0)
     asked = sums[..., DESCRIBED:].reshape(*sums.shape[:-1], len(ASKED), ANSWERED)
+    chair, answered = _share(wrong, nouns, described), _answered(asked.sum(axis=-2))
+    halves = np.stack([1 - chair, answered["f1"]])
+    defined = np.isfinite(halves)
     found = {
-        "chair": _share(wrong, nouns, described),
+        "amber": ratio(np.where(defined, halves, 0.0).sum(axis=0), defined.sum(axis=0)),
+        "chair": chair,
         "cover": _share(covered, truths, described),
         "hal": _share(bad, described, described),
         "cog": _share(imagined, likely, described),
-        **_answered(asked.sum(axis=-2)),
+        **answered,
     }
-    halves = np.stack([1 - found["chair"], found["f1"]])
-    defined = np.isfinite(halves)
-    found["amber"] = _share(np.where(defined, halves, 0.0).sum(axis=0), defined.sum(axis=0), defined.sum(axis=0))
     for dimension, kinds in DIMENSIONS.items():
         part = asked[..., [ASKED.index(kind) for kind in kinds], :].sum(axis=-2)
         found |= {f"{name}[dimension={dimension}]": value for name, value in _answered(part).items()}
@@ -189,8 +192,10 @@ def judged_metrics(sums: Array) -> dict[str, Array]:
 
 
 def read_queries(path: Path) -> list[Query]:
-    """The queries of a file, each with its annotation. Raises UserError naming the file or row that is missing or
-    wrong."""
+    """The queries of a folder or file, each with its annotation. Raises UserError naming the file or row that is
+    missing or wrong."""
+    if path.is_dir():
+        path = path / "query" / "query_all.json"
     annotations = _beside(path, "annotations.json")
     known = by_id((get_id(row, ("id",), where), where, (where, row)) for where, row in read_rows(annotations))
     lists = _read_lists(path)
@@ -217,8 +222,9 @@ def read_queries(path: Path) -> list[Query]:
 def score_files(references: Path, predictions: Path, allow_missing: bool = False) -> Scored:
     """AMBER: CHAIR, Cover, Hal, Cog of descriptions; accuracy, precision, recall, F1 of answers.
 
-    References are its queries, data/query/query_all.json or a part of it; annotations.json, relation.json and
-    safe_words.txt lie in the folder above, as published. Predictions are a list, or JSON lines, of id and response.
+    References are its folder data, or a part of its queries, such as data/query/query_generative.json;
+    annotations.json, relation.json and safe_words.txt lie in data, as published. Predictions are a list, or JSON
+    lines, of id and response.
     similar.json beside relation.json, {word: [words]}, stands for the word vectors of the official code.
     """
     queries = read_queries(references)
@@ -234,10 +240,10 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         described = query.kind == GENERATIVE
         prompt = query.text if described else YES_NO.format(question=query.text)
         references = query.truth if described else ("yes" if query.positive else "no",)
-        yield Sample(query.id, task, query.image, picture, prompt, references, query, query.kind)
+        yield Sample(query.id, task, query.image, picture, prompt, references, query, query.kind, subject=query.text)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     read = [read_reply(sample.truth, reply) for sample, reply in zip(samples, replies, strict=True)]
     vectors = np.stack([one.vector for one in read])
     return Judged([one.prediction for one in read], [one.score for one in read], vectors)
@@ -306,7 +312,8 @@ def _beside(path: Path, name: str) -> Path:
 TASK = Task(
     "amber",
     "Hallucinations",
-    "Descriptions, of which nouns count that are not there, and yes/no questions (AMBER).",
+    "Descriptions and yes/no questions (AMBER). Of CHAIR, Hal and Cog, which count nouns of what is not there, less is "
+    "better; precision and recall are of no.",
     "amber",
     samples,
     judge,

@@ -13,7 +13,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, open_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, own_sample, source_file
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import REPLY
 from humanvlm.inference.replies import final_answer
@@ -176,7 +176,7 @@ def sample(row: Row, folder: Path) -> Sample:
     return own_sample(row, folder, "attributes", prompt, [row["answer"]], part=str(row["attribute"]))
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     """A sample is a question about one attribute, its ``part``; vectors have a block of five for each attribute."""
     said = [parse_answer(reply or "") for reply in replies]
     names = sorted({sample.part for sample in samples})

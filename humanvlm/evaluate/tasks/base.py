@@ -16,7 +16,7 @@ from humanvlm.evaluate.files import Row
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, Option
 from humanvlm.evaluate.tasks.pictures import Picture
-from humanvlm.inference.boxes import Space
+from humanvlm.inference.boxes import Order, Space
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -26,10 +26,22 @@ Dropped = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
+class Coordinates:
+    """Of replies: what numbers are in, and in which order the four of a box are where nothing around tells it."""
+
+    space: Spaces = "percent"
+    order: Order = "xyxy"
+
+
+PERCENT = Coordinates()  # as the prompts ask for
+
+
+@dataclass(frozen=True)
 class Sample:
     """One question about one picture. Samples with the same ``image`` are resampled together.
 
-    truth: the row that the task's scorer takes, where the references do not say all. slices: attribute to level, such
+    truth: the row that the task's scorer takes, where the references do not say all. subject: what the prompt asks
+    about, such as the bare question; '' where that is the whole prompt. slices: attribute to level, such
     as ``people`` to ``2``; what a person merely looks like is ``apparent``.
     """
 
@@ -42,6 +54,7 @@ class Sample:
     truth: Any = None
     part: str = ""
     slices: Mapping[str, str] = field(default_factory=dict)
+    subject: str = ""
 
     @property
     def key(self) -> str:
@@ -87,7 +100,7 @@ class Task:
     scores, for people. headline: the metric that says most.
     samples: of a publisher's file, under the name of a task; rows that cannot be used as (id, reason, detail).
     sample: of a row of ``data/benchmarks/NAME.jsonl``, in that folder; ValueError and the like where it is none.
-    judge: of replies, None for one that says nothing; coordinates are in the given space.
+    judge: of replies, None for one that says nothing; numbers of places are in the given coordinates.
     metrics: summed vectors of ``judge`` (..., k) to named values (...), not finite where they are undefined.
     score_files: files of references and replies, as ``options`` name them; its docstring is the command's help.
     official: the report of the official evaluator under its own names. by_picture: the questions about a picture are
@@ -99,7 +112,7 @@ class Task:
     about: str
     headline: str
     samples: Callable[[str, "Source"], Iterator[Sample | Dropped]]
-    judge: Callable[[Sequence[Sample], Sequence[str | None], Spaces], Judged]
+    judge: Callable[[Sequence[Sample], Sequence[str | None], Coordinates], Judged]
     metrics: Callable[[Array], dict[str, Array]]
     score_files: Callable[..., Scored]
     options: tuple[Option, ...] = (REFERENCES, PREDICTIONS)

@@ -29,7 +29,7 @@ from humanvlm.evaluate.metrics.cider import Frequencies
 from humanvlm.evaluate.metrics.ptb import tokenize_corpus
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks import options
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, own_sample, source_file
 from humanvlm.evaluate.tasks.pictures import coco_names, source_picture
 from humanvlm.evaluate.tasks.replies import answers, with_replies
 
@@ -148,7 +148,7 @@ def sample(row: Row, folder: Path) -> Sample:
     return own_sample(row, folder, "captions", prompts.CAPTION, row["references"])
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     """The document frequencies of CIDEr are those of the references of exactly these samples."""
     ids, references = [sample.key for sample in samples], [sample.references for sample in samples]
     texts = [text or "" for text in replies]

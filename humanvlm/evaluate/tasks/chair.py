@@ -20,7 +20,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import get_id, get_text, open_text, read_array
 from humanvlm.evaluate.metrics.nouns import singular, words
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.captions import read_candidates, read_references
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, with_replies
@@ -70,7 +70,7 @@ def named_objects(caption: str, objects: Objects) -> list[str]:
 def score_chair(pictures: Sequence[Shown], captions: Sequence[str | None]) -> Scored:
     """``chair_i``, ``chair_s`` and ``faithful``, which is 1 - CHAIRi; all in 0..1.
 
-    A caption of None is missing: a caption with an object that is not there. counts: ``missing``, ``no_object``
+    A caption of None is missing, and wrong: one object that is not there. counts: ``missing``, ``no_object``
     (captions that name none, of which CHAIR thinks well).
     """
     named = [
@@ -81,10 +81,8 @@ def score_chair(pictures: Sequence[Shown], captions: Sequence[str | None]) -> Sc
         [name for name in found or () if name not in picture.there]
         for picture, found in zip(pictures, named, strict=True)
     ]
-    vectors = np.array(
-        [(len(bad), len(found or ()), found is None or bool(bad), 1) for bad, found in zip(wrong, named, strict=True)],
-        dtype=np.float64,
-    ).reshape(-1, 4)
+    counts = [(1, 1) if found is None else (len(bad), len(found)) for bad, found in zip(wrong, named, strict=True)]
+    vectors = np.array([(bad, count, bad > 0, 1) for bad, count in counts], dtype=np.float64).reshape(-1, 4)
     return Scored(
         "chair",
         [picture.image for picture in pictures],
@@ -189,7 +187,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(shown.image, task, shown.image, picture, prompts.DETAILED_CAPTION, references, shown)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     found = score_chair([sample.truth for sample in samples], replies)
     named = [", ".join(names or ()) or None for names in found.per_sample["named"]]
     return Judged(named, found.per_sample["score"], found.contributions)
@@ -202,7 +200,7 @@ def _is_animal(row: Mapping[str, object]) -> bool:
 TASK = Task(
     "chair",
     "Objects that are not there",
-    "Descriptions, of which COCO objects count that the picture does not show (CHAIR).",
+    "Descriptions, of which COCO objects count that the picture does not show: less CHAIR is better.",
     "faithful",
     samples,
     judge,

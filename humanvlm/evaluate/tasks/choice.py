@@ -18,7 +18,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get_id, get_text, pair, read_rows, read_tab_separated
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.pictures import EncodedPicture
 from humanvlm.evaluate.tasks.replies import REPLY, answers, unfinished, with_unfinished
 
@@ -190,7 +190,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(one.id, task, one.group, EncodedPicture(found), prompt, (one.answer,), one, one.category)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     """A question adds to the sums with the first of its rotations."""
     chosen = [
         None if reply is None else parse_choice(reply, sample.truth.options)

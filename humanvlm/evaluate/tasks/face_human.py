@@ -25,7 +25,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, get, get_text, pair, read_array
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.choice import REFUSED, parse_named_choice
 from humanvlm.evaluate.tasks.options import FILE
 from humanvlm.evaluate.tasks.pictures import source_picture
@@ -235,7 +235,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(problem.id, task, problem.picture, picture, problem.prompt, truth, problem, ability)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     found = score_face_human([sample.truth for sample in samples], replies)
     return Judged(found.per_sample["chosen"], list(map(float, found.per_sample["right"])), found.contributions)
 

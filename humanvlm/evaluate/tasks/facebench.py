@@ -25,7 +25,7 @@ from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, pair, rea
 from humanvlm.evaluate.metrics.rouge import longest_common
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.choice import named_options
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import REPLY, answers, with_replies
@@ -176,7 +176,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(one.id, task, one.image, picture, one.prompt, one.answers, one, part)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     found = score_facebench([sample.truth for sample in samples], replies)
     read = [None if one is None else ", ".join(one) for one in found.per_sample["read"]]
     return Judged(read, found.per_sample["score"], found.contributions[:, : 3 * len(TYPES)])

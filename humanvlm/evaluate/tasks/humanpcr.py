@@ -21,7 +21,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, get, get_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Dropped, Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Dropped, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.choice import LETTERS, PROMPT, REFUSED, parse_named_choice
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
@@ -115,7 +115,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample | Dropped]:
         yield Sample(one.id, task, one.image, picture, prompt, (one.answer,), one, one.level)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     found = score_humanpcr([sample.truth for sample in samples], replies)
     return Judged(found.per_sample["chosen"], list(map(float, found.per_sample["right"])), found.contributions[:, :2])
 

@@ -3,7 +3,7 @@
 https://cocodataset.org/#format-data and #format-results. Boxes are x, y, width, height in pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,11 +29,11 @@ from humanvlm.evaluate.metrics.detections import Detection, Kind, Truth, score_d
 from humanvlm.evaluate.metrics.pck import SHARES, Person, score_points
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Spaces, Task, source_file
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, SPACE
 from humanvlm.evaluate.tasks.pictures import coco_names, source_picture
 from humanvlm.evaluate.tasks.replies import answers, with_replies
-from humanvlm.inference.points import NAMES, to_pixels
+from humanvlm.inference.points import NAMES, Point, parse_points, to_pixels
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -160,10 +160,13 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(person.id, task, person.image, picture, prompt, (), person)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], space: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], given: Coordinates) -> Judged:
     """Predictions are COCO's keypoints in pixels, by name."""
     people = [sample.truth for sample in samples]
-    found = score_points(people, replies, space=space)
+    said: Sequence[str | Mapping[str, Point] | None] = replies
+    if given.order == "yxyx":
+        said = [reply and {name: (x, y) for name, (y, x) in parse_points(reply).items()} for reply in replies]
+    found = score_points(people, said, space=given.space)
     chosen: Any = next(name.removeprefix("space_") for name in found.counts if name.startswith("space_"))
     points = [
         {name: to_pixels(point, person.size, chosen) for name, point in named.items()} or None

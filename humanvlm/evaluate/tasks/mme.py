@@ -16,7 +16,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import by_id, get_id, get_text, open_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, YesNoQuestion, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, YesNoQuestion, source_file
 from humanvlm.evaluate.tasks.options import FILE
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, read_replies, row_id, with_replies
@@ -161,7 +161,7 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
         yield Sample(one.id, task, image, picture, one.text, (answer,), one, one.part)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     """A picture whose other question was not answered counts for accuracy alone."""
     said = ["other" if reply is None else parse_answer(reply) for reply in replies]
     right = [one == ("yes" if sample.truth.positive else "no") for one, sample in zip(said, samples, strict=True)]

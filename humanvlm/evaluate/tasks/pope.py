@@ -19,7 +19,7 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import by_id, get_id, get_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, YesNoQuestion, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, YesNoQuestion, source_file
 from humanvlm.evaluate.tasks.options import FILE
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
@@ -159,10 +159,10 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
     for one, (_, row) in zip(read_questions(path), read_rows(path), strict=True):
         picture = source_picture(task, source, one.image, row)
         answer, prompt = "yes" if one.positive else "no", YES_NO.format(question=one.text)
-        yield Sample(one.id, task, one.image, picture, prompt, (answer,), one, one.part)
+        yield Sample(one.id, task, one.image, picture, prompt, (answer,), one, one.part, subject=one.text)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     found = score_pope([sample.truth for sample in samples], replies)
     said = [
         answer if reply is not None and is_answer(reply) else None

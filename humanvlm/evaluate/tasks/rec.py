@@ -19,11 +19,11 @@ from humanvlm.errors import UserError
 from humanvlm.evaluate.files import Row, by_id, get, get_id, get_numbers, get_text, pair, read_rows
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
-from humanvlm.evaluate.tasks.base import Dropped, Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Dropped, Judged, Sample, Spaces, Task, own_sample, source_file
 from humanvlm.evaluate.tasks.options import PREDICTIONS, REFERENCES, SPACE
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import REPLY, answers, row_id, with_replies
-from humanvlm.inference.boxes import REASONS, SCALE, Found, Reading, choose_space, find_numbers, read_box
+from humanvlm.inference.boxes import REASONS, SCALE, Found, Order, Reading, choose_space, find_numbers, read_box
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -51,16 +51,18 @@ def score_boxes(
     replies: Sequence[str | Sequence[float] | None],
     *,
     space: Spaces = "auto",
+    order: Order = "xyxy",
     sides: bool = False,
 ) -> Scored:
     """Acc@0.5, Acc@0.75 and mean IoU in 0..1, over all expressions; a reply without a usable box scores 0.
 
     replies: text, or four numbers; None is missing. space: of the numbers; "auto" is ``boxes.choose_space``; notations
-    of one space are read in that. sides: the numbers are x, y, width, height. counts: ``unparseable`` and each of its
-    reasons, ``missing``, ``several_boxes`` (of which the first counts), ``ambiguous_space`` (only with "auto"),
-    ``overlapping_edge`` (boxes that leave the picture, scored as they are), ``own_space`` (of the notation's).
+    of one space are read in that. order: of four numbers in a row, see ``boxes.find_all``. sides: the numbers are x, y,
+    width, height. counts: ``unparseable`` and each of its reasons, ``missing``, ``several_boxes`` (of which the first
+    counts), ``ambiguous_space`` (only with "auto"), ``overlapping_edge`` (boxes that leave the picture, scored as they
+    are), ``own_space`` (of the notation's).
     """
-    found = [_found(reply) for reply in replies]
+    found = [_found(reply, order) for reply in replies]
     sizes = [(expression.width, expression.height) for expression in expressions]
     chosen, ambiguous = choose_space(found, sizes, sides=sides) if space == "auto" else (space, 0)
     readings = [
@@ -175,7 +177,9 @@ def samples(task: str, source: "Source") -> Iterator[Sample | Dropped]:
             continue
         box = format_box(list(one.box), int(one.width), int(one.height))
         picture = source_picture(task, source, one.image, row)
-        yield Sample(one.id, task, one.image, picture, FIND.format(expression=one.text), (box,), one, one.part)
+        yield Sample(
+            one.id, task, one.image, picture, FIND.format(expression=one.text), (box,), one, one.part, subject=one.text
+        )
 
 
 def source_expressions(task: str, source: "Source") -> Iterator[tuple[Expression | None, Row]]:
@@ -199,11 +203,14 @@ def sample(row: Row, folder: Path) -> Sample:
         raise ValueError(f"box {row['box']} of a {width}x{height} picture")
     truth = Expression(str(row["id"]), str(row["image"]), row["expression"], (x1, y1, x2, y2), width, height)
     prompt = FIND.format(expression=row["expression"])
-    return own_sample(row, folder, "rec", prompt, [format_box([x1, y1, x2, y2], width, height)], truth=truth)
+    return own_sample(
+        row, folder, "rec", prompt, [format_box([x1, y1, x2, y2], width, height)], truth=truth, subject=truth.text
+    )
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], space: Spaces) -> Judged:
-    found = score_boxes([sample.truth for sample in samples], replies, space=space)
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], given: Coordinates) -> Judged:
+    truths = [sample.truth for sample in samples]
+    found = score_boxes(truths, replies, space=given.space, order=given.order)
     boxes = [[round(side, 1) for side in box] if box else None for box in found.per_sample["box"]]
     return Judged(boxes, found.per_sample["iou"], found.contributions[:, : len(NAMES) + 1])
 
@@ -238,9 +245,9 @@ def _box_reply(row: Row, where: str) -> str | list[float]:
     return get_text(row, REPLY, where)
 
 
-def _found(reply: str | Sequence[float] | None) -> Found | None:
+def _found(reply: str | Sequence[float] | None, order: Order) -> Found | None:
     if reply is None or isinstance(reply, str):
-        return find_numbers(reply) if reply else None
+        return find_numbers(reply, order) if reply else None
     x1, y1, x2, y2 = reply
     return Found((x1, y1, x2, y2))
 

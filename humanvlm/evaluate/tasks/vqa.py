@@ -20,7 +20,7 @@ from humanvlm.evaluate.files import Row, by_id, get, get_id, get_text, pair, rea
 from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.attributes import parse_answer
-from humanvlm.evaluate.tasks.base import Judged, Sample, Spaces, Task, own_sample, source_file
+from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, own_sample, source_file
 from humanvlm.evaluate.tasks.options import FILE, PREDICTIONS
 from humanvlm.evaluate.tasks.pictures import source_picture
 from humanvlm.evaluate.tasks.replies import answers, with_replies
@@ -208,17 +208,18 @@ def samples(task: str, source: "Source") -> Iterator[Sample]:
     for one in read_questions(Path(source.questions), source_file(task, source)):
         prompt = QUESTION.format(question=one.text)
         picture = source_picture(task, source, one.image, {})
-        yield Sample(one.id, task, one.image, picture, prompt, one.answers, one, one.answer_type)
+        yield Sample(one.id, task, one.image, picture, prompt, one.answers, one, one.answer_type, subject=one.text)
 
 
 def sample(row: Row, folder: Path) -> Sample:
     given: Sequence[str] = row["answers"]
     common = Counter(given).most_common(1)[0][0]
     kind = "yes/no" if parse_answer(common) == common.strip().lower() else "number" if common.isdigit() else "other"
-    return own_sample(row, folder, "vqa", QUESTION.format(question=row["question"]), given, part=kind)
+    asked = row["question"]
+    return own_sample(row, folder, "vqa", QUESTION.format(question=asked), given, part=kind, subject=asked)
 
 
-def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Spaces) -> Judged:
+def judge(samples: Sequence[Sample], replies: Sequence[str | None], _: Coordinates) -> Judged:
     """Replies and answers are normalised first, as for a submission: the official evaluator compares unanimous answers
     as they are."""
     predictions = [None if reply is None else normalise(reply) for reply in replies]

@@ -84,7 +84,7 @@ def test_slices_and_answers_by_truth(tmp_path: Path) -> None:
     result = TaskResult(
         "attributes", "attributes", samples, scored, task_scores(scored), intervals(scored, 50, 1), parts(scored), found
     )
-    page = write_page([result], tmp_path / "report.html", {}, {}, {}, [], "0" * 64).read_text()
+    page = write_page([result], tmp_path / "report.html", {}, {}, {}, [], "0" * 64, "2 requests").read_text()
     assert "light: dim" in page
     assert "<td class=flag>lower" in page
     assert "&lt;b&gt;beard&lt;/b&gt;" in page

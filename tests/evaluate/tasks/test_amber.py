@@ -102,6 +102,10 @@ def test_what_is_malformed_is_named(queries: Path, name: str, value: Any, messag
         read_queries(queries)
 
 
+def test_the_folder_stands_for_all_its_queries(queries: Path) -> None:
+    assert read_queries(queries.parents[1]) == read_queries(queries)
+
+
 def test_a_missing_list_is_named(queries: Path) -> None:
     (queries.parents[1] / "safe_words.txt").unlink()
     with pytest.raises(UserError, match=r"safe_words.txt: no such file; AMBER's data folder has it"):

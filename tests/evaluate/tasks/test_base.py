@@ -11,7 +11,7 @@ import pytest
 from humanvlm.config.benchmark_scores import Source
 from humanvlm.errors import UserError
 from humanvlm.evaluate.records import score, task_scores
-from humanvlm.evaluate.tasks.base import Loaded, Sample, choose, load_source
+from humanvlm.evaluate.tasks.base import Coordinates, Loaded, Sample, choose, load_source
 from humanvlm.evaluate.tasks.pictures import EncodedPicture
 from humanvlm.evaluate.tasks.registry import TASKS
 
@@ -62,7 +62,7 @@ def test_referring_expressions(write: Write) -> None:
     assert "Where is him on the left?" in second.prompt
     scores = task_scores(score("rec", [first, second], perfect([first, second])))
     assert scores == pytest.approx({"mean_iou": 1, "acc50": 1, "acc75": 1, "acc50_authors": 1, "unparseable": 0})
-    thousand = task_scores(score("rec", [first], ["(100,100),(600,500)"], space="thousand"))
+    thousand = task_scores(score("rec", [first], ["(100,100),(600,500)"], Coordinates("thousand")))
     assert thousand["acc75"] == 1
     (region,) = load_samples("reg", source.model_copy(update={"kind": "reg", "picture": ""}))
     assert region.references == ("the man", "him on the left")
