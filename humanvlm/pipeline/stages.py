@@ -244,9 +244,8 @@ STAGES = {
                 "inspect/model_card.py",
                 *PICTURE,
                 *_in("data", "detections.py facts.py prompts.py shards.py"),
-                *_in(
-                    "inference", "ask.py base.py boxes.py cache.py generate.py local.py marks.py points.py replies.py"
-                ),
+                *_in("inference", "ask.py base.py boxes.py cache.py generate.py grounded.py local.py marks.py"),
+                *_in("inference", "points.py replies.py"),
                 *LOADED,
                 "model/parity.py",
                 *HUB,

@@ -135,12 +135,23 @@ class Registry:
         from mlflow.exceptions import MlflowException
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+        from mlflow.types.schema import Array, Object, Property
 
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
+        pixels = Array(DataType.double)
+        box = Object([Property("label", DataType.string, required=False), Property("xyxy", pixels)])
+        keypoint = Object([Property("name", DataType.string), Property("xy", pixels)])
         signature = ModelSignature(
             inputs=Schema([ColSpec("string", "image"), ColSpec("string", "prompt")]),
-            outputs=Schema([ColSpec("string", "text")]),
+            outputs=Schema(
+                [
+                    ColSpec("string", "text"),
+                    ColSpec(Array(DataType.long), "image_size"),
+                    ColSpec(Array(box), "boxes"),
+                    ColSpec(Array(keypoint), "keypoints"),
+                ]
+            ),
             params=ParamSchema([ParamSpec("max_new_tokens", DataType.integer, 64)]),
         )
         warnings.filterwarnings("ignore", ".*An input example was not provided")  # the signature is given
