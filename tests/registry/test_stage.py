@@ -157,7 +157,7 @@ def answers_as_registered(tmp_path: Path, repo: Path) -> None:
 import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/humanvlm@champion")
 reply = model.predict(pandas.DataFrame({rows!r}), params={{"max_new_tokens": 3}})
-assert list(reply.columns) == ["text"] and isinstance(reply.text[0], str), reply
+assert list(reply.columns) == ["text", "image_size", "boxes", "keypoints"] and isinstance(reply.text[0], str), reply
 try:
     model.predict(pandas.DataFrame({{"image": ["AAAA"], "prompt": ["Hi"]}}))
 except mlflow.MlflowException as error:
