@@ -38,7 +38,8 @@ from humanvlm.scrape.reasons import RefusedError
 from humanvlm.scrape.settings import settings
 from humanvlm.scrape.urls import IndexRow, further_fields, read_index
 
-MAX_OPEN_SHARDS = 16  # whose last rows wait for slow hosts while later shards go on
+# Shards whose last rows wait for slow hosts while later ones go on. A row of one takes some 2 kB until all are there.
+MAX_OPEN_ROWS, MAX_OPEN_SHARDS = 80_000, 256
 TAKEN_AT_ONCE = 16  # pictures from files here, in memory
 PROGRESS_INTERVAL_S = 1.0
 SWITCH_S = 0.0005  # after which a thread that computes lets the event loop go on
@@ -146,6 +147,7 @@ class _Crawl:
         self.taking = asyncio.Lock()
         self.progress = Progress()
         self.open = 0
+        self.open_rows = 0
         self.left = 0  # rows of open shards without an outcome
         self.changed = asyncio.Event()
 
@@ -154,8 +156,9 @@ class _Crawl:
         try:
             async with asyncio.TaskGroup() as shards:
                 for part in self.partition.slices:
-                    await self._wait_for_room()
+                    await self._wait_for_room(part.stop - part.start)
                     self.open += 1
+                    self.open_rows += part.stop - part.start
                     shard = await asyncio.to_thread(self._open, part)
                     self.left += len(shard.todo)
                     shards.create_task(self._shard(shard))
@@ -166,10 +169,13 @@ class _Crawl:
             self._write_progress()
         return self.progress
 
-    async def _wait_for_room(self) -> None:
-        while self.open >= MAX_OPEN_SHARDS or (self.open and self._busy > 2 * self.config.concurrency):
+    async def _wait_for_room(self, rows: int) -> None:
+        while self.open and (self._full(rows) or self._busy > 2 * self.config.concurrency):
             self.changed.clear()
             await self.changed.wait()
+
+    def _full(self, rows: int) -> bool:
+        return self.open >= MAX_OPEN_SHARDS or self.open_rows + rows > MAX_OPEN_ROWS
 
     @property
     def _busy(self) -> int:
@@ -211,6 +217,7 @@ class _Crawl:
                     rows.create_task(self._row(shard, number, row))
         await asyncio.get_running_loop().run_in_executor(self.writer, self._finish, shard)
         self.open -= 1
+        self.open_rows -= shard.part.stop - shard.part.start
         self.changed.set()
 
     def _finish(self, shard: Shard) -> None:
