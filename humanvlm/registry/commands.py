@@ -13,7 +13,7 @@ from humanvlm.registry.decisions import append
 from humanvlm.registry.evaluation import Evaluation
 from humanvlm.registry.lock import promotion_lock
 from humanvlm.registry.promotion import Decision
-from humanvlm.registry.settle import Settled, apply, considered, restore_champion, settle, told
+from humanvlm.registry.settle import Settled, apply, champion_or_last, considered, restore_champion, settle, told
 from humanvlm.registry.versions import CHALLENGER, CHAMPION, REPLACED, ROLLED_BACK, Registry
 from humanvlm.shown import masked
 
@@ -38,7 +38,7 @@ def promote(
             with promotion_lock(registry.client, registry.name):
                 if ROLLED_BACK in version.tags:
                     registry.client.delete_model_version_tag(registry.name, str(version.version), ROLLED_BACK)
-                return "\n".join(told(apply(registry, version, registry.champion(), decision)))
+                return "\n".join(told(apply(registry, version, champion_or_last(registry), decision)))
         work = state_folder() / "registry"
         evaluation = registry.recorded(version, work / f"evaluation-{version.version}")
         if evaluation is None:
@@ -47,7 +47,7 @@ def promote(
                 "registered_model` with its checkpoint, or give --force-reason TEXT"
             )
         if dry_run:
-            champion = registry.champion()
+            champion = champion_or_last(registry)
             return _would(version, considered(registry, version, evaluation, champion, policy, work, _not_asked))
         ask = asked_as(evaluation, params.model_dump(mode="json"), work)
         return "\n".join(told(settle(registry, version, evaluation, policy, work, ask)))
@@ -105,6 +105,8 @@ def _version(registry: Registry, number: str | None) -> Any:
 
 
 def _would(version: Any, decision: Decision) -> str:
+    if CHAMPION in version.aliases and decision.promote:
+        return "\n".join(decision.reasons)
     verdict = "would be promoted" if decision.promote else "would not be promoted"
     return "\n".join(f"version {version.version} {verdict}: {reason}" for reason in decision.reasons)
 

@@ -69,14 +69,31 @@ def considered(
         return Decision(False, (f"it was rolled back ({why}); {lifted}",))
     if champion is None:
         return decide(evaluation, None, policy)
-    if _number(champion) == _number(version) or champion.tags.get(WEIGHTS) == version.tags[WEIGHTS]:
+    if _number(champion) == _number(version):
         return Decision(True, (f"version {champion.version} is the champion already",))
+    if champion.tags.get(WEIGHTS) == version.tags[WEIGHTS]:
+        return Decision(True, (f"its weights are those of the champion, version {champion.version}",))
     other = registry.recorded(champion, work / f"evaluation-{champion.version}")
     if other is None or other.identity != evaluation.identity:
         weights = registry.weights(champion, work / f"weights-{champion.version}")
         other = ask(weights, str(champion.version))
         registry.record(champion, other)
     return decide(evaluation, other, policy)
+
+
+def promoted_last(registry: Registry) -> str | None:
+    """The number that the log says was promoted last; None when it says nothing."""
+    if not registry.exists():
+        return None
+    return next((str(one["version"]) for one in reversed(entries(registry)) if one["promoted"]), None)
+
+
+def champion_or_last(registry: Registry) -> Any | None:
+    """The champion; where nobody has the alias, the version that the log names, if it is there."""
+    if champion := registry.champion():
+        return champion
+    number = promoted_last(registry)
+    return registry.numbered(number) if number else None
 
 
 def restore_champion(registry: Registry) -> None:
@@ -87,7 +104,7 @@ def restore_champion(registry: Registry) -> None:
     if not registry.exists() or registry.champion() is not None:
         return
     with promotion_lock(registry.client, registry.name):
-        number = next((one["version"] for one in reversed(entries(registry)) if one["promoted"]), None)
+        number = promoted_last(registry)
         if number is None or registry.champion() is not None:
             return
         if registry.numbered(number) is None:
@@ -119,7 +136,10 @@ def apply(registry: Registry, version: Any, champion: Any | None, decision: Deci
 
 
 def told(settled: Settled) -> Iterator[str]:
-    """A line a reason."""
+    """A line a reason; where the champion was asked about, the reason alone."""
+    if settled.version == settled.before and settled.decision.promote:
+        yield from settled.decision.reasons
+        return
     verdict = "promoted" if settled.decision.promote else "not promoted"
     over = f" over version {settled.before}" if settled.before not in (None, settled.version) else ""
     for reason in settled.decision.reasons:

@@ -55,7 +55,11 @@ def test_by_hand_back_again_and_with_the_alias_gone(
     assert "version 2 not promoted over version 1" in commands.promote(None, params, SET)
     assert "promoted over version 1: forced: a demo" in commands.promote("2", params, SET, force_reason="a demo")
     assert champion() == "2"
+    assert commands.promote("2", params, SET) == commands.promote("2", params, SET, dry_run=True)
+    assert commands.promote("2", params, SET) == "version 2 is the champion already"
     registry.client.delete_registered_model_alias("humanvlm", CHAMPION)
+    assert "a gain of" in commands.promote("1", params, SET, dry_run=True)  # over version 2, by the log
+    assert registry.champion() is None
     restore_champion(registry)
     assert champion() == "2"
     assert "version 1 promoted over version 2: rolled back from version 2: bad" in commands.rollback(params, SET, "bad")
