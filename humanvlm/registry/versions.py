@@ -90,14 +90,10 @@ class Registry:
 
     def has_files(self, version: Any) -> bool:
         """Whether MLflow still holds a version's files."""
-        from mlflow.artifacts import list_artifacts
         from mlflow.exceptions import MlflowException
 
         try:
-            return any(
-                Path(item.path).name == "MLmodel"
-                for item in list_artifacts(self._model(version), tracking_uri=self.uri)
-            )
+            return any(item.path == "MLmodel" for item in self._store(version).list_artifacts())
         except (MlflowException, OSError) as error:
             if isinstance(error, OSError) or error.error_code in ABSENT:
                 return False
@@ -109,7 +105,6 @@ class Registry:
         Raises UserError when the files are gone or not those that were registered.
         """
         import yaml
-        from mlflow.artifacts import download_artifacts
 
         remedy = (
             f"restore {version.source}, `humanvlm rollback` to the version before, or `humanvlm promote --force-reason "
@@ -118,7 +113,7 @@ class Registry:
         if not self.has_files(version):
             raise UserError(f"{self.name} version {version.version}: its files are gone; {remedy}")
         into.mkdir(parents=True, exist_ok=True)
-        model = Path(download_artifacts(self._model(version), tracking_uri=self.uri, dst_path=_away(self.uri, into)))
+        model = Path(self._store(version).download_artifacts("", _away(self.uri, into)))
         described = yaml.safe_load((model / "MLmodel").read_text(encoding="utf-8"))
         checkpoint = model / str(described["flavors"]["python_function"]["artifacts"]["checkpoint"]["path"])
         wanted = version.tags.get(WEIGHTS)
@@ -244,8 +239,13 @@ class Registry:
                 return False
             raise
 
-    def _model(self, version: Any) -> str:
-        return f"models:/{self.name}/{version.version}"
+    def _store(self, version: Any) -> Any:
+        """Where a version's files are. MLflow looks ``models:/NAME/VERSION`` up in the registry of the environment,
+        whatever it is told, and makes an empty one where there is none."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        place = self.client.get_model_version_download_uri(self.name, str(version.version))
+        return get_artifact_repository(place, tracking_uri=self.uri)
 
 
 def weights_of(files: Iterable[tuple[str, str]]) -> str:

@@ -176,3 +176,23 @@ def test_a_server_that_wants_a_password(
     kept = [path.read_text() for path in (tmp_path / ".state").rglob("*") if path.is_file() and path.suffix != ".db"]
     told = [str(version.tags) + str(version.source) for version in registry.client.search_model_versions("")]
     assert not any("s3same" in text for text in (*kept, *told, str(entries(registry))))
+
+
+def test_files_are_looked_for_in_the_registry_that_is_meant(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in that of the environment, in a process that has not registered anything itself."""
+    settled(registry, tmp_path / "first", BASE)
+    code = f"""
+from pathlib import Path
+from humanvlm.pipeline import tracking
+from humanvlm.registry.versions import Registry
+registry = Registry(tracking.mlflow_client({registry.uri!r}), {registry.uri!r}, {registry.name!r})
+print((registry.weights(registry.champion(), Path("w")) / "weights").read_text())
+"""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run([sys.executable, "-c", code], cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "first"), done.stderr[-2000:]
+    assert not (elsewhere / "mlflow.db").exists()
