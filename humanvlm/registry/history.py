@@ -6,24 +6,31 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from humanvlm.data.atomic_io import write_text
+from humanvlm.inspect.html import render
 from humanvlm.pipeline.state import state_folder
 from humanvlm.registry.decisions import TAG, log_run
 from humanvlm.registry.versions import ABSENT, CHAMPION, Registry
 
 FILE, PAGE = "evaluations.jsonl", "history.html"
-WIDTH, HEIGHT, MARGIN = 640, 120, 12
+WIDTH, HEIGHT = 720, 170
+LEFT, TOP, BOTTOM, EDGE = (
+    56,
+    10,
+    28,
+    20,
+)  # room for values, above, for versions, beside the outer dots
 
 
 @dataclass(frozen=True)
 class Point:
-    """A champion's evaluation. asked: digest of what it was asked; run_id: of the run with all of it."""
+    """A champion's evaluation. asked: digest of what it was asked; run_id: of the run with all of it; intervals: of
+    95%, by TASK.METRIC as the scores are."""
 
     version: str
     asked: str
@@ -31,6 +38,7 @@ class Point:
     passed: bool
     scores: Mapping[str, float]
     time: str = ""
+    intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def points(registry: Registry) -> list[Point]:
@@ -68,42 +76,64 @@ def add_point(registry: Registry, point: Point) -> None:
 
 
 def history_page(name: str, known: Sequence[Point]) -> str:
-    """A page without scripts: a curve a metric, a dot an evaluation, red where it fell; and a table of them."""
+    """A page without scripts: a curve a metric, with intervals, and a table of all."""
     metrics = sorted({metric for point in known for metric in point.scores})
-    curves = "".join(f"<h2>{escape(metric)}</h2>{_curve(metric, known)}" for metric in metrics)
-    rows = "".join(
-        f"<tr><td>{place}</td><td>{escape(point.time)}</td><td>{escape(point.version)}</td>"
-        f"<td>{'' if point.passed else 'fell'}</td><td><code>{escape(point.run_id)}</code></td></tr>"
-        for place, point in enumerate(known, 1)
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(name)}: champions</title>'
-        "<style>body{font:14px sans-serif;max-width:48rem;margin:1rem auto;padding:0 1rem}td,th{padding:.2rem .6rem;"
-        "text-align:left}svg{width:100%;height:auto}</style>"
-        f"<h1>{escape(name)}: how its champions scored</h1>{curves}<table><tr><th>step</th><th>time</th>"
-        f"<th>version</th><th></th><th>run</th></tr>{rows}</table></html>\n"
+    size = {"width": WIDTH, "height": HEIGHT, "left": LEFT}
+    curves = [_curve(metric, known) for metric in metrics]
+    return render(
+        "humanvlm.registry", "history.html.j2", {"figures": _figures}, name=name, points=known, curves=curves, **size
     )
 
 
-def _curve(metric: str, known: Sequence[Point]) -> str:
+def _figures(point: Point, metric: str) -> str:
+    if metric not in point.scores:
+        return ""
+    span = point.intervals.get(metric)
+    return f"{point.scores[metric]:.4f}" + (f" [{span[0]:.4f}, {span[1]:.4f}]" if span else "")
+
+
+@dataclass(frozen=True)
+class _Dot:
+    """low, high: where its interval ends, None when there is none. version: '' where it is that of the dot before."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    passed: bool
+    title: str
+    version: str
+
+
+@dataclass(frozen=True)
+class _Curve:
+    metric: str
+    label: str
+    grid: Sequence[tuple[float, str]]
+    dots: Sequence[_Dot]
+
+
+def _curve(metric: str, known: Sequence[Point]) -> _Curve:
     held = [(place, point) for place, point in enumerate(known) if metric in point.scores]
-    values = [point.scores[metric] for _, point in held]
-    low, high = min(values), max(values)
-    span = (high - low) or 1.0
+    values = [value for _, point in held for value in (point.scores[metric], *point.intervals.get(metric, ()))]
+    least, most = min(values), max(values)
+    inside = HEIGHT - TOP - BOTTOM
 
-    def at(place: int, value: float) -> tuple[float, float]:
-        x = MARGIN + (WIDTH - 2 * MARGIN) * (place / max(len(known) - 1, 1))
-        return x, HEIGHT - MARGIN - (HEIGHT - 2 * MARGIN) * (value - low) / span
+    def x_of(place: int) -> float:
+        return round(LEFT + EDGE + (WIDTH - LEFT - 2 * EDGE) * place / max(len(known) - 1, 1), 1)
 
-    placed = [(*at(place, point.scores[metric]), point) for place, point in held]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in placed)
-    dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{"#06c" if point.passed else "#c00"}"><title>version '
-        f"{escape(point.version)}: {point.scores[metric]:.4f}</title></circle>"
-        for x, y, point in placed
-    )
-    label = f"{escape(metric)} from {low:.4f} to {high:.4f}"
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}"><polyline points="{line}" fill="none" '
-        f'stroke="#06c"/>{dots}</svg><p>{low:.4f} to {high:.4f}, last {values[-1]:.4f}</p>'
-    )
+    def y_of(value: float) -> float:
+        return round(TOP + inside * ((most - value) / (most - least) if most > least else 0.5), 1)
+
+    dots = []
+    for number, (place, point) in enumerate(held):
+        low, high = point.intervals.get(metric, (None, None))
+        ends = (None if low is None else y_of(low), None if high is None else y_of(high))
+        changed = not number or held[number - 1][1].version != point.version
+        title = f"version {point.version}: {_figures(point, metric)}, {point.time}"
+        version = f"v{point.version}" if changed else ""
+        dots.append(_Dot(x_of(place), y_of(point.scores[metric]), *ends, point.passed, title, version))
+    grid = [(y_of(value), f"{value:.3f}") for value in dict.fromkeys((least, (least + most) / 2, most))]
+    last = held[-1][1]
+    label = f"{metric}: {len(held)} evaluations, the last, of version {last.version}, {_figures(last, metric)}"
+    return _Curve(metric, label, grid, dots)

@@ -111,7 +111,9 @@ def reevaluate(params_file: Path, overrides: Sequence[str] = (), *, force: bool 
         if result.fell:
             notify(f"{result.name} version {result.version} fell", result.as_json())
         # The point last: killed before it, the same is done again.
-        add_point(registry, Point(found.champion, found.asked, result.run_id, result.passed, result.scores))
+        spans = {name: after.intervals[name] for name in result.scores if name in after.intervals}
+        point = Point(found.champion, found.asked, result.run_id, result.passed, result.scores, intervals=spans)
+        add_point(registry, point)
     return result
 
 
