@@ -31,6 +31,14 @@ class Training(Section):
     pack_tokens: Annotated[
         int, Field(ge=16, description="tokens that a process computes at a time; the rest of a step is accumulated")
     ] = 4096
+    processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="of this machine, which share every step; HUMANVLM_PROCESSES or a launcher says otherwise. Two "
+            "of one thread each are nearly twice as fast on two cores, where one of two threads waits for itself",
+        ),
+    ] = 1
     learning_rate: Annotated[float, Field(gt=0, description="highest, after the warm-up")] = 1e-3
     betas: Annotated[Pair, Field(description="AdamW's decay rates of the two moments")] = [0.9, 0.999]
     loss_weighting: Annotated[

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from humanvlm.train.pack import POWERS, Pack, blind, label_weights, make_pack
-from humanvlm.train.packing import packs
+from humanvlm.train.pack import POWERS, Pack, blind, cut, label_weights, make_pack
+from humanvlm.train.packing import Piece, packs, pieces
 from humanvlm.train.pictures import Pictures
 from humanvlm.train.plan import Plan
 from humanvlm.train.samples import Picture
@@ -81,12 +81,12 @@ class Steps(torch.utils.data.Dataset[Step]):
 
     def __getitem__(self, step: int) -> Step:
         numbers = [int(number) for number in self.plan.batch(step)]
-        lengths = [int(self.samples.lengths[number]) for number in numbers]
-        mine = packs(lengths, self.world, self.pack_tokens)[self.rank]
-        made = tuple(self._pack([numbers[place] for place in places]) for places in mine)
+        shared = pieces([self.samples.parts(number) for number in numbers], self.world)
+        mine = packs([piece.tokens for piece in shared], self.world, self.pack_tokens)[self.rank]
+        made = tuple(self._pack(numbers, [shared[place] for place in places]) for places in mine)
         labels = sum(int(self.samples.labels[number]) for number in numbers)
         weight = sum(float(label_weights(self.samples.spans(number), self._power).sum()) for number in numbers)
-        return Step(made, labels, sum(lengths), weight)
+        return Step(made, labels, sum(int(self.samples.lengths[number]) for number in numbers), weight)
 
     @property
     def _power(self) -> float:
@@ -94,12 +94,19 @@ class Steps(torch.utils.data.Dataset[Step]):
 
     def blank(self) -> Pack:
         """A pack of no samples."""
-        return self._pack(())
+        return self._pack((), ())
 
-    def _pack(self, numbers: Sequence[int]) -> Pack:
-        texts = [(self.samples.tokens(number), self.samples.spans(number)) for number in numbers]
-        parts = [self.samples.parts(number) for number in numbers]
-        pictures = [picture for number in numbers for picture in self.samples.pictures(number)]
+    def _pack(self, numbers: Sequence[int], shared: Sequence[Piece]) -> Pack:
+        own = [numbers[piece.sample] for piece in shared]
+        texts, parts = [], []
+        for number, piece in zip(own, shared, strict=True):
+            sample = self.samples
+            tokens, spans, lengths = cut(
+                sample.tokens(number), sample.spans(number), sample.parts(number), (0, *(1 + k for k in piece.others))
+            )
+            texts.append((tokens, spans))
+            parts.append(lengths)
+        pictures = [picture for number in own for picture in self.samples.pictures(number)]
         if not pictures:
             return blind(make_pack(texts or [(np.zeros(1), ())], parts or None, self._power, **self.look(None)))
         return make_pack(texts, parts, self._power, **self.look(pictures))

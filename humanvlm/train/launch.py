@@ -54,10 +54,10 @@ def train(run: StageRun) -> Outcome:
     """
     job = write_job(run)
     with _stoppable(run):
-        for command in ([sys.executable, "-m", PREPARE], _command()):
+        for command in ([sys.executable, "-m", PREPARE], _command(run.config.processes)):
             if stop_path(run).exists():
                 raise UserError(f"{run.stage.name}: stopped before its first step; the same command continues")
-            if status := _run([*command, str(job)]):
+            if status := _run([*command, str(job)], run.config.processes):
                 raise UserError(_reason(run, status))
             if command[-1] == PREPARE:
                 write_json(job, describe(run) | {"launch": launch_id()})  # the other ranks may begin
@@ -68,7 +68,7 @@ def train(run: StageRun) -> Outcome:
 # What may be changed while a run is under way: how it is computed and saved, and how fast it learns from there on. More
 # max_steps goes on too.
 COMPUTED = {
-    *("pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"),
+    *("processes", "pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"),
     *("validation_steps", "validation_samples", "sample_steps", "sample_pictures", "keep_best"),
 }
 LEARNT = {"learning_rate", "projector_learning_rate", "warmup_ratio", "max_grad_norm", "weight_decay", "dtype"}
@@ -170,17 +170,17 @@ def launch_id() -> str:
     return " ".join([ranks().get("MASTER_ADDR", ""), ranks().get("MASTER_PORT", ""), again])
 
 
-def process_count() -> int:
-    """HUMANVLM_PROCESSES. Raises UserError when it is not a positive whole number."""
-    value = os.environ.get("HUMANVLM_PROCESSES", "1")
+def process_count(usual: int = 1) -> int:
+    """HUMANVLM_PROCESSES, or ``usual``. Raises UserError when it is not a positive whole number."""
+    value = os.environ.get("HUMANVLM_PROCESSES", str(usual))
     if not value.isdigit() or int(value) < 1:
         raise UserError(f"HUMANVLM_PROCESSES={value!r}: must be a whole number of at least 1")
     return int(value)
 
 
-def _command() -> list[str]:
+def _command(usual: int = 1) -> list[str]:
     options = shlex.split(os.environ.get("HUMANVLM_TORCHRUN", ""))
-    processes = process_count()
+    processes = process_count(usual)
     if ranks() or (processes == 1 and not options):
         return [sys.executable, "-m", WORKER]
     rendezvous = [] if options else ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
@@ -190,14 +190,14 @@ def _command() -> list[str]:
     ]
 
 
-def _environment() -> Mapping[str, str]:
+def _environment(usual: int = 1) -> Mapping[str, str]:
     """The worker's environment. torchrun sets its own ranks; a single worker is rank 0 of 1.
 
     OpenMP's threads wait asleep: spinning, they take the time of other processes.
     """
-    processes = process_count()
+    processes = process_count(usual)
     threads = os.environ.get("OMP_NUM_THREADS", str(max(1, default_workers() // processes)))
-    usual = {
+    given = {
         **{"TRANSFORMERS_VERBOSITY": "error", "TOKENIZERS_PARALLELISM": "false", "DEEPSPEED_LOG_LEVEL": "error"},
         **{"OMP_WAIT_POLICY": "passive"},
     }
@@ -207,7 +207,7 @@ def _environment() -> Mapping[str, str]:
     }
     alone = processes == 1 and "HUMANVLM_TORCHRUN" not in os.environ
     return {
-        **usual,
+        **given,
         **os.environ,
         "OMP_NUM_THREADS": threads,
         "ACCELERATE_USE_DEEPSPEED": "true",
@@ -215,9 +215,9 @@ def _environment() -> Mapping[str, str]:
     }
 
 
-def _run(command: list[str]) -> int:
+def _run(command: list[str], usual: int = 1) -> int:
     """A child's status. It does not outlive this process."""
-    child = subprocess.Popen(command, env=_environment(), preexec_fn=die_with_parent)
+    child = subprocess.Popen(command, env=_environment(usual), preexec_fn=die_with_parent)
     try:
         return child.wait()
     finally:

@@ -85,6 +85,19 @@ def make_pack(
     )
 
 
+def cut(tokens: Any, spans: Any, parts: Sequence[int], kept: Sequence[int]) -> tuple[Any, Any, tuple[int, ...]]:
+    """Tokens [n], label spans [m, 2] and lengths of a sample's parts, of those ``kept`` only (places, rising)."""
+    ends = np.cumsum(parts)
+    starts, lengths = ends - parts, tuple(parts[place] for place in kept)
+    spans = np.asarray(spans, np.int64).reshape(-1, 2)
+    places = np.searchsorted(ends, spans[:, 0], side="right")
+    shift = np.full(len(parts), -1)
+    shift[list(kept)] = np.cumsum(lengths) - lengths - starts[list(kept)]
+    mine = np.isin(places, kept)
+    row = np.concatenate([np.asarray(tokens)[starts[place] : ends[place]] for place in kept])
+    return row, spans[mine] + shift[places[mine], None], lengths
+
+
 def _positions(parts: Sequence[int]) -> Any:
     first, *others = parts
     return np.concatenate([np.arange(first), *(first + np.arange(length) for length in others)])

@@ -5,8 +5,32 @@ The samples of a step are the plan's, whatever the number of processes; packs on
 
 import heapq
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 Packs = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is computed together of a sample: its first part, and of those after it the ``others`` (places from 0)."""
+
+    sample: int
+    others: tuple[int, ...]
+    tokens: int
+
+
+def pieces(parts: Sequence[Sequence[int]], world: int) -> list[Piece]:
+    """Samples, given as the lengths of their parts, as what ``world`` processes can share.
+
+    Whole ones, unless there are fewer than processes: then those of several parts are dealt out, longest part first,
+    in pieces that each begin with the first part, which is computed once for each. Every other part is in one piece.
+    """
+    shares = -(-world // max(1, len(parts)))
+    made = []
+    for sample, (first, *others) in enumerate(parts):
+        for places in _binned(others, max(1, min(shares, len(others)))):
+            made.append(Piece(sample, tuple(sorted(places)), first + sum(others[place] for place in places)))
+    return made
 
 
 def packs(lengths: Sequence[int], world: int, limit: int) -> list[Packs]:

@@ -36,12 +36,16 @@ class Run:
     vision_tower: str = "lora"
     group_by_length: bool = False
     save_minutes: float = 30.0
+    batch_size: int = 8
+    in_parts: bool = False
 
 
 class Texts:
-    """Twenty-four samples as a token store gives them: of one picture, some of two, some of none."""
+    """Twenty-four samples as a token store gives them: of one picture, some of two, some of none; in_parts: all but
+    the shortest of three parts, the first of which the others see."""
 
-    def __init__(self, image: int) -> None:
+    def __init__(self, image: int, in_parts: bool) -> None:
+        self._in_parts = in_parts
         random = np.random.default_rng(0)
         self._samples = []
         for number in range(24):
@@ -59,7 +63,9 @@ class Texts:
         return np.array(self._samples[i][1])
 
     def parts(self, i: int) -> tuple[int, ...]:
-        return (len(self._samples[i][0]),)
+        rest = 4 + i  # after the pictures
+        begin = len(self._samples[i][0]) - rest
+        return (begin, rest - 4, 4) if i and self._in_parts else (begin + rest,)
 
     def pictures(self, i: int) -> Any:
         return self._samples[i][2]
@@ -90,7 +96,7 @@ def rehearse(run: Run, folder: Path, models: dict[str, str]) -> None:
 
     AcceleratorState._reset_state()
     unset_hf_deepspeed_config()
-    common = {"batch_size": 8, "save_steps": 2, "max_steps": run.steps, "weight_decay": 0.1}
+    common = {"batch_size": run.batch_size, "save_steps": 2, "max_steps": run.steps, "weight_decay": 0.1}
     chosen = ("pack_tokens", "zero_stage", "offload", "learning_rate", "save_minutes")
     common |= {key: getattr(run, key) for key in chosen}
     llava = build_llava(Model(**models))[0]
@@ -102,9 +108,9 @@ def rehearse(run: Run, folder: Path, models: dict[str, str]) -> None:
         how = {"language_model": run.language_model, "vision_tower": run.vision_tower}
         config = Stage2(**common, **how, lora_r=4, lora_dropout=run.dropout, projector_learning_rate=2e-3)
         model = tuned(llava, config)
-    texts = Texts(llava.config.image_token_id)
+    texts = Texts(llava.config.image_token_id, run.in_parts)
     plan = make_plan(
-        texts.lengths, np.zeros(24, int), np.arange(24) // 6, [1.0], seed=1, batch_size=8, steps=run.steps,
+        texts.lengths, np.zeros(24, int), np.arange(24) // 6, [1.0], seed=1, batch_size=run.batch_size, steps=run.steps,
         group_by_length=run.group_by_length,
     )  # fmt: skip
     if run.bf16:

@@ -13,7 +13,7 @@ from humanvlm.model.build import build_llava
 from humanvlm.train import learner
 from humanvlm.train.learner import Head, Learner
 from humanvlm.train.model import tuned
-from humanvlm.train.pack import Pack, blind, make_pack
+from humanvlm.train.pack import Pack, blind, cut, make_pack
 from humanvlm.train.parts import plain
 
 Text = tuple[list[int], list[list[int]]]
@@ -100,6 +100,25 @@ def test_parts_that_share_a_picture_are_samples_that_each_have_it(tiny_models: d
     loss = Learner(model).train()(pack)
     assert loss.item() == pytest.approx(sum(loss.item() for loss in losses), rel=1e-6)
     for name, gradient in gradients(model, loss).items():
+        assert apart(gradient, wanted[name]) < 1e-6, name
+
+
+def test_pieces_of_a_sample_together_are_the_sample(tiny_models: dict[str, str]) -> None:
+    model = llava(tiny_models, "lora").eval().double()
+    torch.manual_seed(0)
+    begin = [5, *[plain(model).config.image_token_id] * 16]
+    tokens, parts = [*begin, *range(6, 18)], (len(begin), 3, 5, 4)
+    spans = [[18, 20], [22, 23], [24, 25], [27, 29]]
+    pixels = torch.randn(1, 3, 32, 32, dtype=torch.float64)
+    module = Learner(model).train()
+    whole = module(make_pack([(tokens, spans)], [parts], pixel_values=pixels))
+    wanted = gradients(model, whole)
+    shares = [cut(tokens, spans, parts, kept) for kept in ((0, 2), (0, 1, 3))]
+    assert [share[2] for share in shares] == [(17, 5), (17, 3, 4)]
+    assert shares[1][1].tolist() == [[18, 20], [22, 24]]
+    losses = [module(make_pack([share[:2]], [share[2]], pixel_values=pixels)) for share in shares]
+    assert sum(loss.item() for loss in losses) == pytest.approx(whole.item(), rel=1e-12)
+    for name, gradient in gradients(model, sum(losses)).items():
         assert apart(gradient, wanted[name]) < 1e-6, name
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from humanvlm.train.packing import packs
+from humanvlm.train.packing import packs, pieces
 
 LENGTHS = st.lists(st.integers(1, 300), max_size=60)
 
@@ -33,3 +33,25 @@ def test_what_is_computed_at_the_same_time_is_alike() -> None:
 
 def test_a_step_of_fewer_samples_than_processes_gives_empty_packs() -> None:
     assert packs([5], world=3, limit=100) == [[[0]], [[]], [[]]]
+
+
+PARTS = st.lists(st.lists(st.integers(1, 90), min_size=1, max_size=12), max_size=12)
+
+
+@given(PARTS, st.integers(1, 8))
+def test_every_part_is_in_one_piece_and_the_first_in_each(parts: list[list[int]], world: int) -> None:
+    made = pieces(parts, world)
+    for sample, (first, *others) in enumerate(parts):
+        mine = [piece for piece in made if piece.sample == sample]
+        assert sorted(place for piece in mine for place in piece.others) == list(range(len(others)))
+        assert sum(piece.tokens for piece in mine) == sum(others) + first * len(mine)
+    if len(parts) == 1:
+        assert len(made) == min(world, max(1, len(parts[0]) - 1))
+    if len(parts) >= world:
+        assert len(made) == len(parts)
+
+
+def test_the_parts_of_one_sample_are_shared_evenly() -> None:
+    one, two = pieces([[25, 50, 59, 24, 41, 23, 24]], world=2)
+    assert (one.tokens, two.tokens) == (25 + 107, 25 + 114)
+    assert [piece.others for piece in pieces([[25, 50, 59], [30]], world=4)] == [(1,), (0,), ()]

@@ -67,6 +67,7 @@ def alone(rehearse: Rehearse, folder: Path) -> Path:
             "often": {"save_minutes": 1e-9, "steps": 2},
             "full": {"language_model": "full", "vision_tower": "frozen", "steps": 2},
             "wild": {"learning_rate": 1e30},
+            "single": {"batch_size": 1, "in_parts": True},
         },
     )
     rehearse(1, {"first": {"until": 3}})
@@ -85,6 +86,7 @@ def pair(rehearse: Rehearse, alone: Path) -> Path:
             "two_zero3": {"zero_stage": 3, "until": 3},
             "two_zero3_resumed": {"zero_stage": 3, "work": "two_zero3"},
             "two_small": {"pack_tokens": 60},
+            "two_single": {"batch_size": 1, "in_parts": True},
         },
     )
     rehearse(4, {"four": {"work": "first_of_4"}})
@@ -139,6 +141,12 @@ def test_other_processes_go_on_with_the_same_batches(pair: Path) -> None:
         assert [entry["tokens"] for entry in history(pair, name)] == [e["tokens"] for e in history(pair, "zero2")]
         assert same(weights(pair, name), weights(pair, "zero2"), within=5e-5)
     assert close(losses(pair, "two_small"), wanted)
+
+
+@pytest.mark.slow
+def test_processes_share_a_single_sample_by_its_parts(pair: Path) -> None:
+    assert close(losses(pair, "two_single"), losses(pair, "single"))
+    assert same(weights(pair, "two_single"), weights(pair, "single"), within=5e-5)
 
 
 @pytest.mark.slow
