@@ -77,8 +77,8 @@ def project_files(root: Path) -> Iterator[Path]:
 
 
 def made_with(artifacts: Sequence[Artifact]) -> tuple[list[Artifact], frozenset[str]]:
-    """Artifacts made with rows that have been removed since, or from such an artifact; and the identities of all
-    versions that held one or were made so, as far as the reports tell."""
+    """Artifacts made with rows that have been removed since, or from such an artifact, or that say so of themselves as
+    they are; and the identities of all versions that held one or were made so, as far as the reports tell."""
     former: set[str] = set()
     outdated = []
     for artifact in artifacts:
@@ -86,7 +86,7 @@ def made_with(artifacts: Sequence[Artifact]) -> tuple[list[Artifact], frozenset[
             continue
         report = read_report(artifact.folder)
         former |= set(report.get("formerly", ()))
-        if not former.isdisjoint(report["inputs"].values()):
+        if not former.isdisjoint([*report["inputs"].values(), identity(artifact.folder)]):
             outdated.append(artifact)
             former.add(identity(artifact.folder))
     return outdated, frozenset(former)

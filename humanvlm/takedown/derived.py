@@ -74,7 +74,8 @@ def _blank(page: Path) -> bool:
 
 
 def _report(folder: Path, changed: Sequence[Path]) -> None:
-    """Bring the report in line with changed files; its inputs stay, as the artifact is still made of them."""
+    """Bring the report in line with changed files; its inputs stay, as the artifact is still made of them, and what it
+    says of itself as it is."""
     report = read_report(folder)
     files = (ShardFile.of(folder, path.relative_to(folder).as_posix()) for path in changed)
     now = {file.path: file for file in files}
@@ -83,5 +84,6 @@ def _report(folder: Path, changed: Sequence[Path]) -> None:
         {**file, "sha256": now[file["path"]].sha256, "bytes": now[file["path"]].bytes} if file["path"] in now else file
         for file in report["outputs"]
     ]
-    report["formerly"] = [*report.get("formerly", ()), before]
+    formerly = report.get("formerly", ())
+    report["formerly"] = [*formerly, before, *([identity_of(report)] if before in formerly else ())]
     write_json(folder / "report.json", report)

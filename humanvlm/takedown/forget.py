@@ -27,7 +27,7 @@ from humanvlm.data.shards import ShardFile, filter_shard, find_shards, open_shar
 from humanvlm.data.tombstones import FORGOTTEN, Tombstones
 from humanvlm.pipeline.contract import Counts, identity, read_report
 from humanvlm.pipeline.runner import fingerprint_of, locked
-from humanvlm.takedown import derived, dvc_cache, event_log, mlflow_runs
+from humanvlm.takedown import derived, dvc_cache, event_log, instructions, mlflow_runs
 from humanvlm.takedown.artifacts import Artifact, find_artifacts, made_with
 from humanvlm.takedown.pictures import find_pictures
 from humanvlm.takedown.remaining import remaining
@@ -96,6 +96,7 @@ def _clear(root: Path, artifacts: Sequence[Artifact], stones: Tombstones, alike:
     for artifact in artifacts:
         if not artifact.sharded:
             yield from derived.remove_records(artifact.folder, stones)
+    instructions.mark_taught(root, artifacts, stones)
     outdated, former = made_with(artifacts)
     yield from derived.blank_pages(outdated)
     removed, former = dvc_cache.remove_objects(root, stones, former)

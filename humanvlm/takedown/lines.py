@@ -12,10 +12,14 @@ def count_lines(path: Path, stones: Tombstones, names: set[str] | None = None) -
     """Lines of a JSON Lines file, or 1 of a JSON file, in which some text is a forgotten id, URL or hash, or one of
     ``names``."""
     if path.suffix == ".json":
-        texts = [path.read_text(encoding="utf-8", errors="replace")]
-        return sum(any(_names(text, stones, names or set()) for text in _texts(whole)) for whole in texts)
+        return int(names_forgotten(path.read_text(encoding="utf-8", errors="replace"), stones, names))
     with path.open(encoding="utf-8", errors="replace") as file:
-        return sum(any(_names(text, stones, names or set()) for text in _texts(line)) for line in file)
+        return sum(names_forgotten(line, stones, names) for line in file)
+
+
+def names_forgotten(line: str, stones: Tombstones, names: set[str] | None = None) -> bool:
+    """Whether some text in a line of JSON is a forgotten id, URL or hash, or one of ``names``."""
+    return any(_names(text, stones, names or set()) for text in _texts(line))
 
 
 def _names(text: str, stones: Tombstones, names: set[str]) -> bool:

@@ -108,7 +108,7 @@ def parsed(content: bytes) -> dict[str, Any] | None:
     """A row as JSON, or None."""
     try:
         row = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):  # nested without end
         return None
     return row if isinstance(row, dict) else None
 
@@ -129,7 +129,7 @@ def write_index(file: Path, index: Path) -> None:
     """
     known: dict[int, int] = {}
     count, rows = 0, []
-    for start, stop, number, content in _elements(file):
+    for start, stop, number, content in elements(file):
         row = parsed(content)
         names = pictures_of(row) if row else None
         group = known.setdefault(hash((names, _system(row))), count) if row and names else count
@@ -170,7 +170,7 @@ def _system(row: Mapping[str, Any]) -> str | None:
     return str(first) if first.get("from", first.get("role")) == "system" else None
 
 
-def _elements(file: Path) -> Iterator[tuple[int, int, int, bytes]]:
+def elements(file: Path) -> Iterator[tuple[int, int, int, bytes]]:
     """First byte, byte after the last, number from 1 and content of every row of a file that is not blank."""
     with file.open("rb") as lines:
         beginning = lines.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -199,6 +199,8 @@ def _array(file: Path) -> Iterator[tuple[int, int, int, bytes]]:
                 return
             try:
                 _, end = read(text, at)
+            except RecursionError:
+                raise UserError(f"{file}: element {number + 1} of the array is nested too deep; leave it out") from None
             except ValueError as error:
                 more = source.read(max(CHUNK, len(text)))
                 if not more:

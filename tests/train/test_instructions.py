@@ -93,11 +93,19 @@ def test_an_array_is_read_in_pieces_of_any_size(
     file.write_text(json.dumps([{"id": text} for text in texts], indent=indent, ensure_ascii=len(texts) % 2 == 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instructions, "CHUNK", chunk)
-        found = list(instructions._elements(file))
+        found = list(instructions.elements(file))
     assert [json.loads(content)["id"] for *_, content in found] == texts
     content = file.read_bytes()
     assert [json.loads(content[start:stop])["id"] for start, stop, *_ in found] == texts
     assert [number for _, _, number, _ in found] == list(range(1, len(texts) + 1))
+
+
+def test_a_row_that_is_nested_without_end_is_a_bad_row_or_an_error_of_one_line(tmp_path: Path) -> None:
+    deep = b"[" * 100_000
+    assert instructions.parsed(b'{"conversations": ' + deep) is None
+    (tmp_path / "mix.json").write_bytes(b'[{"conversations": []}, ' + deep)
+    with pytest.raises(UserError, match=r"mix\.json: element 2 of the array is nested too deep"):
+        write_index(tmp_path / "mix.json", tmp_path / "index")
 
 
 def test_an_array_that_was_cut_off_is_an_error(artifacts: Path, tmp_path: Path) -> None:
