@@ -94,7 +94,8 @@ class RawScrape(Section):
     respect_picture_metadata: Annotated[
         bool,
         Field(
-            description="leave out pictures whose IPTC/PLUS or C2PA metadata forbid data mining, training or inference"
+            description="leave out pictures whose IPTC/PLUS or C2PA metadata forbid data mining, training or "
+            "inference, or may do so in a C2PA manifest that is compressed or kept elsewhere"
         ),
     ] = True
     # Where the crawl may go beside the open web

@@ -4,7 +4,8 @@ Looked for are words that nothing else in a picture has: a value of the PLUS voc
 are searched in the bytes, whatever the format, and in what a format splits or packs (segments of a JPEG, texts of a
 PNG, blocks of a GIF). So no XML and no box structure is trusted, the time is linear, and damage before a word does not
 hide it.
-Signatures are not checked: to ask for one's picture to be left out takes no proof.
+Signatures are not checked: to ask for one's picture to be left out takes no proof. A manifest that cannot be read here,
+because it is compressed or kept elsewhere, may ask for it: such a picture is left out too.
 """
 
 import re
@@ -28,6 +29,9 @@ _PROHIBITED = re.compile(rb"DMI-PROHIBITED[A-Z-]{0,60}")
 _LABEL = re.compile(rb"(?:c2pa|cawg)\.training-mining[!-~]{0,40}\0")
 _JSON_USE = re.compile(rb'"use"\s*:\s*"(notAllowed|constrained)"')
 FORBIDDEN = frozenset([b"notAllowed", b"constrained"])  # CAWG 1.1: without more information the second is the first
+STORE = b"jumdc2pa"  # the start of a description box: a manifest store of C2PA
+_COMPRESSED = re.compile(rb"jumdc2cm|brobjumb")  # the same of a compressed manifest, or Brotli's box with one
+_ELSEWHERE = re.compile(rb"dcterms:provenance\s{0,9}(?:=\s{0,9}[\"']|>)\s{0,99}(https?://[^\s\"'<>]{1,150})")
 DESCRIPTION = 8 + 16 + 1  # bytes of a JUMBF description box before its label (ISO/IEC 19566-5, annex A.3)
 MAX_DESCRIPTION = 512
 
@@ -35,14 +39,23 @@ MAX_DESCRIPTION = 512
 def check_metadata(data: bytes, kind: str) -> None:
     """Whether a picture's own metadata let it be used. kind: Pillow's format name.
 
-    Raises RefusedError: opt_out_iptc, opt_out_c2pa.
+    Raises RefusedError: opt_out_iptc, opt_out_c2pa, c2pa_unreadable.
     """
+    elsewhere, here = None, False
     for part in (data, *_hidden(data, kind)):
         # Nearly all pictures have neither word: to search for them so takes half the time of a pattern.
         if b"DMI-PROHIBITED" in part and (found := _PROHIBITED.search(part)):
             raise RefusedError("opt_out_iptc", f"plus:DataMining {found[0].decode()}")
         if b".training-mining" in part and (found := _forbidding(part)):
             raise RefusedError("opt_out_c2pa", found[0].rstrip(b"\0").decode())
+        if b"jumb" in part:
+            here = here or STORE in part
+            if _COMPRESSED.search(part):
+                raise RefusedError("c2pa_unreadable", "a compressed manifest")
+        if elsewhere is None and b"dcterms:provenance" in part:
+            elsewhere = _ELSEWHERE.search(part)
+    if elsewhere and not here:  # a manifest in the picture is the one that counts
+        raise RefusedError("c2pa_unreadable", f"a manifest at {elsewhere[1].decode('ascii', 'replace')}")
 
 
 def _hidden(data: bytes, kind: str) -> Iterator[bytes]:

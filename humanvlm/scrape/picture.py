@@ -44,7 +44,7 @@ def prepare(data: bytes, config: RawScrape, sha256: str | None = None, md5: str 
     that ``data`` should have, in hex. A JPEG that lacks only its end gets it, and empty lines before a picture go.
     Safe in threads, which wait for room for the pixels.
     Raises RefusedError: sha256_mismatch, md5_mismatch, not_an_image, unsupported_format, image_bomb, corrupt_image,
-    truncated_image, unstorable_size, opt_out_iptc, opt_out_c2pa.
+    truncated_image, unstorable_size, opt_out_iptc, opt_out_c2pa, c2pa_unreadable.
     """
     digest = _check_hashes(data, sha256, md5)
     served, data = data, data.lstrip(BLANKS)

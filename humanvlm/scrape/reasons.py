@@ -14,7 +14,7 @@ TRANSIENT_REASONS = frozenset(
 )  # fmt: skip
 # Reasons that another attempt may change, because a setting, the index or this program did.
 LASTING_REASONS = frozenset(
-    ["bad_url", "blocked_port", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address",
+    ["bad_url", "blocked_port", "c2pa_unreadable", "corrupt_image", "duplicate_url", "image_bomb", "link_local_address",
      "loopback_address", "md5_mismatch", "metadata_address", "no_picture", "not_an_image", "opt_out_ai_agents",
      "opt_out_ai_txt", "opt_out_c2pa", "opt_out_content_signal", "opt_out_content_usage", "opt_out_iptc",
      "opt_out_noai", "opt_out_tdm", "outside_source", "private_address", "redirect_loop", "robots_disallow",

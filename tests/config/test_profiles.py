@@ -21,6 +21,14 @@ def test_profile_is_written_whole(tmp_path: Path) -> None:
         write_profile("cpo", tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("path", sorted(CPU.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_no_profile_opens_what_nobody_asked_for(path: Path) -> None:
+    crawl = load_params(path).raw_scrape
+    assert not crawl.allow_private_hosts
+    assert crawl.verify_tls
+    assert all(value for name, value in crawl if name.startswith("respect_"))
+
+
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_sections_that_a_profile_does_not_name_are_appended(tmp_path: Path, end: str) -> None:
     text = f"profile: mine  # ours\n# slow\nraw_scrape:\n  retries: 3{end}"

@@ -202,6 +202,41 @@ def test_an_assertion_with_salt_or_of_another_version_is_read() -> None:
     assert reason(png((b"caBX", store))) == "opt_out_c2pa"
 
 
+def c2pa(kind: bytes, *inner: bytes) -> bytes:
+    """A superbox of C2PA's own kinds: c2pa (store), c2ma (manifest), c2cm (compressed manifest)."""
+    identifier = kind + bytes.fromhex("00110010800000aa00389b71")
+    return box(b"jumb", box(b"jumd", identifier, b"\3c2pa\0"), *inner)
+
+
+@pytest.mark.parametrize("inner", [b"", box(b"brob", b"jumb", b"packed")])
+def test_a_manifest_that_is_compressed_may_forbid_anything(inner: bytes) -> None:
+    compressed = c2pa(b"c2pa", c2pa(b"c2cm" if not inner else b"c2ma", inner))
+    for data in (jpeg(*app11(compressed)), png((b"caBX", compressed)), webp((b"C2PA", compressed)), gif(compressed)):
+        assert reason(data) == "c2pa_unreadable"
+        assert reason(data, respect_picture_metadata=False) == "ok"
+    plain = c2pa(b"c2pa", c2pa(b"c2ma", superbox("c2pa.claim", box(b"cbor", cbor({"title": "brob"})))))
+    assert reason(png((b"caBX", plain))) == "ok"
+
+
+@pytest.mark.parametrize(
+    ("provenance", "expected"),
+    [
+        (' dcterms:provenance="https://c.example/1.c2pa"/>', "c2pa_unreadable"),
+        ("><dcterms:provenance>\n http://c.example/1</dcterms:provenance></rdf:Description>", "c2pa_unreadable"),
+        (' dcterms:provenance="self#jumbf=c2pa/urn:uuid:1"/>', "ok"),
+        (' dcterms:provenance=""/>', "ok"),
+        (' note="dcterms:provenance"/>', "ok"),
+    ],
+)
+def test_a_manifest_that_is_kept_elsewhere_may_forbid_anything(provenance: str, expected: str) -> None:
+    packet = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description{provenance}</x:xmpmeta>'.encode()
+    assert reason(picture("JPEG", xmp=packet)) == expected
+    text = b"XML:com.adobe.xmp\0\1\0en\0\0" + zlib.compress(packet)
+    assert reason(png((b"iTXt", text))) == expected
+    store = c2pa(b"c2pa", c2pa(b"c2ma"))
+    assert reason(png((b"iTXt", text), (b"caBX", store))) == "ok"  # what is in the picture counts
+
+
 def test_a_reference_or_a_text_about_it_is_none() -> None:
     texts = {"c2pa.training-mining\0": "use", "note": "notAllowed", "use": "allowed", "why": "not notAllowed"}
     assert reason(png((b"caBX", superbox("c2pa.other", box(b"cbor", cbor(texts)))))) == "ok"
