@@ -90,7 +90,9 @@ def worker(options: argparse.Namespace) -> None:
 def inputs(options: argparse.Namespace, target: Target) -> Iterator[bytes]:
     """Mutations of the seeds and of the corpus, or repeats of what is asked for."""
     if options.repeats:
-        yield from (repeated(parts, options.repeats) for parts in target.repeats())
+        found = target.repeats()
+        step = -(-len(found) // options.runs) if options.runs else 1
+        yield from (repeated(parts, options.repeats) for parts in found[::step])
         return
     files = sorted(path for path in options.corpus.rglob("*") if path.is_file()) if options.corpus else []
     pool = [*target.seeds(), *(path.read_bytes() for path in files if path.stat().st_size < MOST_BYTES)]
