@@ -120,7 +120,7 @@ def test_differences_are_paired_and_need_two_pictures(tmp_path: Path) -> None:
     other = score("attributes", samples, ["no" if n < 26 else "yes" for n in range(60)])
     (found,) = [one for one in above(model, other, 500, 7) if one.metric == "accuracy"]
     assert found.difference == pytest.approx(0.1)
-    assert 0 < found.low < 0.1 < found.high < 0.2
+    assert 0 < found.low < 0.1 < found.high < 0.21  # unpaired, it would reach to 0.27
     assert above(model, other, 0, 7) == []
     single = score("attributes", samples[:1], ["yes"])
     assert above(single, single, 500, 7) == []
