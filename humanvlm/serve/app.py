@@ -1,4 +1,4 @@
-"""The routes: OpenAI's chat completions and models, the page, health, readiness, and metrics."""
+"""The routes: OpenAI's chat completions and models, claims checked, the page, health, readiness, and metrics."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from humanvlm.serve.chat import Serving, complete
+from humanvlm.serve.chat import GONE, Serving, complete
 from humanvlm.serve.engine import AGAIN_S
+from humanvlm.serve.faithful import Checker
 from humanvlm.serve.front import Front
 from humanvlm.serve.keys import LOOPBACK
 from humanvlm.serve.metrics import MEDIA_TYPE
@@ -40,6 +41,7 @@ def make_app(serving: Serving, fetching: Fetching | None = None) -> Front:
         for engine in serving.engines.values():
             await asyncio.to_thread(engine.close)
         serving.preparing.shutdown()
+        checker.thread.shutdown(cancel_futures=True)
 
     shown = page(serving.limits)
 
@@ -53,6 +55,14 @@ def make_app(serving: Serving, fetching: Fetching | None = None) -> Front:
         serving.admit(request)
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "humanvlm"} for name in serving.engines]
         return JSONResponse({"object": "list", "data": listed})
+
+    checker = Checker()
+
+    async def faithfulness(request: Request) -> Response:
+        try:
+            return JSONResponse(await checker.answer(serving, request))
+        except ClientDisconnect:
+            return Response(status_code=GONE)
 
     async def health(request: Request) -> Response:
         return PlainTextResponse("alive\n")
@@ -71,6 +81,7 @@ def make_app(serving: Serving, fetching: Fetching | None = None) -> Front:
         Route("/", front),
         Route("/v1/chat/completions", chat, methods=["POST"]),
         Route("/v1/models", models),
+        Route("/v1/faithfulness", faithfulness, methods=["POST"]),
         Route("/health", health),
         Route("/ready", ready),
         Route("/metrics", metrics),

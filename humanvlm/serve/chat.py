@@ -109,7 +109,7 @@ async def complete(serving: Serving, request: Request) -> Response:
 async def _ready(serving: Serving, request: Request, share: Share) -> Ready:
     """What a request asks for, understood, its pictures fetched and decoded. Raises Refused."""
     limits, loop = serving.limits, asyncio.get_running_loop()
-    content = await _body(request, limits, share)
+    content = await read_body(request, limits, share)
     asked = await loop.run_in_executor(serving.preparing, read_request, content, limits)
     del content
     engine, loaded = serving.model(asked.model)
@@ -133,7 +133,7 @@ async def _ready(serving: Serving, request: Request, share: Share) -> Ready:
     return Ready(asked, engine, loaded, prompt, size)
 
 
-async def _body(request: Request, limits: Limits, share: Share) -> bytes:
+async def read_body(request: Request, limits: Limits, share: Share) -> bytes:
     """Raises Refused: 415 for what is not JSON, 413 for too much of it, 408 when it does not come, 503 while others
     send too much."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from humanvlm.serve import faithful
 from humanvlm.serve.keys import read_keys
 from humanvlm.serve.limits import Limits
 from humanvlm.serve.refusals import busy
@@ -186,6 +187,40 @@ def test_two_models_answer_side_by_side(chromium: Browser, picture: Path, tmp_pa
     assert [turn.text for turn in second.asked[1][0]] == ["Who is there?", "A man and a dog.", "And now?"]
 
 
+def test_what_an_answer_claims_is_checked(
+    chromium: Browser, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "🎩 A man and two dogs."
+    found = [("A man", "supported"), ("two dogs", "contradicted"), ("dogs", "unsupported")]
+    claims = [
+        {"start": said.index(text), "end": said.index(text) + len(text), "text": text, "verdict": verdict}
+        for text, verdict in found
+    ]
+    asked: list[tuple[str, tuple[int, int]]] = []
+
+    def look(text: str, image: Any) -> dict[str, Any]:
+        asked.append((text, image.size))
+        return {"claims": claims, "faithfulness": 1 / 3}
+
+    monkeypatch.setattr(faithful, "claims", look)
+    with scripted({"humanvlm": script(said)}) as server:
+        visit(chromium, server)
+        chromium.choose("#file", picture)
+        chromium.wait("!document.getElementById('preview').hidden")
+        ask(chromium, "Who is there?")
+        answered(chromium)
+        chromium.run("document.querySelector('.check').click()")
+        told = chromium.wait("document.querySelector('.claims')?.innerText")
+        chromium.photograph(tmp_path / "checked.png")
+    assert asked == [(said, (60, 40))]
+    assert told.splitlines()[0] == "1 of 3 claims are supported by what detectors see."
+    assert "Contradicted: “two dogs”" in told
+    marks = "[...document.querySelectorAll('mark')].map((one) => [one.textContent, one.className])"
+    assert chromium.run(marks) == [["A man", "supported"], ["two dogs", "contradicted"]]
+    assert chromium.run("document.querySelector('.words').textContent") == said
+    assert chromium.complaints() == []
+
+
 def test_an_answer_is_stopped(chromium: Browser) -> None:
     with scripted({"humanvlm": script("It is ", "long.", go=False)}) as server:
         visit(chromium, server)
@@ -267,16 +302,27 @@ def test_all_is_reached_by_keyboard(chromium: Browser) -> None:
 
 @SIZES
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_axe_finds_nothing_serious(chromium: Browser, picture: Path, size: tuple[int, int], dark: bool) -> None:
+def test_axe_finds_nothing_serious(
+    chromium: Browser, picture: Path, size: tuple[int, int], dark: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if not AXE.exists():
         pytest.skip(f"no {AXE}: `npm install --no-save axe-core`")
+    claims = [
+        {"start": 4, "end": 7, "text": "man", "verdict": "supported"},
+        {"start": 10, "end": 15, "text": "a hat", "verdict": "contradicted"},
+        {"start": 39, "end": 42, "text": "dog", "verdict": "unsupported"},
+    ]
+    monkeypatch.setattr(faithful, "claims", lambda *_: {"claims": claims, "faithfulness": 1 / 3})
     with scripted({"first": script(*BOXES), "second": script("A man.")}) as server:
         visit(chromium, server, size, dark=dark, calm=True)
         chromium.run("document.getElementById('settings').open = true")
         chromium.choose("#file", picture)
+        chromium.wait("!document.getElementById('preview').hidden")
         chromium.run("document.getElementById('beside').value = 'second'")
         ask(chromium, "Who is there?")
         answered(chromium)
+        chromium.run("document.querySelector('.check').click()")
+        chromium.wait("document.querySelector('.claims') !== null")
         ask(chromium, " ")
         assert fault(chromium) == "Write a question first."
         chromium.run(AXE.read_text(encoding="utf-8"))

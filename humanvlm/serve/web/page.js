@@ -183,6 +183,7 @@ async function answer(turn, model, place, signal) {
     if (finish === "length") note(place, `Cut off after ${$("tokens").value} tokens.`);
     if (!text) note(place, "The model said nothing.");
     if (grounded && shown) draw(place, grounded, shown);
+    if (text && shown) offerCheck(place, text, shown);
   } catch (error) {
     if (error.name === "AbortError") note(place, "Stopped.");
     else if (error instanceof Fault) note(place, error.message, "fault");
@@ -238,6 +239,51 @@ function draw(place, grounded, shown) {
   });
   figure.firstChild.onload = () => follow(place.closest("li"));
   place.append(figure, make("p", { className: "note", textContent: `Pixels of ${width} × ${height}; boxes as x1, y1, x2, y2.` }), list);
+}
+
+// What an answer claims, checked against what detectors see in the picture
+
+function offerCheck(place, text, shown) {
+  const button = make("button", { type: "button", className: "quiet check", textContent: "Check what it claims" });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    button.textContent = "Looking into the picture …";
+    try {
+      const response = await call("v1/faithfulness", {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ image: shown.data, text }),
+      });
+      tellClaims(place, text, await response.json());
+      button.remove();
+    } catch (error) {
+      showFault(error);
+      button.textContent = "Check what it claims";
+      button.disabled = false;
+    }
+  });
+  place.append(button);
+}
+
+function tellClaims(place, text, { claims }) {
+  const letters = [...text]; // places are in characters, not in UTF-16
+  const pieces = [];
+  let end = 0;
+  for (const claim of [...claims].sort((one, other) => one.start - other.start || other.end - one.end)) {
+    if (claim.start < end) continue; // it is within one that is marked
+    pieces.push(letters.slice(end, claim.start).join(""), make("mark", { className: claim.verdict, textContent: claim.text }));
+    end = claim.end;
+  }
+  place.querySelector(".words").replaceChildren(...pieces, letters.slice(end).join(""));
+  const listed = (verdict) => [...new Set(claims.filter((one) => one.verdict === verdict).map((one) => `“${one.text}”`))].join(", ");
+  const told = [["Supported", "supported"], ["Contradicted", "contradicted"], ["Not seen by the detectors", "unsupported"]]
+    .filter(([, verdict]) => listed(verdict))
+    .map(([title, verdict]) => make("p", { className: `note ${verdict}` }, make("b", { textContent: `${title}: ` }), listed(verdict)));
+  const count = claims.filter((one) => one.verdict === "supported").length;
+  const summary = claims.length ? `${count} of ${claims.length} claims are supported by what detectors see.` : "It claims nothing that can be checked.";
+  const result = make("div", { className: "claims" }, make("p", { className: "note", textContent: summary }), ...told);
+  place.append(result);
+  $("announce").textContent = result.innerText;
 }
 
 async function ask() {
