@@ -227,6 +227,14 @@ def index(
 @click.option(
     "--scores", type=click.Path(path_type=Path), help="Of the model's card; by default those beside ARTIFACT."
 )
+@click.option("--pictures", type=click.Path(path_type=Path), help="human_caption, by default that beside ARTIFACT.")
+@click.option(
+    "--check",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    help="How many held-out pictures gguf's model and the checkpoint are both asked about, for its card.",
+)
 @click.option("--dataset", multiple=True, help="ORG/NAME on the hub that the model learnt from, for its card.")
 def export(
     form: str,
@@ -235,6 +243,8 @@ def export(
     text_column: str | None,
     precision: str,
     scores: Path | None,
+    pictures: Path | None,
+    check: int,
     dataset: tuple[str, ...],
 ) -> None:
     """Write ARTIFACT to the folder OUT in a FORM for other tools.
@@ -248,7 +258,7 @@ def export(
     if form in ("model", "gguf"):
         from humanvlm.export.model import Options, export_model
 
-        click.echo(export_model(form, artifact, out, Options(precision, scores, datasets=dataset)))
+        click.echo(export_model(form, artifact, out, Options(precision, scores, pictures, check, dataset)))
         return
     from humanvlm.export.folder import export as write_out
 

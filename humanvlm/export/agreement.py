@@ -19,14 +19,24 @@ UNWHOLE = "\ufffd"  # stands for a token that is a part of a letter, of which ll
 class Agreement:
     """samples: questions asked; same: of those, replies of the same text. farthest: the largest difference of
     log-probability between the two, over the likeliest first tokens; None when none could be compared. Seconds are of
-    all replies together, tokens those of the export."""
+    all replies together."""
 
     samples: int
     same: int
     farthest: float | None
     checkpoint_seconds: float
     seconds: float
+    checkpoint_tokens: int
     tokens: int
+
+    @property
+    def pace(self) -> float:
+        """Tokens a second of the export, with reading the questions."""
+        return self.tokens / self.seconds
+
+    @property
+    def checkpoint_pace(self) -> float:
+        return self.checkpoint_tokens / self.checkpoint_seconds
 
 
 def compare(
@@ -39,7 +49,7 @@ def compare(
 ) -> Agreement:
     """Ask both about each picture (None: about none) with its prompt. checkpoint: model and processor, in float32."""
     model, processor = checkpoint
-    same = tokens = 0
+    same = wanted_tokens = tokens = 0
     farthest: float | None = None
     ours = theirs = 0.0
     for picture, prompt in zip(pictures, prompts, strict=True):
@@ -52,12 +62,12 @@ def compare(
         ours, theirs = ours + between - start, theirs + time.perf_counter() - between
         wanted = processor.tokenizer.decode(reply.tokens, skip_special_tokens=True)
         same += said.text.replace(UNWHOLE, "") == wanted.replace(UNWHOLE, "")  # cut letters are told in other ways
-        tokens += said.tokens
+        wanted_tokens, tokens = wanted_tokens + len(reply.tokens), tokens + said.tokens
         likely = _first(model, processor, picture, prompt)
         if said.first and UNWHOLE not in processor.tokenizer.decode([int(likely.argmax())]):
             away = max(abs(float(likely[token]) - value) for token, value in said.first.items())
             farthest = max(away, farthest or 0.0)
-    return Agreement(len(pictures), same, farthest, ours, theirs, tokens)
+    return Agreement(len(pictures), same, farthest, ours, theirs, wanted_tokens, tokens)
 
 
 def _first(model: Any, processor: Any, picture: Image.Image | None, prompt: str) -> torch.Tensor:

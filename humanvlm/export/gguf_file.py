@@ -1,5 +1,6 @@
 """GGUF, the file format of llama.cpp: fields, then tensors, each converted when its turn comes to be written."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from gguf import (
 from gguf.quants import quantize
 
 from humanvlm.data.atomic_io import atomic_file
+
+logging.getLogger("gguf").setLevel(logging.WARNING)  # it tells of every file, and of its byte order
 
 F32, F16, Q8_0, Q4_0 = (
     GGMLQuantizationType.F32,

@@ -1,7 +1,8 @@
 """The tower and projector of a LLaVA as llama.cpp's ``mmproj`` file.
 
 The runtime's LLaVA graph takes the features after ``clip.vision.feature_layer`` layers, leaves out a class token, and
-puts two matrices with a GELU between over them. Pictures that are not square are stretched to the tower's square.
+puts two matrices with a GELU between over them. It puts bars beside pictures that are not square, which transformers'
+processors stretch or crop.
 """
 
 from collections.abc import Iterator

@@ -107,21 +107,27 @@ def _hugging_face(artifact: Path, work: Path, options: Options) -> Exported:
 
 def _gguf(artifact: Path, work: Path, options: Options, pictures: Path) -> Exported:
     from humanvlm.export.gguf import check, write
+    from humanvlm.export.measure import agreement, held_out
 
     folder = artifact / "model"
     check(folder)
-    files = write(folder, work, options.precision)
-    return Exported("llama.cpp", _run(files), options.datasets, sections={"Files": _files(files)})
+    language, tower = write(folder, work, options.precision)
+    asked = held_out(pictures, options.count) if options.count and _is_artifact(pictures) else []
+    sections = {
+        "Files": _files((language, tower)),
+        "How far it agrees with the checkpoint": agreement(folder, language, tower, asked),
+    }
+    return Exported("llama.cpp", _run(language, tower), options.datasets, sections=sections)
 
 
-def _run(files: Sequence[Path]) -> str:
-    language, tower = (path.name for path in files)
+def _run(language: Path, tower: Path) -> str:
     return f"""\
 With llama.cpp, whose server answers OpenAI's API and has a page at `http://127.0.0.1:8080`:
 
 ```sh
-llama-server --model {language} --mmproj {tower} --ctx-size 4096
-llama-mtmd-cli --model {language} --mmproj {tower} --image picture.jpg --temp 0 --prompt "Describe the picture."
+llama-server --model {language.name} --mmproj {tower.name} --ctx-size 4096
+llama-mtmd-cli --model {language.name} --mmproj {tower.name} \\
+  --image square.png --temp 0 --prompt "Describe the picture."
 ```
 """
 
