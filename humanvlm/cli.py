@@ -254,7 +254,7 @@ def export(
     HumanCaption-10M (human_caption) or HumanCaption-HQ-311K (human_caption_hq).
 
     Of stage2_checkpoint: model, a Hugging Face folder ready to push, with its card; gguf, the two files of llama.cpp,
-    for SigLIP and CLIP towers."""
+    for SigLIP towers."""
     if form in ("model", "gguf"):
         from humanvlm.export.model import Options, export_model
 

@@ -1,6 +1,6 @@
 """The tower and projector of a LLaVA as llama.cpp's ``mmproj`` file.
 
-The runtime's LLaVA graph takes the features after ``clip.vision.feature_layer`` layers, leaves out a class token, and
+The runtime's LLaVA graph takes the features after ``clip.vision.feature_layer`` layers and
 puts two matrices with a GELU between over them. It puts bars beside pictures that are not square, which transformers'
 processors stretch or crop.
 """
@@ -15,17 +15,15 @@ from humanvlm.errors import UserError
 from humanvlm.export.checkpoint import Checkpoint
 from humanvlm.export.gguf_file import F32, Precision, Tensor, write_gguf
 
-TOWERS = ("siglip_vision_model", "clip_vision_model")
+TOWER = "siglip_vision_model"
+CLIP = "clip_vision_model"
 QUICK_GELU = "quick_gelu"
 ACTIVATIONS = ("gelu", "gelu_pytorch_tanh", "gelu_new", "gelu_fast", QUICK_GELU)  # all but the last: one in llama.cpp
 
 WHOLE = {
-    "tower.embeddings.class_embedding": "v.class_embd",
     "tower.embeddings.patch_embedding.weight": "v.patch_embd.weight",
     "tower.embeddings.patch_embedding.bias": "v.patch_embd.bias",
     "tower.embeddings.position_embedding.weight": "v.position_embd.weight",
-    "tower.pre_layrnorm.weight": "v.pre_ln.weight",
-    "tower.pre_layrnorm.bias": "v.pre_ln.bias",
     "projector.linear_1.weight": "mm.0.weight",
     "projector.linear_1.bias": "mm.0.bias",
     "projector.linear_2.weight": "mm.2.weight",
@@ -41,18 +39,25 @@ LAYER = {
     "mlp.fc1": "ffn_up",
     "mlp.fc2": "ffn_down",
 }
-FLOATS = ("v.class_embd", "v.position_embd.weight")
+REMEDY = (
+    "train with a SigLIP tower (model.vision_tower: siglip-base-patch16-224, siglip-so400m-patch14-384), or serve with "
+    "`humanvlm serve`"
+)
+POSITIONS = "v.position_embd.weight"
 
 
 def check_tower(checkpoint: Checkpoint) -> None:
     """Raises UserError, one line, when llama.cpp does not compute what this tower and projector do."""
     config, where = checkpoint.config, checkpoint.folder
     tower = config.vision_config
-    if tower.model_type not in TOWERS:
+    if tower.model_type == CLIP:
+        # xllamacpp 2026.10.11549: the class token is appended, the first row of features is left out.
         raise UserError(
-            f"{where}: llama.cpp has no vision tower {tower.model_type!r}; train with a SigLIP or CLIP tower "
-            "(model.vision_tower: siglip-base-patch16-224, siglip-so400m-patch14-384), or serve with `humanvlm serve`"
+            f"{where}: llama.cpp computes something else of a CLIP tower (it leaves out the first patch for the class "
+            f"token); {REMEDY}"
         )
+    if tower.model_type != TOWER:
+        raise UserError(f"{where}: llama.cpp has no vision tower {tower.model_type!r}; {REMEDY}")
     if not isinstance(config.vision_feature_layer, int):
         raise UserError(f"{where}: vision_feature_layer is a list; llama.cpp's file is written for one layer")
     if tower.hidden_act not in ACTIVATIONS or config.projector_hidden_act != "gelu":
@@ -60,12 +65,10 @@ def check_tower(checkpoint: Checkpoint) -> None:
             f"{where}: llama.cpp knows no activation {tower.hidden_act!r} with {config.projector_hidden_act!r} in its "
             f"LLaVA towers; it has {', '.join(ACTIVATIONS)} there and gelu in the projector"
         )
-    strategy = config.vision_feature_select_strategy
-    if (strategy == "default") != _has_class(checkpoint):
+    if config.vision_feature_select_strategy != "full":
         raise UserError(
-            f"{where}: llama.cpp gives a language model all patches and no class token, not as "
-            f"model.vision_feature_select_strategy={strategy} does; set it to "
-            f"{'default' if _has_class(checkpoint) else 'full'} and train again"
+            f"{where}: llama.cpp gives a language model all patches of a picture; set "
+            "model.vision_feature_select_strategy to full and train again"
         )
 
 
@@ -109,10 +112,6 @@ def layers_used(checkpoint: Checkpoint) -> int:
     return int(used)
 
 
-def _has_class(checkpoint: Checkpoint) -> bool:
-    return "tower.embeddings.class_embedding" in checkpoint
-
-
 def _tensors(checkpoint: Checkpoint, layers: int, precision: Precision) -> Iterator[Tensor]:
     names = {name: place for name, place in WHOLE.items() if name in checkpoint}
     for layer in range(layers):
@@ -120,5 +119,5 @@ def _tensors(checkpoint: Checkpoint, layers: int, precision: Precision) -> Itera
             for kind in ("weight", "bias"):
                 names[f"tower.encoder.layers.{layer}.{part}.{kind}"] = f"v.blk.{layer}.{place}.{kind}"
     for name, place in names.items():
-        kept = F32 if place in FLOATS else precision.tower
+        kept = F32 if place == POSITIONS else precision.tower
         yield Tensor(place, checkpoint.shape(name), kept, lambda name=name: checkpoint.read(name).numpy())  # type: ignore[misc]

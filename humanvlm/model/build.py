@@ -162,7 +162,8 @@ def chat_template(template: str, system_prompt: str | None) -> str:
 
 def image_tokens(processor: Any) -> int:
     """How many tokens one picture takes."""
-    size = processor.image_processor.size
+    images = processor.image_processor
+    size = images.crop_size if getattr(images, "do_center_crop", False) else images.size  # CLIP's are cropped
     count = (size["height"] // processor.patch_size) * (size["width"] // processor.patch_size)
     return int(count + processor.num_additional_image_tokens - (processor.vision_feature_select_strategy == "default"))
 

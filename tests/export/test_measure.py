@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from humanvlm.export import measure
+from humanvlm.export import llamacpp
 from humanvlm.export.agreement import Agreement
 from humanvlm.export.measure import NO_PICTURES, NO_RUNTIME, agreement, held_out, told
 
@@ -20,9 +20,9 @@ def test_the_first_pictures_of_the_test_split(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_has_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure.llamacpp, "had", lambda: True)
+    monkeypatch.setattr(llamacpp, "had", lambda: True)
     assert agreement(tmp_path, tmp_path, tmp_path, []) == NO_PICTURES
-    monkeypatch.setattr(measure.llamacpp, "had", lambda: False)
+    monkeypatch.setattr(llamacpp, "had", lambda: False)
     assert agreement(tmp_path, tmp_path, tmp_path, []) == NO_RUNTIME
 
 

@@ -1,6 +1,7 @@
 """Joining, saving, loading and asking a LLaVA, on models small enough to do it in a second."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(llava: tuple[Any, Any], tmp
         load_checkpoint(tmp_path)
     with pytest.raises(UserError, match="no checkpoint"):
         load_checkpoint(tmp_path / "absent")
+
+
+def test_a_picture_that_is_cropped_takes_the_tokens_of_its_crop() -> None:
+    crop, shortest = {"height": 32, "width": 32}, {"shortest_edge": 40}
+    images = SimpleNamespace(size=shortest, crop_size=crop, do_center_crop=True)
+    processor = SimpleNamespace(
+        image_processor=images, patch_size=8, num_additional_image_tokens=1, vision_feature_select_strategy="default"
+    )
+    assert image_tokens(processor) == 16
 
 
 def test_dropping_the_first_patch_leaves_one_token_less(tiny_models: dict[str, str]) -> None:
