@@ -76,8 +76,13 @@ def add_point(registry: Registry, point: Point) -> None:
 
 
 def history_page(name: str, known: Sequence[Point]) -> str:
-    """A page without scripts: a curve a metric, with intervals, and a table of all."""
-    metrics = sorted({metric for point in known for metric in point.scores})
+    """A page without scripts: a curve a metric, with intervals, and a table of all.
+
+    What has no interval in any, such as how many replies were cut, is left to the runs; where nothing has one, all is
+    shown.
+    """
+    scored = {metric for point in known for metric in point.scores}
+    metrics = sorted({metric for point in known for metric in point.intervals} & scored or scored)
     size = {"width": WIDTH, "height": HEIGHT, "left": LEFT}
     curves = [_curve(metric, known) for metric in metrics]
     return render(

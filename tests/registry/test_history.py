@@ -17,6 +17,8 @@ def test_intervals_versions_and_falls_are_shown() -> None:
     assert re.findall(r">(v\d)<", page) == ["v1", "v2"]
     assert '<b class="fell">fell</b>' in page
     assert "<model>" not in page
+    with_counts = Point("1", "a", "r", True, {"vqa.accuracy": 0.5, "vqa.cut": 0.0}, intervals=spans)
+    assert history_page("m", [with_counts]).count("<svg") == 1
     assert "Content-Security-Policy" in page
     heights = [float(y) for y in re.findall(r'(?:cy|y1|y2)="([\d.]+)"', page)]
     assert all(0 <= y <= 170 for y in heights)
