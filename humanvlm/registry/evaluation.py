@@ -10,6 +10,7 @@ from typing import Any
 from humanvlm.errors import UserError
 from humanvlm.evaluate.records import metrics
 from humanvlm.evaluate.saved_runs import TaskRun, read_run
+from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.pipeline.contract import read_report
 
 # Of the settings, those that say how fast, of whom and against what is asked, not what is asked and how it is scored.
@@ -28,6 +29,11 @@ class Evaluation:
     intervals: Mapping[str, tuple[float, float]]
     kinds: Mapping[str, str]
     tasks: Mapping[str, TaskRun]
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """TASK.METRIC of the score that says most of each task."""
+        return tuple(f"{task}.{TASKS[kind].headline}" for task, kind in self.kinds.items() if kind in TASKS)
 
 
 def read_evaluation(folder: Path) -> Evaluation:

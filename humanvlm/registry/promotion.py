@@ -22,7 +22,6 @@ from humanvlm.evaluate.baselines import ABOVE, BASELINES
 from humanvlm.evaluate.saved_runs import TaskRun
 from humanvlm.evaluate.stats.slices import MIN_IMAGES
 from humanvlm.evaluate.stats.statistics import Difference, holm, paired
-from humanvlm.evaluate.tasks.registry import TASKS
 from humanvlm.registry.evaluation import Evaluation
 
 ALPHA = 0.05  # two-sided: half of it either way
@@ -114,9 +113,7 @@ def decide(candidate: Evaluation, champion: Evaluation | None, policy: Registere
 
 def guarded(evaluation: Evaluation, policy: RegisteredModel) -> tuple[str, ...]:
     """TASK.METRIC of all that must not get worse: as configured, else the headline of every task."""
-    if policy.not_worse:
-        return tuple(policy.not_worse)
-    return tuple(f"{task}.{TASKS[kind].headline}" for task, kind in evaluation.kinds.items() if kind in TASKS)
+    return tuple(policy.not_worse) or evaluation.headlines
 
 
 def compare_guarded(candidate: Evaluation, champion: Evaluation, names: Sequence[str]) -> tuple[Test, ...]:

@@ -1,7 +1,8 @@
 """The registered model in MLflow: its versions, who is champion, their weights, and how they were last scored.
 
 A version is its weights: tag ``sha256``. What was found of it later are runs that are linked to it (tag ``version``),
-of which ``evaluation.run`` is the last, with its ``evaluation.identity`` and its scores (``score.TASK.METRIC``).
+of which ``evaluation.run`` is the last, with its ``evaluation.identity``, a digest of its scores, and the score that
+says most of each task (``score.TASK.METRIC``): more would hide the reasons of the decision in MLflow's pages.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from humanvlm.registry.evaluation import FILES, Evaluation, read_evaluation
 log = logging.getLogger("humanvlm")
 CHAMPION, CHALLENGER = "champion", "challenger"
 WEIGHTS, IDENTITY, RUN, SCORE, REPLACED = "sha256", "evaluation.identity", "evaluation.run", "score.", "replaced"
+DIGEST = "evaluation.scores"
 ROLLED_BACK = "rolled_back"  # why; such a version is promoted by force only
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # how MLflow says that there is no such alias
 CARD = "README.md"  # in a checkpoint's folder: says how it was trained and scored, and is not what is loaded
@@ -184,11 +186,14 @@ class Registry:
         it is then. What is logged suffices to compare it sample by sample."""
         from mlflow.entities import LoggedModelInput, Metric, RunTag
 
-        scores = {f"{SCORE}{name}": f"{value:.6g}" for name, value in evaluation.scores.items()}
-        known = {key: value for key, value in version.tags.items() if key.startswith(SCORE)}
-        if (version.tags.get(IDENTITY), known) == (evaluation.identity, scores) and self._has_evaluation(
-            version.tags.get(RUN)
-        ):
+        scores = dict(evaluation.scores)
+        told = {
+            IDENTITY: evaluation.identity,
+            DIGEST: hashlib.sha256(json.dumps(scores, sort_keys=True).encode()).hexdigest(),
+            **{f"{SCORE}{name}": f"{scores[name]:.6g}" for name in evaluation.headlines if name in scores},
+        }
+        same = all(version.tags.get(key) == value for key, value in told.items())
+        if same and self._has_evaluation(version.tags.get(RUN)):
             return version
         number = str(version.version)
         tags = {"stage": EVALUATION, "model": self.name, "version": number, IDENTITY: evaluation.identity}
@@ -198,15 +203,16 @@ class Registry:
         if (model := version.source.removeprefix("models:/")) != version.source:
             self.client.log_inputs(run_id, models=[LoggedModelInput(model)])
         now = run.info.start_time
-        metrics = [Metric(name, value, now, 0) for name, value in evaluation.scores.items()]
+        metrics = [Metric(name, value, now, 0) for name, value in scores.items()]
         self.client.log_batch(run_id, metrics=metrics, tags=[RunTag("mlflow.note.content", f"{self.name} {number}")])
         for path in (path for pattern in FILES for path in sorted(evaluation.folder.glob(pattern))):
             below = path.parent.relative_to(evaluation.folder)
             self.client.log_artifact(run_id, str(path), (Path(EVALUATION) / below).as_posix())
         self.client.set_terminated(run_id)
-        for key in known.keys() - scores.keys():
-            self.client.delete_model_version_tag(self.name, number, key)
-        self.tag(version, {**scores, IDENTITY: evaluation.identity, RUN: run_id})
+        for key in version.tags.keys() - told.keys():
+            if key.startswith(SCORE):
+                self.client.delete_model_version_tag(self.name, number, key)
+        self.tag(version, {**told, RUN: run_id})
         return self.client.get_model_version(self.name, number)
 
     def recorded(self, version: Any, into: Path) -> Evaluation | None:
