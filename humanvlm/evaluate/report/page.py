@@ -48,7 +48,7 @@ NAMES = {f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)} | {
     "cog": "Cog",
     "chair_i": "CHAIRi",
     "chair_s": "CHAIRs",
-    "faithful": "1 - CHAIRi",
+    "faithful": "1-CHAIRi",
     "tfq_accuracy": "true/false accuracy",
     "scq_accuracy": "single choice accuracy",
     "mcq_f1_micro": "multiple choice micro F1",

@@ -60,7 +60,7 @@ SUBSETS = (
     ("human_action_basic", "boxed", "action", "basic"),
     ("human_attribute_compound", "boxed", "attribute", "compound"),
     ("human_attribute_compound_cropped", "cropped", "attribute", "compound"),
-    ("human_reid_basic", "cropped", "re-identification", "basic"),
+    ("human_reid_basic", "cropped", "re-id", "basic"),
     ("human_social_relation_occupation", "boxed", "social relation", "occupation"),
     ("human_social_relation_relationship", "boxed", "social relation", "relationship"),
     ("human_spatial_relation_count_10", "original", "spatial relation", "count"),
