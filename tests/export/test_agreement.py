@@ -13,6 +13,7 @@ from humanvlm.config.model import Model
 from humanvlm.export.agreement import compare
 from humanvlm.export.gguf import write
 from humanvlm.export.llamacpp import Ask, loaded
+from humanvlm.export.measure import TEXTS
 from humanvlm.inference.generate import chat_text
 from humanvlm.model.build import build_llava
 from humanvlm.model.load import load_checkpoint
@@ -96,3 +97,18 @@ def test_replies_about_fifty_pictures_are_the_same(llava: tuple[Any, Any], ask: 
     assert found.farthest is not None
     assert found.farthest < 0.1  # llama.cpp's GELU is a table of half floats, and the approximation by tanh
     assert found.same == found.samples == PICTURES
+
+
+@pytest.mark.slow
+def test_a_published_language_model_is_the_same(tiny_models: dict[str, str], tmp_path: Path) -> None:
+    for part in build_llava(Model(vision_tower=tiny_models["vision_tower"], system_prompt="")):
+        part.save_pretrained(tmp_path / "model")
+    checkpoint = load_checkpoint(tmp_path / "model")
+    with loaded(*write(tmp_path / "model", tmp_path, "f32"), context=256, exact=True) as asked:
+        text = compare(checkpoint, asked, [None] * len(TEXTS), TEXTS, max_new_tokens=8)
+        shown = compare(checkpoint, asked, pictures(8), [PROMPT] * 8, max_new_tokens=8)
+    assert text.same == text.samples
+    assert text.farthest is not None
+    assert text.farthest < 0.01
+    assert shown.farthest is not None
+    assert shown.farthest < 0.1

@@ -8,14 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from humanvlm.cli import main
 from humanvlm.config.loading import Params
 from humanvlm.config.model import Model
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
 from humanvlm.export.model import Options, export_model
 from humanvlm.model.build import build_llava
-from humanvlm.pipeline.contract import artifact_files
+from humanvlm.pipeline.contract import artifact_files, identity
 
 
 def stage2(folder: Path, models: dict[str, str]) -> Path:
@@ -109,3 +111,21 @@ def test_scores_of_another_checkpoint_are_refused(artifact: Path, tmp_path: Path
     write_json(tmp_path / "report.json", {"inputs": {"stage2_checkpoint": "another"}, "outputs": []})
     with pytest.raises(UserError, match="scores another checkpoint"):
         export_model("model", artifact, tmp_path / "out", Options(scores=tmp_path))
+
+
+def test_the_card_has_the_scores_beside_the_checkpoint(artifact: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores"
+    write_json(scores / "scores.json", {"captions.cider": 0.5, "captions.cider.mean_image": 0.1})
+    write_json(scores / "details.json", {"intervals": {"captions.cider": [0.4, 0.6]}, "samples": {"captions": 30}})
+    inputs = {"stage2_checkpoint": identity(artifact)}
+    write_json(scores / "report.json", {"inputs": inputs, "info": {"verdicts": ["better"]}, "outputs": []})
+    export_model("model", artifact, tmp_path / "out", Options(scores=scores))
+    assert "| captions | cider | 0.500 (0.400 to 0.600) |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_command(artifact: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(main, ["export", "gguf", str(artifact), out, "--precision", "q4_0", "--check", "0"])
+    assert done.exit_code == 0, done.output
+    assert "3 files" in done.output
+    assert (tmp_path / "out" / "humanvlm-q4_0.gguf").exists()
