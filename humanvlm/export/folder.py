@@ -61,7 +61,7 @@ def export(kind: str, artifact: Path, out: Path, text_column: str | None = None)
     form = form_of(kind, report["stage"], schema, text_column)
     what = {"format": kind, "stage": report["stage"], "text_column": getattr(form, "text", None)}
     made_from = _made_from(what, identity(artifact))
-    _note(out)
+    note(out)
     if (done := _finished(out, made_from)) is None:
         done = _write_all(form, artifact, out, {**what, "made_from": made_from})
     text = f"; text: {what['text_column']}" if what["text_column"] else ""
@@ -72,7 +72,7 @@ def _made_from(what: Mapping[str, Any], artifact: str) -> str:
     return hashlib.sha256(json.dumps([what, artifact]).encode()).hexdigest()
 
 
-def _note(out: Path) -> None:
+def note(out: Path) -> None:
     """Write down where an export goes, for a takedown to name it."""
     if out.resolve() not in noted(Path()):
         NOTED.parent.mkdir(parents=True, exist_ok=True)
@@ -90,6 +90,8 @@ def is_of(out: Path, artifacts: Collection[str]) -> bool:
     """Whether a folder is a finished export of an artifact with one of these identities."""
     try:
         done = json.loads((out / LISTING).read_bytes())
+        if "artifact" in done:  # of a model
+            return done["artifact"] in artifacts
         what = {name: done[name] for name in ("format", "stage", "text_column")}
         return any(done["made_from"] == _made_from(what, one) for one in artifacts)
     except (OSError, ValueError, KeyError, TypeError):

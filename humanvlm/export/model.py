@@ -14,7 +14,7 @@ from typing import Any
 
 from humanvlm.data.atomic_io import atomic_folder, write_json, write_text
 from humanvlm.errors import UserError
-from humanvlm.export.folder import LISTING
+from humanvlm.export.folder import LISTING, note
 from humanvlm.inspect.model_card import Exported, Scores, model_card
 from humanvlm.model.parity import refuse_dropped_patch_of
 from humanvlm.pipeline.contract import artifact_files, check_files, damaged, identity, read_report
@@ -55,6 +55,7 @@ def export_model(kind: str, artifact: Path, out: Path, options: Options) -> str:
     made_from = hashlib.sha256(json.dumps([*of, *how]).encode()).hexdigest()
     if _finished(out, made_from):
         return f"{out}: holds this export of {artifact}"
+    note(out)
     with atomic_folder(out) as work:
         if kind == "model":
             exported = _hugging_face(artifact, work, options)
@@ -62,7 +63,9 @@ def export_model(kind: str, artifact: Path, out: Path, options: Options) -> str:
             exported = _gguf(artifact, work, options, pictures)
         write_text(work / "README.md", model_card(report, scores, exported))
         files = [asdict(file) for file in artifact_files(work)]
-        write_json(work / LISTING, {"format": kind, "made_from": made_from, "files": files})
+        write_json(
+            work / LISTING, {"format": kind, "artifact": identity(artifact), "made_from": made_from, "files": files}
+        )
     size = sum(file["bytes"] for file in files)
     return f"{out}: {artifact} in {len(files)} files, {size / 1e6:,.1f} MB ({kind})"
 

@@ -15,6 +15,7 @@ from humanvlm.config.loading import Params
 from humanvlm.config.model import Model
 from humanvlm.data.atomic_io import write_json
 from humanvlm.errors import UserError
+from humanvlm.export.folder import is_of, noted
 from humanvlm.export.model import Options, export_model
 from humanvlm.model.build import build_llava
 from humanvlm.pipeline.contract import artifact_files, identity
@@ -39,6 +40,12 @@ def stage2(folder: Path, models: dict[str, str]) -> Path:
     }
     write_json(folder / "report.json", report)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports are noted in the project, which is the folder of the process."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("project"))
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,13 @@ def test_the_same_again_is_left_alone_and_another_takes_its_place(artifact: Path
     assert "files" in export_model("model", artifact, out, Options())
     export_model("gguf", artifact, out, Options(count=0))
     assert not (out / "model.safetensors").exists()
+
+
+def test_a_takedown_knows_of_which_checkpoint_it_is(artifact: Path, tmp_path: Path) -> None:
+    export_model("model", artifact, tmp_path / "out", Options())
+    assert (tmp_path / "out").resolve() in noted(Path())
+    assert is_of(tmp_path / "out", {identity(artifact)})
+    assert not is_of(tmp_path / "out", {"another"})
 
 
 def test_what_no_export_made_is_not_touched(artifact: Path, tmp_path: Path) -> None:
