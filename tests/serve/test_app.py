@@ -4,6 +4,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from humanvlm.config.endpoint import Endpoint
 from humanvlm.inference.base import Request
 from humanvlm.inference.endpoint import Server
@@ -88,3 +90,17 @@ def test_a_model_that_is_not_loaded_yet_is_waited_for(folder: Path) -> None:
         while server.ask(None, method="GET", path="/ready")[0] != 200:
             pass
         assert server.ask(body())[0] == 200
+
+
+def test_openais_client_is_answered(tiny_server: Running) -> None:
+    openai = pytest.importorskip("openai", reason="needs the openai package, which is not installed with this project")
+    client = openai.OpenAI(base_url=tiny_server.url, api_key="none", max_retries=0)
+    asked = body("Describe the picture.", png(3), max_tokens=12)
+    whole = client.chat.completions.create(**asked)
+    pieces = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
+    said = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert said == whole.choices[0].message.content
+    assert pieces[-1].usage == whole.usage
+    assert [model.id for model in client.models.list()] == ["tiny"]
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(**(asked | {"model": "other"}))
