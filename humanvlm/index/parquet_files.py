@@ -28,10 +28,13 @@ def parquet_table(path: Path) -> Table:
         file, number = _open(path), 0
         _check_claims(path, file.metadata, columns)
         try:
-            for batch in file.iter_batches(BATCH, columns=list(columns), use_threads=False):
-                for row in _rows(batch):
-                    number += 1
-                    yield Line(number, row)
+            for group in range(
+                file.num_row_groups
+            ):  # each has dictionaries of its own, which Arrow does not join in lists
+                for batch in file.iter_batches(BATCH, [group], columns=list(columns), use_threads=False):
+                    for row in _rows(batch):
+                        number += 1
+                        yield Line(number, row)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, str(error), f" after row {number}") from None
         if number != file.metadata.num_rows:
