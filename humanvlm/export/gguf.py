@@ -25,7 +25,7 @@ def write(folder: Path, out: Path, precision: str) -> tuple[Path, Path]:
 
     checkpoint = Checkpoint(folder)
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    ends = GenerationConfig.from_pretrained(folder).eos_token_id
+    ends = GenerationConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False).eos_token_id
     words = words_of(processor, tuple([ends] if isinstance(ends, int) else ends or ()), str(folder))
     language, tower = out / f"humanvlm-{precision}.gguf", out / f"mmproj-humanvlm-{precision}.gguf"
     write_tower(checkpoint, processor.image_processor, tower, PRECISIONS[precision])

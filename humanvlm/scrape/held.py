@@ -31,9 +31,8 @@ class Bodies:
 
     def release(self, holder: object) -> None:
         """It has none any more."""
-        if holder in self._holders:
-            self._have(holder, 0)
-            del self._holders[holder]
+        self.held -= self._holders.pop(holder, 0)
+        self._wake()  # the next is the longest now, whatever this one had
 
     def _fits(self, holder: object, size: int) -> bool:
         more = size - self._holders.get(holder, 0)
@@ -44,5 +43,9 @@ class Bodies:
         self._holders[holder] = size
         self.held += more
         if more < 0:
-            self._less.set()  # for all who wait now
-            self._less.clear()
+            self._wake()
+
+    def _wake(self) -> None:
+        """All who wait now look again."""
+        self._less.set()
+        self._less.clear()

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from humanvlm.scrape.fetch import Fetched
@@ -15,6 +15,7 @@ from .asking import Web, config
 SIZE = 400_000
 
 
+@example(growths=[[0], [2]], most=1)
 @given(st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=6), min_size=1, max_size=8), st.integers(1, 120))
 def test_no_more_is_held_than_the_bound_and_one_body_and_everybody_ends(growths: list[list[int]], most: int) -> None:
     bodies, most_held = Bodies(most), 0
