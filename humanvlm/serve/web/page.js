@@ -3,6 +3,7 @@ const $ = (id) => document.getElementById(id);
 const MARKS = ["#ff6b8b", "#3fd0ff", "#ffd84d", "#6fe36f", "#d7a1ff", "#ffae57"];
 
 let picture = null; // {url: to show, data: to send, width, height, name}
+let reading = null; // the picture that is being read
 let turns = []; // {text, picture: where it is new, said: {model: answer}}
 let running = null; // AbortController of what is being answered
 let following = false; // whether the page scrolls along with an answer: until its reader scrolls
@@ -100,7 +101,11 @@ function dataUrl(blob) {
   });
 }
 
-async function take(files) {
+function take(files) {
+  reading = read(files);
+}
+
+async function read(files) {
   const file = [...files].find((one) => one.type.startsWith("image/")) ?? files[0];
   $("fault").hidden = true;
   if (!file) return showFault(new Fault("That was no picture file. Save the picture, or copy it, and paste it here."));
@@ -287,6 +292,7 @@ function tellClaims(place, text, { claims }) {
 }
 
 async function ask() {
+  await reading; // a question right after a picture is about it
   const text = $("question").value.trim();
   $("fault").hidden = true;
   if (running) return;
