@@ -8,8 +8,10 @@ says most of each task (``score.TASK.METRIC``): more would hide the reasons of t
 import hashlib
 import json
 import logging
+import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -41,6 +43,25 @@ SERVED_WITH = (
     "pydantic",
     "pyyaml",
 )
+
+
+@contextmanager
+def _everywhere(uri: str) -> Iterator[None]:
+    """Within, MLflow's own functions mean this store. They keep it in the environment, which is as before after it."""
+    import mlflow
+
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @dataclass(frozen=True)
@@ -134,8 +155,6 @@ class Registry:
         from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
         from mlflow.types.schema import Array, Object, Property
 
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
         pixels = Array(DataType.double)
         box = Object([Property("label", DataType.string, required=False), Property("xyxy", pixels)])
         keypoint = Object([Property("name", DataType.string), Property("xy", pixels)])
@@ -154,7 +173,8 @@ class Registry:
         warnings.filterwarnings("ignore", ".*An input example was not provided")  # the signature is given
         experiment = tracking.experiment_id(self.client, self.uri)
         run_tags = {"stage": "registered_model", **tags}
-        with mlflow.start_run(experiment_id=experiment, run_name=f"{self.name} model", tags=run_tags) as active:
+        started = {"experiment_id": experiment, "run_name": f"{self.name} model", "tags": run_tags}
+        with _everywhere(self.uri), mlflow.start_run(**started) as active:
             mlflow.log_text(card, CARD)
             logged = mlflow.pyfunc.log_model(
                 name=self.name,

@@ -80,7 +80,8 @@ def test_a_second_run_finds_nothing_to_do(project: Path) -> None:
 
 def test_the_registered_model_answers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
-    mlflow.set_tracking_uri(f"sqlite:///{project}/mlflow.db")
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, f"sqlite:///{project}/mlflow.db")
     monkeypatch.chdir(project)
     picture = next(iter(read_folder(project / "artifacts" / "human_caption", ["image"])))["image"]["bytes"]
     model = mlflow.pyfunc.load_model("models:/humanvlm@challenger")  # so little was learnt that it is no champion
