@@ -86,8 +86,9 @@ def test_the_registered_model_answers(project: Path, monkeypatch: pytest.MonkeyP
     picture = next(iter(read_folder(project / "artifacts" / "human_caption", ["image"])))["image"]["bytes"]
     model = mlflow.pyfunc.load_model("models:/humanvlm@challenger")  # so little was learnt that it is no champion
     question = {"image": base64.b64encode(picture).decode(), "prompt": "Describe the picture in one sentence."}
-    (answer,) = model.predict([question])
-    assert isinstance(answer, str)
+    (answer,) = model.predict([question]).to_dict("records")
+    assert isinstance(answer["text"], str)
+    assert list(answer) == ["text", "image_size", "boxes", "keypoints"]
 
 
 def test_pages_and_summary(project: Path) -> None:
