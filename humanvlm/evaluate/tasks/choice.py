@@ -20,7 +20,7 @@ from humanvlm.evaluate.stats.parts import ratio, with_parts
 from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.pictures import EncodedPicture
-from humanvlm.evaluate.tasks.replies import REPLY, answers, unfinished, with_unfinished
+from humanvlm.evaluate.tasks.replies import REPLY, answers, reading_counts, unfinished, with_unfinished
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -116,10 +116,7 @@ def score_choice(rotations: Sequence[Rotation], replies: Sequence[str | None]) -
         contributions,
         metrics,
         {
-            "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(
-                reply is not None and letter is None for reply, letter in zip(replies, chosen, strict=True)
-            ),
+            **reading_counts(replies, chosen),
             "refused": chosen.count(REFUSED),
             "rotations": len(rotations),
         },

@@ -29,7 +29,7 @@ from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, sour
 from humanvlm.evaluate.tasks.choice import REFUSED, parse_named_choice
 from humanvlm.evaluate.tasks.options import FILE
 from humanvlm.evaluate.tasks.pictures import source_picture
-from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
+from humanvlm.evaluate.tasks.replies import answers, read_replies, reading_counts, with_replies
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -135,10 +135,7 @@ def score_face_human(problems: Sequence[Problem], replies: Sequence[str | None])
         vectors.reshape(len(problems), -1),
         summed_metrics,
         {
-            "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(
-                reply is not None and letter is None for reply, letter in zip(replies, chosen, strict=True)
-            ),
+            **reading_counts(replies, chosen),
             "refused": chosen.count(REFUSED),
         },
     )

@@ -28,7 +28,7 @@ from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Coordinates, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.choice import named_options
 from humanvlm.evaluate.tasks.pictures import source_picture
-from humanvlm.evaluate.tasks.replies import REPLY, answers, with_replies
+from humanvlm.evaluate.tasks.replies import REPLY, answers, reading_counts, with_replies
 from humanvlm.evaluate.tasks.vqa import normalise
 
 if TYPE_CHECKING:
@@ -116,10 +116,7 @@ def score_facebench(questions: Sequence[Question], replies: Sequence[str | None]
         },
         contributions,
         metrics,
-        {
-            "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(reply is not None and one is None for reply, one in zip(replies, said, strict=True)),
-        },
+        reading_counts(replies, said),
     )
 
 

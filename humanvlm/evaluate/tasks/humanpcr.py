@@ -24,7 +24,7 @@ from humanvlm.evaluate.stats.scored import Array, Scored
 from humanvlm.evaluate.tasks.base import Coordinates, Dropped, Judged, Sample, Task, source_file
 from humanvlm.evaluate.tasks.choice import LETTERS, PROMPT, REFUSED, parse_named_choice
 from humanvlm.evaluate.tasks.pictures import source_picture
-from humanvlm.evaluate.tasks.replies import answers, read_replies, with_replies
+from humanvlm.evaluate.tasks.replies import answers, read_replies, reading_counts, with_replies
 
 if TYPE_CHECKING:
     from humanvlm.config.benchmark_scores import Source
@@ -73,10 +73,7 @@ def score_humanpcr(questions: Sequence[Question], replies: Sequence[str | None])
         contributions,
         metrics,
         {
-            "missing": sum(reply is None for reply in replies),
-            "unparseable": sum(
-                reply is not None and letter is None for reply, letter in zip(replies, chosen, strict=True)
-            ),
+            **reading_counts(replies, chosen),
             "refused": chosen.count(REFUSED),
         },
     )

@@ -24,6 +24,13 @@ def unfinished(replies: Sequence[Any]) -> int:
     return sum(isinstance(reply, str) and final_answer(reply).unfinished for reply in replies)
 
 
+def reading_counts(replies: Sequence[Any], read: Sequence[Any]) -> dict[str, int]:
+    """``missing`` replies (None), and ``unparseable`` ones: those there of which nothing was read (None)."""
+    missing = sum(reply is None for reply in replies)
+    nothing = [reply for reply, found in zip(replies, read, strict=True) if found is None]
+    return {"missing": missing, "unparseable": sum(reply is not None for reply in nothing)}
+
+
 def with_replies(scored: Scored, replies: Sequence[Any]) -> Scored:
     """Scores of ``answers(replies)`` with the replies as they came, one a sample, and ``unfinished_thought`` counted,
     which is not missing."""
