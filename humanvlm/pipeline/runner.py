@@ -97,6 +97,7 @@ def run_stage(
         if report:
             if run.mark.exists():  # MLflow was not there when it ended
                 _log(run, report)
+            shutil.rmtree(run.work, ignore_errors=True)  # of a run that was killed before it changed anything
             log.info("%s: up to date (%d rows kept)", name, report["rows"]["kept"])
             return report
         for folder in run.read.values():
@@ -121,6 +122,7 @@ def run_stage(
         except BaseException as error:
             tracking.fail_run(tracked)
             if isinstance(error, RefusalError) and run.former.exists():
+                run.mark.unlink(missing_ok=True)  # first: with its mark a report counts as not logged yet
                 move_file(run.former, run.out / "report.json")
                 shutil.rmtree(run.work)
             _leave_nothing_empty(run)

@@ -81,6 +81,13 @@ def test_interrupted_work_resumes_without_repeating(toy: Path) -> None:
     assert toy.with_name("calls").read_text().split() == ["0", "1", "2", "2", "3"]
 
 
+def test_what_a_run_left_that_was_killed_before_it_changed_anything_goes(toy: Path) -> None:
+    report = run_stage("raw_scrape", CPU, out=toy)
+    (toy / ".work").mkdir()
+    assert run_stage("raw_scrape", CPU, out=toy) == report
+    assert not (toy / ".work").exists()
+
+
 def test_complete_work_is_up_to_date_until_something_changes(toy: Path) -> None:
     run_stage("raw_scrape", CPU, out=toy)
     toy.with_name("calls").write_text("untouched")

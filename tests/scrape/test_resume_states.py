@@ -62,7 +62,8 @@ def address(number: int) -> str:
 
 
 class Crawls(RuleBasedStateMachine):
-    """A project, its index and its web. requests: made of each URL; allowed: as many at most."""
+    """A project, its index and its web. requests: made of each URL; allowed: as many at most; owed: what a run was
+    asked to fetch again and was killed before, so that the next one may."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,6 +84,7 @@ class Crawls(RuleBasedStateMachine):
         self.requests: Counter[str] = Counter()
         self.allowed: Counter[str] = Counter()
         self.in_flight: set[str] = set()
+        self.owed: set[str] = set()
         self.stored: set[str] = set()
         self.failed_again: set[str] = set()
         self.edits = 0
@@ -227,16 +229,22 @@ class Crawls(RuleBasedStateMachine):
         self.left = None
         for url in self.in_flight:
             self.allowed[url] += 1
+        self.allow(before, asked)
         if asked:
-            self.allowed += self.requests - before
+            self.owed |= self.listed()
+        self.owed -= (self.requests - before).keys()
         self.within()
 
     def settle(self, before: Counter[str], asked: bool) -> None:
-        if asked:
-            self.allowed += self.requests - before
+        self.allow(before, asked)
+        self.owed.clear()
         self.within()
         for url in set(self.requests) - self.listed():  # forgotten: may come again
             self.allowed[url] = self.requests[url]
+
+    def allow(self, before: Counter[str], asked: bool) -> None:
+        made = self.requests - before
+        self.allowed += made if asked else Counter({url: 1 for url in made if url in self.owed})
 
     def within(self) -> None:
         for url, made in self.requests.items():
