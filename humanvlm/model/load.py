@@ -20,6 +20,7 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, o
     goes on with random weights, so that is an error here. Raises UserError naming the folder and the first missing or
     ill-shaped key, or weight of ours without a place; of other models, weights without a place are logged.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     import humanvlm.model.tower  # noqa: F401  (registers the tower)
@@ -38,6 +39,8 @@ def load_checkpoint(folder: Path, dtype: torch.dtype | str = torch.float32, *, o
             trust_remote_code=False,
         )
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except SafetensorError as error:
+        raise UserError(f"{folder}: damaged weights ({error}); {remedy}") from None
     # The last two: a processor of pictures and films without torchvision, which only some models want.
     except (OSError, ValueError, ImportError, AttributeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]

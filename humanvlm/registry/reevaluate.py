@@ -127,7 +127,7 @@ def told(result: Reevaluated | Due) -> str:
     if isinstance(result, Due):
         return f"skipped: {result.reason}"
     found = [f"fell: {sentence}" for sentence in result.fell] or ["no metric fell beyond noise"]
-    return "\n".join([f"version {result.version}: {result.reason}", *result.notes, *found])
+    return "\n".join([f"asked again: {result.reason}", *result.notes, *found])
 
 
 def compared(

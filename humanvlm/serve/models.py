@@ -81,17 +81,13 @@ def loader(source: Source, limits: Limits) -> Callable[[], Loaded]:
 
     def load() -> Loaded:
         import torch
-        from safetensors import SafetensorError
 
         from humanvlm.inference.generate import chat_text
         from humanvlm.model.load import load_checkpoint
         from humanvlm.serve.conversation import Reader
         from humanvlm.serve.decoding import check_model
 
-        try:
-            model, processor = load_checkpoint(source.folder, own=source.own)
-        except SafetensorError as error:
-            raise UserError(f"{source.folder}: damaged weights ({error}); restore them, or `dvc checkout`") from None
+        model, processor = load_checkpoint(source.folder, own=source.own)
         check_model(model, str(source.folder))
         chat_text(processor, "Hi")  # a template that places no picture is told now
         text = model.config.get_text_config()
