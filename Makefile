@@ -57,7 +57,7 @@ lock: ## Pin and hash what pyproject.toml asks for (needs uv); `make lock UPGRAD
 		--emit-build-options - -o mlflow/requirements.lock
 
 test: lint types audit ## Lint, types, audit, every test, coverage (10 to 15 minutes on two cores)
-	python -m pytest -n 2 --dist loadscope --cov --cov-report=term
+	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(INSTALLED)
 	ruff check .
@@ -73,7 +73,7 @@ sbom: $(INSTALLED) ## Write the bill of materials, sbom.cdx.json (CycloneDX)
 	python -m humanvlm.supply.sbom > sbom.cdx.json
 
 unit: $(INSTALLED) ## The fast tests (under 4 minutes on two cores)
-	python -m pytest -n 2 --dist loadscope -m "not slow"
+	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 dagster: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Open Dagster's UI on port 3000
 	dagster dev -m orchestration.definitions -h 127.0.0.1 -p 3000

@@ -16,6 +16,8 @@ from humanvlm.pipeline.stages import STAGES
 pytestmark = pytest.mark.slow
 
 SMALL = (
+    "stage1_checkpoint.word_steps=20",
+    "stage2_checkpoint.word_steps=20",
     "stage1_checkpoint.max_steps=3",
     "stage2_checkpoint.max_steps=3",
     "stage1_checkpoint.batch_size=4",
