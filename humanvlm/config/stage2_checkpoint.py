@@ -50,6 +50,14 @@ class Stage2(Training):
         Literal["short", "detailed", "all"],
         Field(description="which texts of human_caption the short captions are; all: every text of the index row"),
     ] = "short"
+    opening_steps: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="steps at the start of the run, at most half of them, that learn from data/opening.jsonl "
+            "alone, if it has rows: what is learnt late among other tasks, as boxes are, is begun by itself",
+        ),
+    ] = 0
     instructions: Annotated[
         Mapping[str, InstructionFile], Field(description="further instruction files, by a name for reports")
     ] = {}

@@ -39,6 +39,7 @@ INDEX = "index.parquet"
 MOST_CHARACTERS = 1 << 20  # of a cell
 PARTS = {
     "instructions.jsonl": "",
+    "opening.jsonl": "",
     "site/README.md": "Hosts that `raw_scrape.local_hosts` serves over loopback: a folder each.\n",
     "benchmarks/README.md": "Tasks of `benchmark_scores`: captions.jsonl, vqa.jsonl, rec.jsonl, attributes.jsonl.\n",
 }

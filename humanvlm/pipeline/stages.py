@@ -191,7 +191,7 @@ STAGES = {
                 "human_caption_hq": "artifacts/human_caption_hq",
                 "data": "data",
             },
-            parts={"data": ("instructions.jsonl", "site")},  # the pictures of the instructions are those of the site
+            parts={"data": ("instructions.jsonl", "opening.jsonl", "site")},  # whose pictures they are about
             sections=("model", "stage2_checkpoint"),
             code=("train/stage2.py", *TRAINING),
             layer="model",

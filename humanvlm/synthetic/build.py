@@ -7,8 +7,8 @@ Everything follows from the number of scenes and the seed, byte for byte. The fo
 * ``truth.jsonl``: one row an index row, in its order: url, text, kind, expected ("kept" or the reason of its drop),
   stage (that drops it, or null), of (URL that it repeats, or null), and for pictures width, height, background, light,
   people (apparent attributes, side, box, face_box, points; pixels) and captions (5)
-* ``instructions.jsonl`` and ``benchmarks/``: see ``humanvlm.synthetic.tasks``; the benchmark shows combinations of
-  background, person and clothing colour that the crawl never does
+* ``instructions.jsonl``, ``opening.jsonl`` (boxes only) and ``benchmarks/``: see ``humanvlm.synthetic.tasks``; the
+  benchmark shows combinations of background, person and clothing colour that the crawl never does
 * ``sample.json``: what made the folder
 """
 
@@ -35,7 +35,7 @@ from humanvlm.synthetic.crawl import Job, Row, crawl_rows, site_path, write_site
 from humanvlm.synthetic.scenes import plan_scene, scene_truth
 
 log = logging.getLogger("humanvlm")
-RECIPE = 5  # raise when the same seed gives other bytes
+RECIPE = 6  # raise when the same seed gives other bytes
 JOBS_A_TASK = 24
 SCENES_A_BENCHMARK = 5
 LEAST_BENCHMARKS = 8
@@ -90,8 +90,9 @@ def _write(work: Path, scenes: int, seed: int) -> str:
     write_site(work, rows)
     _write_index(work / "index.parquet", rows, hashes)
     write_jsonl(work / "truth.jsonl", map(_truth, rows))
-    lessons = _instructions(rows, seed)
+    lessons = _instructions(rows, f"{seed}/instructions", tasks.TASKS)
     write_jsonl(work / "instructions.jsonl", lessons)
+    write_jsonl(work / "opening.jsonl", _instructions(rows, f"{seed}/opening", tasks.OPENING))
     shown = [(job.path.removeprefix("benchmarks/"), scene_truth(job.scene)) for job in held_out]
     counts = {}
     for task, values in tasks.benchmarks(shown, seed).items():
@@ -171,14 +172,14 @@ def _scaled(truth: dict[str, Any], size: tuple[int, int]) -> dict[str, Any]:
     return truth | {"width": size[0], "height": size[1], "people": people}
 
 
-def _instructions(rows: Sequence[Row], seed: int) -> list[dict[str, Any]]:
-    """Instruction rows about the plain scenes of the crawl, shuffled."""
+def _instructions(rows: Sequence[Row], seed: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Instruction rows about the plain scenes of the crawl, so many of each task a picture, shuffled."""
     found = []
     for row in rows:
         if row.kind in ("scene", "redirect", "mislabelled") and row.job and row.scene:
-            rng = random.Random(f"{seed}/instructions/{row.job.path}")
-            found += tasks.instructions(row.job.path, scene_truth(row.scene), rng)
-    random.Random(f"{seed}/instructions").shuffle(found)
+            rng = random.Random(f"{seed}/{row.job.path}")
+            found += tasks.instructions(row.job.path, scene_truth(row.scene), rng, counts)
+    random.Random(seed).shuffle(found)
     return found
 
 

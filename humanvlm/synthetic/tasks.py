@@ -19,15 +19,18 @@ from humanvlm.synthetic import texts
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
 TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 4}  # rows a picture
+OPENING = {"rec": 4}  # of those that training begins with, at most
 DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10
 SECOND_ANSWERS = 2
 GRID = 5  # hundredths that a taught box is rounded to: finer ones are noise to a tower of 16 cells
 
 
-def instructions(image: str, truth: Truth, rng: random.Random) -> list[dict[str, Any]]:
-    """Rows about one picture, as many of each task as TASKS says, in random order."""
-    turns = [(task, *turn) for task in TASKS for turn in _turns(task, truth, rng)]
+def instructions(
+    image: str, truth: Truth, rng: random.Random, counts: Mapping[str, int] = TASKS
+) -> list[dict[str, Any]]:
+    """Rows about one picture, so many of each task, in random order."""
+    turns = [(task, *turn) for task, count in counts.items() for turn in _turns(task, count, truth, rng)]
     rng.shuffle(turns)
     name = image.rpartition("/")[2].partition(".")[0]
     return [
@@ -44,9 +47,8 @@ def instructions(image: str, truth: Truth, rng: random.Random) -> list[dict[str,
     ]
 
 
-def _turns(task: str, truth: Truth, rng: random.Random) -> list[tuple[str, str]]:
+def _turns(task: str, count: int, truth: Truth, rng: random.Random) -> list[tuple[str, str]]:
     """Questions and replies of one task about a picture, no question twice."""
-    count = TASKS[task]
     if task == "vqa":
         asked = rng.sample(texts.questions(truth), count)
         return [(prompts.QUESTION.format(question=one.question), one.answers[0]) for one in asked]

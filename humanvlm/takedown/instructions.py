@@ -44,6 +44,6 @@ def names_any(file: Path, images: Path, stones: Tombstones) -> bool:
 
 def _files(root: Path, report: dict[str, Any]) -> Iterator[tuple[Path, Path]]:
     """Instruction files that a checkpoint was made with, each with the folder of its pictures."""
-    yield root / "data" / "instructions.jsonl", root / "data"
+    yield from ((root / "data" / name, root / "data") for name in ("instructions.jsonl", "opening.jsonl"))
     parts = report.get("config", {}).get("stage2_checkpoint", {}).get("instructions", {})
     yield from ((root / part["file"], root / part["images"]) for part in parts.values())

@@ -2,7 +2,8 @@
 
 A pure function of what the token store says of its samples and of the configuration; the number of processes is no
 argument. ``plan.batch(step)`` are the numbers (in the store) of the samples of a step; a run that resumes begins at its
-step and skips nothing. A plan of more steps begins with the whole of a shorter one.
+step and skips nothing. A plan of more steps begins with the whole of a shorter one, unless half of that was too short
+for its opening.
 
     plan = make_plan(store.lengths, store.sources, store.groups, shares, seed=7, batch_size=512, steps=20_000)
     plan.save(folder)  # once, before the trainer's processes start
@@ -34,11 +35,13 @@ WINDOW = 16  # batches among which samples of like length find each other
 
 @dataclass(frozen=True)
 class Plan:
-    """The order of a whole run. order [steps * batch_size]: sample numbers; digest: of it and what it was made from."""
+    """The order of a whole run. order [steps * batch_size]: sample numbers; digest: of it and what it was made from;
+    opening: steps at its start that learn from other sources than the rest."""
 
     order: Numbers
     batch_size: int
     digest: str
+    opening: int = 0
 
     @property
     def steps(self) -> int:
@@ -56,7 +59,8 @@ class Plan:
         """Write ``order.npy`` and ``plan.json``, whole or not at all."""
         with atomic_folder(folder) as work:
             np.save(work / "order.npy", self.order)
-            write_json(work / "plan.json", {"batch_size": self.batch_size, "steps": self.steps, "digest": self.digest})
+            about = {"batch_size": self.batch_size, "steps": self.steps, "digest": self.digest, "opening": self.opening}
+            write_json(work / "plan.json", about)
 
     @classmethod
     def open(cls, folder: Path) -> "Plan":
@@ -66,7 +70,7 @@ class Plan:
             order = np.load(folder / "order.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
             raise UserError(f"{folder}: no readable plan ({error}); run the stage again") from None
-        return cls(order, about["batch_size"], about["digest"])
+        return cls(order, about["batch_size"], about["digest"], about["opening"])
 
 
 def make_plan(
@@ -78,24 +82,37 @@ def make_plan(
     seed: int,
     batch_size: int,
     steps: int,
+    openings: Sequence[int] = (),
     group_by_length: bool = False,
 ) -> Plan:
     """The plan of a run of ``steps`` over N samples.
 
     lengths, sources, groups [N]: tokens of a sample, number of its source, of its row group (any numbers that tell row
-    groups apart). shares: of each source; an empty one's goes to the others. Raises UserError when none has samples.
+    groups apart). shares: of each source; an empty one's goes to the others. openings: first steps that are of a source
+    alone, one source after the other, together at most half of all; an empty one has none. Raises UserError when no
+    source with a share has samples.
     """
-    # Whole windows, so that a longer plan groups the first steps alike.
-    window = batch_size * WINDOW
-    total = -(-steps // WINDOW) * window if group_by_length else steps * batch_size
-    order = _mixed(sources, groups, shares, total, seed)
-    if group_by_length:
-        order = _by_length(order, lengths, batch_size, seed)
-    order = np.ascontiguousarray(order[: steps * batch_size])
-    made_from = hashlib.sha256(repr((tuple(shares), seed, batch_size, steps, group_by_length)).encode())
+
+    def ordered(shares: Sequence[float], steps: int) -> Numbers:
+        # Whole windows, so that a longer plan groups the first steps alike.
+        total = -(-steps // WINDOW) * WINDOW * batch_size if group_by_length else steps * batch_size
+        order = _mixed(sources, groups, shares, total, seed)
+        if group_by_length:
+            order = _by_length(order, lengths, batch_size, seed)
+        return order[: steps * batch_size]
+
+    parts, opening = [], 0
+    for source, count in enumerate(openings):
+        if count and (sources == source).any():
+            count = min(count, steps // 2 - opening)
+            parts.append(ordered([float(other == source) for other in range(len(shares))], count))
+            opening += count
+    order = np.ascontiguousarray(np.concatenate([*parts, ordered(shares, steps - opening)]))
+    given = (tuple(shares), seed, batch_size, steps, tuple(openings), group_by_length)
+    made_from = hashlib.sha256(repr(given).encode())
     for values in (lengths, sources, groups, order):
         made_from.update(np.ascontiguousarray(values, np.int64 if values is order else np.uint32).data)
-    return Plan(order, batch_size, made_from.hexdigest())
+    return Plan(order, batch_size, made_from.hexdigest(), opening)
 
 
 def _mixed(sources: NDArray[Any], groups: NDArray[Any], shares: Sequence[float], total: int, seed: int) -> Numbers:

@@ -74,6 +74,7 @@ def prepare(run: StageRun) -> Prepared:
         seed=config.seed,
         batch_size=config.batch_size,
         steps=steps(config, len(store)),
+        openings=[source.opening for source in sources],
         group_by_length=config.group_by_length,
     )
     folder = run.work / "plan"

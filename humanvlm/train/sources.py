@@ -16,7 +16,8 @@ from humanvlm.train.store import Source
 
 
 def training_sources(run: StageRun, work: Path) -> list[Source]:
-    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions.
+    """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions, of
+    which some may open the run.
 
     work: where what has to be looked up before reading is kept. A source without a share has no readers.
     """
@@ -38,6 +39,7 @@ def training_sources(run: StageRun, work: Path) -> list[Source]:
             asked * (1 - config.conversation_share),
             _instructions(data / "instructions.jsonl", data, captions, work),
         ),
+        Source("opening", 0.0, _instructions(data / "opening.jsonl", data, captions, work), config.opening_steps),
     ]
     for name, part in config.instructions.items():
         if not Path(part.file).is_file():
@@ -45,7 +47,7 @@ def training_sources(run: StageRun, work: Path) -> list[Source]:
         if name in [source.name for source in found]:
             raise UserError(f"stage2_checkpoint.instructions.{name}: a source has that name already; choose another")
         found.append(Source(name, part.share, _instructions(Path(part.file), Path(part.images), captions, work)))
-    return [source if source.share else replace(source, readers=()) for source in found]
+    return [source if source.share or source.opening else replace(source, readers=()) for source in found]
 
 
 def _captions(folder: Path, column: str) -> list[Captions]:

@@ -47,11 +47,13 @@ COLUMNS |= {"part_counts": np.int32, "picture_counts": np.int32}
 
 @dataclass(frozen=True)
 class Source:
-    """Where samples come from, which share of the run they are, and the readers of its parts."""
+    """Where samples come from, which share of the run they are, and the readers of its parts. opening: steps at the
+    start of the run that learn from it alone."""
 
     name: str
     share: float
     readers: Sequence[Reader]
+    opening: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -99,7 +99,9 @@ class Figures(TrainerCallback):  # type: ignore[misc]
         self.starved = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.losses.extend(entry["loss"] for entry in state.log_history[-WINDOW:] if "loss" in entry)
+        for entry in state.log_history[-WINDOW:]:
+            if "loss" in entry:
+                self._follow(entry["step"], entry["loss"])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "loss" not in logs or not state.is_world_process_zero:
@@ -133,7 +135,13 @@ class Figures(TrainerCallback):  # type: ignore[misc]
                     "%s: step %d: the loss jumps to %.4g, from about %.4g; it learnt from %s%s",
                     *(self.name, step, loss, spike.median, shown, ", …" if len(places) > 4 else ""),
                 )
-        self.losses.append(loss)
+        self._follow(step, loss)
+
+    def _follow(self, step: int, loss: float) -> None:
+        if step == self.steps.plan.opening:  # what comes now is of other sources
+            self.losses.clear()
+        else:
+            self.losses.append(loss)
 
     def _starved(self, waited: float, seconds: float) -> None:
         self.waits.append((waited, seconds))

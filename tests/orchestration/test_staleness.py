@@ -19,6 +19,7 @@ DATA = {
     "index.parquet": "rows",
     "site/photos.example/a.jpg": "a picture",
     "instructions.jsonl": "{}\n",
+    "opening.jsonl": "{}\n",
     "benchmarks/vqa.jsonl": "{}\n",
 }
 FINGERPRINTS = """
@@ -142,6 +143,7 @@ def test_exactly_the_right_stages_are_stale(
         ("index.parquet", {"raw_scrape"}),
         ("site/photos.example/a.jpg", {"raw_scrape", "stage2_checkpoint"}),
         ("instructions.jsonl", {"stage2_checkpoint"}),
+        ("opening.jsonl", {"stage2_checkpoint"}),
         ("benchmarks/vqa.jsonl", {"benchmark_scores"}),
         ("benchmarks/images/new.jpg", {"benchmark_scores"}),
         ("notes.txt", set()),

@@ -47,6 +47,12 @@ def test_a_checkpoint_that_learnt_a_picture_from_instructions_is_named(project: 
     assert NAMED not in forget_url("mirrored")
 
 
+def test_what_opens_the_training_counts(project: Path) -> None:
+    Path("data/instructions.jsonl").replace("data/opening.jsonl")
+    teach()
+    assert NAMED in forget_url("mirrored")
+
+
 def test_further_instruction_files_count_and_need_no_lines(project: Path) -> None:
     Path("more").mkdir()
     Path("more/a.jpg").write_bytes(pictures()["brighter"])

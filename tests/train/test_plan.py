@@ -63,6 +63,31 @@ def test_a_longer_plan_begins_with_the_shorter(steps: int, more: int, by_length:
     assert np.array_equal(short.batch(steps - 1), long.batch(steps - 1))
 
 
+@given(
+    counts=st.lists(st.integers(0, 9), min_size=3, max_size=3),
+    steps=st.integers(1, 40),
+    more=st.integers(0, 20),
+    by_length=st.booleans(),
+)
+def test_openings_come_first_and_alone(counts: list[int], steps: int, more: int, by_length: bool) -> None:
+    """The second source has no samples, and no share; the third no share."""
+    arguments = (*columns([30, 0, 7]), [1.0, 0.0, 0.0])
+    options: dict[str, Any] = {"seed": 1, "batch_size": 3, "openings": counts, "group_by_length": by_length}
+    plan = make_plan(*arguments, steps=steps, **options)
+    first, opening = min(counts[0], steps // 2), min(counts[0] + counts[2], steps // 2)
+    source = arguments[1][plan.order.reshape(-1, 3)]
+    assert plan.opening == opening
+    assert (source[:first] == 0).all()
+    assert (source[first:opening] == 2).all()
+    assert (source[opening:] == 0).all()
+    longer = make_plan(*arguments, steps=steps + more, **options)
+    if counts[0] + counts[2] <= steps // 2:
+        assert np.array_equal(plan.order, longer.order[: len(plan.order)])
+    if counts[0] == 0:
+        rest = make_plan(*arguments, **{**options, "openings": ()}, steps=steps)
+        assert np.array_equal(plan.order[3 * opening :], rest.order[: 3 * (steps - opening)])
+
+
 def test_shares_are_kept_within_any_stretch() -> None:
     plan = make_plan(*columns([100, 100]), [0.75, 0.25], seed=1, batch_size=40, steps=10)
     for step in range(10):
@@ -81,10 +106,16 @@ def test_the_digest_changes_with_every_argument_and_with_nothing_else() -> None:
         make_plan(lengths, sources, groups, [0.5, 0.4], **options),
         *(
             make_plan(lengths, sources, groups, [0.5, 0.5], **{**options, key: value})
-            for key, value in {"seed": 2, "batch_size": 4, "steps": 9, "group_by_length": True}.items()
+            for key, value in {
+                "seed": 2,
+                "batch_size": 4,
+                "steps": 9,
+                "group_by_length": True,
+                "openings": (0, 1),
+            }.items()
         ),
     ]
-    assert len({first.digest, *(plan.digest for plan in other)}) == 9
+    assert len({first.digest, *(plan.digest for plan in other)}) == 10
 
 
 def test_batches_are_of_like_length_where_asked() -> None:
@@ -115,7 +146,7 @@ def test_a_reader_of_few_row_groups_reads_each_once_a_pass() -> None:
 
 
 def test_a_plan_is_kept_in_a_file(tmp_path: Path) -> None:
-    plan = make_plan(*columns([20]), [1], seed=1, batch_size=2, steps=8)
+    plan = make_plan(*columns([20]), [1], seed=1, batch_size=2, steps=8, openings=[3])
     plan.save(tmp_path / "plan")
     again = Plan.open(tmp_path / "plan")
     assert np.array_equal(plan.order, again.order)

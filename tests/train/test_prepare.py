@@ -1,6 +1,7 @@
 """What a run finds made: sources by configuration, one store, one plan; and errors that say what to do."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def test_both_stages_have_their_sources(run: Run) -> None:
     assert first.plan.steps == 10
     second = prepare(run("stage2_checkpoint"))
     # Of the instructions two are about one picture, and one conversation.
-    assert second.info["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2}
+    assert second.info["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2, "opening": 0}
     assert second.counts.rows_in == 60 + 60 + 60 + 9
     assert second.counts.balanced
     assert second.info["left_out"]["instructions"]["bad_row"] == [f"instructions.jsonl:{row}" for row in (7, 8, 9)]
@@ -53,7 +54,7 @@ def test_a_run_that_continues_finds_the_same(run: Run) -> None:
 
 def test_sources_without_a_share_are_not_read(run: Run) -> None:
     found = prepare(run("stage2_checkpoint", instruction_share=0.0, caption_share=1.0))
-    assert found.info["samples"] == {"captions": 53, "hq": 0, "conversations": 0, "instructions": 0}
+    assert found.info["samples"] == {"captions": 53, "hq": 0, "conversations": 0, "instructions": 0, "opening": 0}
 
 
 def test_further_instruction_files_have_their_share(run: Run, artifacts: Path, tmp_path: Path) -> None:
@@ -63,8 +64,8 @@ def test_further_instruction_files_have_their_share(run: Run, artifacts: Path, t
     part = {"file": str(file), "images": str(artifacts / "data"), "share": 0.25}
     found = prepare(run("stage2_checkpoint", instructions={"mix": part}, max_steps=100))
     assert found.info["samples"]["mix"] == 2
-    shares = np.bincount(found.store.sources[found.plan.order], minlength=5) / len(found.plan.order)
-    assert shares == pytest.approx([0.1875, 0.1875, 0.09375, 0.28125, 0.25], abs=0.01)
+    shares = np.bincount(found.store.sources[found.plan.order], minlength=6) / len(found.plan.order)
+    assert shares == pytest.approx([0.1875, 0.1875, 0.09375, 0.28125, 0, 0.25], abs=0.01)
     for instructions, error in (
         ({"mix": {**part, "file": "gone.json"}}, r"instructions\.mix: gone\.json: no such file"),
         ({"hq": part}, "has that name already"),
@@ -72,6 +73,24 @@ def test_further_instruction_files_have_their_share(run: Run, artifacts: Path, t
     ):
         with pytest.raises(UserError, match=error):
             prepare(run("stage2_checkpoint", instructions=instructions))
+
+
+def test_a_run_opens_with_the_rows_given_for_it(run: Run, artifacts: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(artifacts / "data", data)
+    talk = [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "There."}]
+    (data / "opening.jsonl").write_text("".join(json.dumps({"image": f"{n}.jpg", "conversations": talk}) for n in (1,)))
+    job = run("stage2_checkpoint", opening_steps=3, max_steps=9)
+    job.inputs["data"] = data  # type: ignore[index]
+    found = prepare(job)
+    assert found.info["samples"]["opening"] == 1
+    assert (found.plan.opening, prepared(job).plan.opening) == (3, 3)
+    names = [source["name"] for source in found.store.about["sources"]]
+    opened = found.store.sources[found.plan.order].reshape(9, -1) == names.index("opening")
+    assert opened[:3].all()
+    assert not opened[3:].any()
+    (data / "opening.jsonl").write_text("")
+    assert prepare(job).plan.opening == 0
 
 
 def test_samples_that_are_all_too_long_say_how_long(run: Run) -> None:

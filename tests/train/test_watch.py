@@ -51,8 +51,8 @@ class Rows:
         return (Picture("shard.parquet", number),)
 
 
-def figures(told: Told, steps: int = 40) -> Figures:
-    plan = Plan(np.arange(2 * steps), 2, "")
+def figures(told: Told, steps: int = 40, opening: int = 0) -> Figures:
+    plan = Plan(np.arange(2 * steps), 2, "", opening)
     return Figures("stage1", told, SimpleNamespace(plan=plan, samples=Rows()), 2e9, 8e9)  # type: ignore[arg-type]
 
 
@@ -98,6 +98,15 @@ def test_a_spike_is_said_with_its_step_and_samples(caplog: pytest.LogCaptureFixt
     assert (spike.step, spike.loss) == (20, 9.0)
     assert spike.samples == ("shard.parquet:38", "shard.parquet:39")  # step 20 counts from 1
     assert "step 20: the loss jumps to 9, from about 2.1; it learnt from shard.parquet:38, shard" in caplog.text
+
+
+def test_where_other_sources_begin_the_loss_may_jump() -> None:
+    watch = figures(Told(), opening=20)
+    for step in range(1, 40):
+        watch.on_log(None, state(step), None, logs=entry(0.3 if step <= 20 else 3.0))
+    assert not watch.spikes
+    watch.on_log(None, state(40), None, logs=entry(9.0))
+    assert [spike.step for spike in watch.spikes] == [40]
 
 
 def test_samples_of_a_rarer_kind_are_no_spike() -> None:
