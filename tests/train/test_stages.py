@@ -116,7 +116,7 @@ def test_stage2_merges_what_it_learnt(start: Start, undisturbed: Path, tmp_path:
     out = tmp_path / "stage2_checkpoint"
     finish(start("stage2_checkpoint", out, stage1_checkpoint=undisturbed))
     report = json.loads((out / "report.json").read_text())
-    assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2}
+    assert report["info"]["samples"] == {"captions": 53, "hq": 54, "conversations": 53, "instructions": 2, "opening": 0}
     assert report["rows"]["in"] == 60 + 60 + 60 + 9
     known = json.loads((undisturbed / "report.json").read_text())["info"]["words"]
     assert not known.keys() & report["info"]["words"].keys()
