@@ -192,14 +192,15 @@ class Registry:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":  # made by another process meanwhile
                     raise
-        return self.client.create_model_version(
-            self.name,
-            logged.model_uri,
-            run_id=active.info.run_id,
-            tags=dict(tags),
-            description=about[:DESCRIPTION],
-            model_id=logged.model_id,
-        )
+        with _everywhere(self.uri):  # where the client looks a logged model up
+            return self.client.create_model_version(
+                self.name,
+                logged.model_uri,
+                run_id=active.info.run_id,
+                tags=dict(tags),
+                description=about[:DESCRIPTION],
+                model_id=logged.model_id,
+            )
 
     def record(self, version: Any, evaluation: Evaluation) -> Any:
         """Log an evaluation in a run that is linked to its version, unless it is the last one already; the version as

@@ -29,7 +29,7 @@ SMALL = (
 
 
 def humanvlm(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}  # as users do
     command = [sys.executable, "-m", "humanvlm.cli", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -83,7 +83,7 @@ def test_a_second_run_finds_nothing_to_do(project: Path) -> None:
 def test_the_registered_model_answers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = pytest.importorskip("mlflow")
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
-        monkeypatch.setenv(name, f"sqlite:///{project}/mlflow.db")
+        monkeypatch.setenv(name, f"sqlite:///{project}/.state/mlflow.db")
     monkeypatch.chdir(project)
     picture = next(iter(read_folder(project / "artifacts" / "human_caption", ["image"])))["image"]["bytes"]
     model = mlflow.pyfunc.load_model("models:/humanvlm@challenger")  # so little was learnt that it is no champion
