@@ -7,6 +7,8 @@ import pytest
 from humanvlm.pipeline.closure import closure, superfluous, undeclared
 from humanvlm.pipeline.stages import STAGES
 
+pytestmark = pytest.mark.slow
+
 CODE = {name: stage.code for name, stage in STAGES.items() if stage.code is not None}
 FILES = {
     "__init__.py": "import os",

@@ -40,6 +40,8 @@ from .small_crawl import (
     url_of,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_url_takes_its_picture_and_every_copy_with_it(project: Path) -> None:
     before = {name: report_of(name)["rows"] for name in STAGES}

@@ -16,6 +16,8 @@ from humanvlm.weights.hub import identity, snapshot
 
 from .hub_server import COMMIT, Hub, serve
 
+pytestmark = pytest.mark.slow
+
 DECIDED = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HUMANVLM_HUB")
 SETTINGS = ("tasks=[captions]", "baselines=false", "max_new_tokens=4", "bootstrap=20")
 
