@@ -56,7 +56,7 @@ lock: ## Pin and hash what pyproject.toml asks for (needs uv); `make lock UPGRAD
 	printf '%s\n' mlflow psycopg2-binary | $(LOCK) --constraints requirements.lock --only-binary :all: \
 		--emit-build-options - -o mlflow/requirements.lock
 
-test: lint types audit ## Lint, types, audit, every test, coverage (10 to 15 minutes on two cores)
+test: lint types audit ## Lint, types, audit, every test, coverage (some 16 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(INSTALLED)

@@ -19,7 +19,7 @@ def training_sources(run: StageRun, work: Path) -> list[Source]:
     """Stage 1 learns from captions; stage 2 also from those of HumanCaptionHQ, its conversations and instructions, of
     which some may open the run.
 
-    work: where what has to be looked up before reading is kept. A source without a share has no readers.
+    work: where what has to be looked up before reading is kept. A source with neither share nor opening has no readers.
     """
     captions = run.inputs["human_caption"]
     if run.stage.name == "stage1_checkpoint":
