@@ -72,7 +72,7 @@ audit: $(INSTALLED) ## Check that everything is pinned, hashed and of an allowed
 sbom: $(INSTALLED) ## Write the bill of materials, sbom.cdx.json (CycloneDX)
 	python -m humanvlm.supply.sbom > sbom.cdx.json
 
-unit: $(INSTALLED) ## The fast tests (under 4 minutes on two cores)
+unit: $(INSTALLED) ## The fast tests (some five minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 dagster: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Open Dagster's UI on port 3000
