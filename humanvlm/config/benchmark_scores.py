@@ -92,6 +92,14 @@ class BenchmarkScores(Section):
     ] = []
     limit: Annotated[int, Field(ge=0, description="samples a task at most; 0 is all")] = 0
     batch_size: Annotated[int, Field(ge=1, description="samples that a local model answers at a time")] = 8
+    processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="of this machine, which share a local model's batches where there is no GPU; each holds the "
+            "weights and has one thread",
+        ),
+    ] = 1
     max_new_tokens: Annotated[int, Field(ge=1, description="longest reply, tokens")] = 48
     bootstrap: Annotated[int, Field(ge=0, description="resamples behind an interval; 0: no intervals")] = 1000
     baselines: Annotated[

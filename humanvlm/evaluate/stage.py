@@ -94,6 +94,7 @@ def open_tested(config: BenchmarkScores, inputs: Mapping[str, Path]) -> Model:
         checkpoint=inputs["stage2_checkpoint"] / "model",
         dtype=config.dtype,
         batch_size=config.batch_size,
+        processes=config.processes,
     )
 
 

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from humanvlm.inference.base import CORRUPT, Reply, Request
+from humanvlm.pipeline.engine import map_shards
 from humanvlm.weights.hub import file_digests
 
 # What determines replies beside checkpoint and code.
@@ -17,12 +18,14 @@ PACKAGES = ("torch", "transformers", "tokenizers", "pillow")
 @dataclass(frozen=True)
 class Local:
     """A checkpoint folder asked on this machine, greedily. own: made by the stages here, so that its chat template is
-    the whole prompt; of other models, the tokenizer adds what it always does."""
+    the whole prompt; of other models, the tokenizer adds what it always does. processes: how many of them share the
+    batches where there is no GPU, each with the weights and one thread."""
 
     folder: Path
     dtype: str = "float32"
     batch_size: int = 8
     own: bool = True
+    processes: int = 1
 
     @cached_property
     def identity(self) -> Mapping[str, Any]:
@@ -58,17 +61,24 @@ class Local:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Batches of like length, with pictures or without. A picture that does not decode is the error
-        ``corrupt_image`` of its request."""
+        ``corrupt_image`` of its request. With several processes, requests must pickle."""
         from humanvlm.inference.generate import by_length
 
         kinds: dict[tuple[int, bool], list[Request]] = {}
         for request in requests:
             kinds.setdefault((request.max_new_tokens, request.picture is None), []).append(request)
-        for (limit, _), chosen in sorted(kinds.items()):
-            for batch in by_length([request.prompt for request in chosen], self.batch_size):
-                yield self._answer([chosen[index] for index in batch], limit)
+        batches = [
+            [chosen[index] for index in batch]
+            for _, chosen in sorted(kinds.items())
+            for batch in by_length([request.prompt for request in chosen], self.batch_size)
+        ]
+        if self.processes == 1 or _device() == "cuda":
+            yield from map(self.reply, batches)
+        else:
+            yield from map_shards(_reply, [(replace(self), batch) for batch in batches], self.processes)
 
-    def _answer(self, batch: Sequence[Request], max_new_tokens: int) -> list[Reply]:
+    def reply(self, batch: Sequence[Request]) -> list[Reply]:
+        """One reply to each of a batch, all of which may be as long."""
         from humanvlm.inference.generate import generate_batch
 
         pictures, asked, replies = [], [], []
@@ -87,7 +97,7 @@ class Local:
             processor,
             pictures,
             [request.prompt for request in asked],
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=batch[0].max_new_tokens,
             special_tokens=False if self.own else None,
         )
         seconds = round((time.monotonic() - start) / len(asked), 4)
@@ -95,6 +105,17 @@ class Local:
             Reply(request.key, one.raw, len(one.tokens), one.finish, seconds, prompt_tokens=one.prompt_tokens)
             for request, one in zip(asked, made, strict=True)
         ]
+
+
+def _reply(asked: tuple[Local, Sequence[Request]]) -> list[Reply]:
+    model, batch = asked
+    return _kept(model).reply(batch)
+
+
+@lru_cache(maxsize=1)
+def _kept(model: Local) -> Local:
+    """The same, which a process then loads once."""
+    return model
 
 
 def _device() -> str:

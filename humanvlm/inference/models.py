@@ -18,6 +18,7 @@ def open_model(
     checkpoint: Path | None = None,
     dtype: str = "float32",
     batch_size: int = 8,
+    processes: int = 1,
 ) -> Model:
     """The model that ``section.model`` names; ``checkpoint``, the folder that the bare name stands for, is looked at
     only when it is that one.
@@ -26,11 +27,11 @@ def open_model(
     """
     kind, _, place = name.partition(":")
     if kind == "checkpoint" and place:
-        return Local(Path(place), dtype, batch_size)
+        return Local(Path(place), dtype, batch_size, processes=processes)
     if name == "checkpoint" and checkpoint:
-        return Local(checkpoint, dtype, batch_size)
+        return Local(checkpoint, dtype, batch_size, processes=processes)
     if kind == "hub" and place:
-        return Local(snapshot(place), dtype, batch_size, own=False)
+        return Local(snapshot(place), dtype, batch_size, own=False, processes=processes)
     if name == "endpoint":
         return open_endpoint(endpoint, section)
     known = [*(["checkpoint"] if checkpoint else []), "checkpoint:FOLDER", "hub:ORG/NAME[@REVISION]", "hub:FOLDER"]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +36,7 @@ def png(seed: int) -> bytes:
     return file.getvalue()
 
 
-REQUESTS = [Request(f"k{n}", lambda n=n: png(n), prompt, 8) for n, prompt in enumerate(PROMPTS)]  # type: ignore[misc]
+REQUESTS = [Request(f"k{n}", partial(png, n), prompt, 8) for n, prompt in enumerate(PROMPTS)]
 
 
 def texts(model: Any, requests: list[Request]) -> dict[str, str]:
@@ -185,6 +186,11 @@ def test_our_checkpoint_says_the_same_in_any_batch(checkpoint: Path) -> None:
     both = texts(Local(checkpoint / "model", batch_size=8), [*REQUESTS, *longer])
     assert {key: both[key] for key in alone} == alone
     assert all(both[f"long {key}"].startswith(text.rstrip("\ufffd")) for key, text in alone.items())
+
+
+def test_processes_that_share_the_batches_say_the_same(checkpoint: Path) -> None:
+    alone = Local(checkpoint / "model", batch_size=2)
+    assert texts(Local(checkpoint / "model", batch_size=2, processes=2), REQUESTS) == texts(alone, REQUESTS)
 
 
 def test_replies_have_tokens_finish_and_latency_and_corrupt_pictures_an_error(checkpoint: Path) -> None:
