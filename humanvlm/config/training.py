@@ -53,6 +53,12 @@ class Training(Section):
     warmup_ratio: Annotated[
         float, Field(ge=0, le=1, description="share of the steps in which the learning rate rises from 0")
     ] = 0.03
+    decay_ratio: Annotated[
+        float,
+        Field(
+            gt=0, le=1, description="share of the steps, the last, in which the learning rate falls to 0, as a cosine"
+        ),
+    ] = 1.0
     max_length: Annotated[
         int, Field(ge=16, description="tokens, image tokens included; longer samples are dropped")
     ] = 256

@@ -71,7 +71,10 @@ COMPUTED = {
     *("processes", "pack_tokens", "save_steps", "save_minutes", "zero_stage", "offload", "gradient_checkpointing"),
     *("validation_steps", "validation_samples", "sample_steps", "sample_pictures", "keep_best"),
 }
-LEARNT = {"learning_rate", "projector_learning_rate", "warmup_ratio", "max_grad_norm", "weight_decay", "dtype"}
+LEARNT = {
+    *("learning_rate", "projector_learning_rate", "warmup_ratio", "decay_ratio", "max_grad_norm", "weight_decay"),
+    "dtype",
+}
 
 
 def continues(run: StageRun) -> bool:

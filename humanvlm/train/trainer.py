@@ -51,8 +51,9 @@ def arguments(config: Training, steps: int, work: Path, bf16: bool) -> TrainingA
         gradient_accumulation_steps=1,
         learning_rate=config.learning_rate,
         max_grad_norm=config.max_grad_norm,
-        warmup_steps=round(config.warmup_ratio * steps),
-        lr_scheduler_type="cosine",
+        warmup_steps=warmup_steps(config, steps),
+        lr_scheduler_type="warmup_stable_decay",
+        lr_scheduler_kwargs={"num_decay_steps": decay_steps(config, steps)},
         seed=config.seed,
         ignore_data_skip=True,  # the data set starts at the step
         dataloader_num_workers=4 if gpu else 0,
@@ -65,6 +66,16 @@ def arguments(config: Training, steps: int, work: Path, bf16: bool) -> TrainingA
         report_to="none",
         disable_tqdm=not sys.stderr.isatty(),
     )
+
+
+def warmup_steps(config: Training, steps: int) -> int:
+    """Of that many steps, those in which the learning rate rises."""
+    return round(config.warmup_ratio * steps)
+
+
+def decay_steps(config: Training, steps: int) -> int:
+    """Of that many steps, those at the end in which the learning rate falls."""
+    return min(round(config.decay_ratio * steps), steps - warmup_steps(config, steps))
 
 
 def bf16(dtype: str) -> bool:

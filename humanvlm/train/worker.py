@@ -247,7 +247,7 @@ def continued(run: StageRun, plan: Any) -> Any:
     """The checkpoint to go on from, None at the beginning.
 
     Raises UserError when it has learnt from other samples than the plan begins with. A plan of more steps begins with
-    the shorter one, so that raising max_steps goes on; the learning rate then follows the longer run's cosine.
+    the shorter one, so that raising max_steps goes on; the learning rate then follows the longer run's schedule.
     """
     from humanvlm.train.checkpoints import newest
 

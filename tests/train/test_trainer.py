@@ -1,5 +1,6 @@
 """The trainer on DeepSpeed's engine: what must not change what is learnt, and going on after a stop."""
 
+import itertools
 import json
 import math
 import os
@@ -12,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import get_scheduler
 
 from humanvlm.config.stage1_checkpoint import Stage1
-from humanvlm.train.trainer import deepspeed_config
+from humanvlm.train.trainer import decay_steps, deepspeed_config
 
 Rehearse = Callable[..., None]
 
@@ -207,3 +209,18 @@ def test_offloading_weights_is_stage_3() -> None:
     assert (zero["stage"], zero["offload_param"]["device"]) == (3, "cpu")
     assert deepspeed_config(Stage1(zero_stage=0), bf16=True)["zero_optimization"]["stage"] == 1
     assert deepspeed_config(Stage1(zero_stage=0), bf16=False)["zero_optimization"]["stage"] == 0
+
+
+@pytest.mark.parametrize(("ratio", "rises", "falls"), [(1.0, 10, 90), (0.3, 10, 30), (0.95, 10, 90)])
+def test_the_learning_rate_stays_until_it_falls(ratio: float, rises: int, falls: int) -> None:
+    config = Stage1(warmup_ratio=0.1, decay_ratio=ratio)
+    assert decay_steps(config, 100) == falls
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    options = {"num_decay_steps": falls}
+    schedule = get_scheduler("warmup_stable_decay", optimizer, rises, 100, options)
+    at = [schedule.lr_lambdas[0](step) for step in range(101)]
+    assert at[0] == 0
+    assert set(at[rises : 101 - falls]) == {1.0}
+    assert at[100 - falls // 2] == pytest.approx(0.5)
+    assert at[100] == 0
+    assert all(later < earlier for earlier, later in itertools.pairwise(at[100 - falls :]))
