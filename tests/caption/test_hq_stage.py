@@ -92,6 +92,7 @@ def chosen(folder: Path, shards: list[list[dict[str, Any]]], *settings: str) -> 
     return {row["id"] for row in read_folder(out, ("id",))}
 
 
+@pytest.mark.slow
 def test_the_choice_does_not_depend_on_shards(tmp_path: Path) -> None:
     rows = [row(number) for number in range(40)]
     one = chosen(tmp_path / "one", [rows], "max_rows=12")
@@ -139,6 +140,7 @@ def test_every_row_has_a_conversation_that_begins_with_its_caption(tmp_path: Pat
     assert [len(one["conversations"]) for one in read_folder(tmp_path / "one" / "out")] == [2]
 
 
+@pytest.mark.slow
 def test_the_card_tells_how_to_write_llavas_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, _ = run_hq(tmp_path, [[row(0, image={"bytes": b"picture", "path": "a/b.png"})], [row(1)]])
     code = (out / "README.md").read_text().partition("```python\n")[2].partition("```")[0]

@@ -83,6 +83,7 @@ def test_boxes_and_keypoints_are_data(served: HumanVLM, monkeypatch: pytest.Monk
     assert (second["text"], second["boxes"], second["keypoints"]) == ("Nobody.", [], [])
 
 
+@pytest.mark.slow
 def test_a_model_answers_through_mlflow(checkpoint: Path, tmp_path: Path) -> None:
     """Saved and loaded as it is registered, without its server."""
     import mlflow

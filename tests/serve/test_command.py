@@ -78,6 +78,7 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             one.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_curl_is_answered_and_a_signal_stops_the_server(checkpoint: Path, number: signal.Signals) -> None:
@@ -92,6 +93,7 @@ def test_curl_is_answered_and_a_signal_stops_the_server(checkpoint: Path, number
         assert one.stderr.read().rstrip().endswith("stopped")
 
 
+@pytest.mark.slow
 def test_a_model_that_does_not_load_ends_the_server(checkpoint: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(checkpoint / "model", broken)
