@@ -10,7 +10,7 @@ DETAILED_CAPTION = "Describe the picture in detail."
 HQ_CAPTION = "Describe the picture in detail: the face, the body and the background of each person."
 QUESTION = "{question} Answer with a word or a short phrase."
 YES_NO = "{question} Answer yes or no."
-FIND = "Where is {expression}? Answer with a box [x1, y1, x2, y2] from 0 to 100."
+FIND = "Where is {expression}? Answer with a box in percent: [left, top, right, bottom]."
 REFER = "Describe the person in the box {box} in a short phrase."
 KEYPOINTS = "Where are the {names} of the person in the box {box}? Answer with name: [x, y] for each, from 0 to 100."
 

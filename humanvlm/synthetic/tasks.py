@@ -18,7 +18,7 @@ from humanvlm.synthetic import texts
 
 Truth = Mapping[str, Any]
 Shown = Sequence[tuple[str, Truth]]
-TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 4}  # rows a picture
+TASKS = {"caption": 1, "vqa": 3, "rec": 1, "reg": 1, "attributes": 6}  # rows a picture
 OPENING = {"rec": 4}  # of those that training begins with, at most
 DETAILED = 0.25  # share of the captions asked for that are detailed
 ANSWERS = 10

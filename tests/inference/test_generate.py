@@ -21,7 +21,7 @@ PROMPTS = [
     "Is there a person in the picture? Answer yes or no.",
     "What does the man on the left of the wall with a window hold? Answer with a word or a short phrase.",
     "?",
-    "Where is the woman in a blue dress? Answer with a box [x1, y1, x2, y2] from 0 to 100.",
+    "Where is the woman in a blue dress? Answer with a box in percent: [left, top, right, bottom].",
     "A man",
     "Describe the picture in detail: the face, the body and the background of each person.",
 ]
