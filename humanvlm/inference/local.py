@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from humanvlm.errors import UserError
 from humanvlm.inference.base import CORRUPT, Reply, Request
-from humanvlm.pipeline.engine import map_shards
+from humanvlm.pipeline.engine import DeadWorkerError, map_shards
 from humanvlm.weights.hub import file_digests
 
 # What determines replies beside checkpoint and code.
@@ -61,7 +62,10 @@ class Local:
 
     def answer(self, requests: Sequence[Request]) -> Iterator[Sequence[Reply]]:
         """Batches of like length, with pictures or without. A picture that does not decode is the error
-        ``corrupt_image`` of its request. With several processes, requests must pickle."""
+        ``corrupt_image`` of its request. With several processes, requests must pickle.
+
+        Raises UserError when one of the processes dies.
+        """
         from humanvlm.inference.generate import by_length
 
         kinds: dict[tuple[int, bool], list[Request]] = {}
@@ -74,8 +78,14 @@ class Local:
         ]
         if self.processes == 1 or _device() == "cuda":
             yield from map(self.reply, batches)
-        else:
+            return
+        try:
             yield from map_shards(_reply, [(replace(self), batch) for batch in batches], self.processes)
+        except DeadWorkerError:
+            raise UserError(
+                f"one of the {self.processes} processes that answer died (out of memory, or killed); replies so far "
+                "are kept: run the same command again, with fewer `processes` if memory was short"
+            ) from None
 
     def reply(self, batch: Sequence[Request]) -> list[Reply]:
         """One reply to each of a batch, all of which may be as long."""

@@ -1,7 +1,9 @@
 """Models on this machine: ours, and any of Hugging Face, against the plain recipe of transformers."""
 
 import json
+import os
 import shutil
+import signal
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -191,6 +193,17 @@ def test_our_checkpoint_says_the_same_in_any_batch(checkpoint: Path) -> None:
 def test_processes_that_share_the_batches_say_the_same(checkpoint: Path) -> None:
     alone = Local(checkpoint / "model", batch_size=2)
     assert texts(Local(checkpoint / "model", batch_size=2, processes=2), REQUESTS) == texts(alone, REQUESTS)
+
+
+def killed() -> bytes:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return b""
+
+
+def test_a_process_that_dies_is_told_with_its_remedy(checkpoint: Path) -> None:
+    asked = [Request(f"k{number}", killed, "Hi", 8) for number in range(2)]
+    with pytest.raises(UserError, match=r"one of the 2 processes that answer died .* with fewer `processes`"):
+        texts(Local(checkpoint / "model", batch_size=1, processes=2), asked)
 
 
 def test_replies_have_tokens_finish_and_latency_and_corrupt_pictures_an_error(checkpoint: Path) -> None:
