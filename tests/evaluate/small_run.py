@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
     ]
 )
 SETTINGS = (
+    "processes=1",
     "tasks=[captions, vqa, rec, attributes, holdout]",
     "limit=0",
     "max_new_tokens=4",

@@ -101,7 +101,7 @@ def test_a_domain_has_its_share_and_what_does_not_answer_is_not_asked_on_and_on(
     servers, now = Servers(), [0.0]
 
     async def run() -> None:
-        resolver = SharedResolver(servers, 0.05, lambda: now[0])
+        resolver = SharedResolver(servers, 0.5, lambda: now[0])
         silent = [asyncio.create_task(outcome(resolver, f"n{n}.silent.test")) for n in range(100)]
         good = [asyncio.create_task(outcome(resolver, f"n{n}.good.test")) for n in range(100)]
         assert set(await asyncio.gather(*good)) == {"ok"}
@@ -109,7 +109,7 @@ def test_a_domain_has_its_share_and_what_does_not_answer_is_not_asked_on_and_on(
         assert servers.most["silent.test"] == FIRST_SHARE
         said = Counter(await asyncio.gather(*silent))
         assert said.pop("the name servers of silent.test do not answer") == 100 - FIRST_SHARE
-        assert all("was not looked up within 0.05 s" in one for one in said)
+        assert all("was not looked up within 0.5 s" in one for one in said)
         assert await outcome(resolver, "another.silent.test") == "the name servers of silent.test do not answer"
         now[0] = names.FAILED_S
         assert "was not looked up" in await outcome(resolver, "another.silent.test")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -117,7 +118,11 @@ class Typing:
     def __init__(self, *words: object) -> None:
         self.to, ours = pty.openpty()
         command = [sys.executable, "-m", "humanvlm.cli", "chat", *map(str, words)]
-        self.process = subprocess.Popen(command, stdin=ours, stdout=ours, stderr=ours, start_new_session=True)
+        # A runner in the background ignores interrupts, which a child would inherit.
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        self.process = subprocess.Popen(
+            command, stdin=ours, stdout=ours, stderr=ours, start_new_session=True, preexec_fn=heard
+        )
         os.close(ours)
         os.set_blocking(self.to, False)
         self.text = ""
