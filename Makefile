@@ -56,7 +56,7 @@ lock: ## Pin and hash what pyproject.toml asks for (needs uv); `make lock UPGRAD
 	printf '%s\n' mlflow psycopg2-binary | $(LOCK) --constraints requirements.lock --only-binary :all: \
 		--emit-build-options - -o mlflow/requirements.lock
 
-test: lint types audit ## Lint, types, audit, every test, coverage (some 16 minutes on two cores)
+test: lint types audit ## Lint, types, audit, every test, coverage (some 18 minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term
 
 lint: $(INSTALLED)
@@ -72,7 +72,7 @@ audit: $(INSTALLED) ## Check that everything is pinned, hashed and of an allowed
 sbom: $(INSTALLED) ## Write the bill of materials, sbom.cdx.json (CycloneDX)
 	python -m humanvlm.supply.sbom > sbom.cdx.json
 
-unit: $(INSTALLED) ## The fast tests (some five minutes on two cores)
+unit: $(INSTALLED) ## The fast tests (some six minutes on two cores)
 	python -m pytest -n 2 --dist loadscope --no-loadscope-reorder -m "not slow"
 
 dagster: $(INSTALLED) $(DAGSTER_HOME)/dagster.yaml ## Open Dagster's UI on port 3000
